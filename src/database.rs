@@ -115,15 +115,20 @@ impl Source for Database {
     }
 
     async fn forecast(&self, segment: Option<&str>, lose: &[String]) -> Result<ForecastView, Failure> {
-        let seen = self.snapshot().await?;
+        let snapshot = self.snapshot().await?;
         let lose: Vec<&str> = lose.iter().map(String::as_str).collect();
-        converted(&ForecastView::of(&seen, segment, &lose).map_err(|why| Failure::usage(why.into_text()))?)
+        converted(
+            &ForecastView::of(&snapshot, segment, &lose).map_err(|why| Failure::usage(why.into_text()))?,
+        )
     }
 
     async fn explanations(&self, name: &str) -> Result<Vec<ExplanationView>, Failure> {
-        let seen = self.snapshot().await?;
-        let found = seen.situation.explain(name);
-        let views: Vec<_> = found.iter().map(|one| ExplanationView::of(&seen, one)).collect();
+        let snapshot = self.snapshot().await?;
+        let found = snapshot.situation.explain(name);
+        let views: Vec<_> = found
+            .iter()
+            .map(|one| ExplanationView::of(&snapshot, one))
+            .collect();
         converted(&views)
     }
 
@@ -150,16 +155,16 @@ impl Source for Database {
         host: Option<&str>,
         down: bool,
     ) -> Result<Vec<ListedInstanceView>, Failure> {
-        let seen = self.snapshot().await?;
+        let snapshot = self.snapshot().await?;
         if let Some(host) = host
-            && seen.situation.hosts.iter().all(|one| one.name != host)
+            && snapshot.situation.hosts.iter().all(|one| one.name != host)
         {
             return Err(Failure::from_text(format!(
                 "No host has the name {host}: it is in no segment, and not among the hosts read from Nova"
             )));
         }
         let journal = self.base.store.operator_journal();
-        let listed = ListedInstanceView::list(&seen, journal, host, down).await;
+        let listed = ListedInstanceView::list(&snapshot, journal, host, down).await;
         converted(&listed.map_err(|error| self.wrong(error))?)
     }
 
@@ -172,8 +177,8 @@ impl Source for Database {
         let lines = self.base.store.operator_journal().moves(filter).await;
         let mut lines = lines.map_err(|error| self.wrong(error))?;
         if needs_person && !lines.is_empty() {
-            let seen = self.snapshot().await?;
-            lines.retain(|line| seen.still_waits(line));
+            let snapshot = self.snapshot().await?;
+            lines.retain(|line| snapshot.still_waits(line));
         }
         let views = lines
             .into_iter()
@@ -234,7 +239,7 @@ impl Source for Database {
             }
         };
         if !seen_to && !already {
-            wiring::socket_poke(&self.settings)?.notify();
+            wiring::socket_notifier(&self.settings)?.notify();
         }
         Ok(ActionResult {
             recovery,
@@ -259,12 +264,12 @@ impl Source for Database {
     }
 
     async fn freeze(&self, wish: &FreezeRequest) -> Result<FrozenView, Failure> {
-        let seen = self.snapshot().await?;
-        let what = FreezeTarget::find(wish.scope, &wish.name, &seen)?;
+        let snapshot = self.snapshot().await?;
+        let what = FreezeTarget::find(wish.scope, &wish.name, &snapshot)?;
         let audit = wiring::audit(&self.settings, &self.base.clock, "tachi freeze")?;
         let freeze_operator = self.freeze_operator(audit.as_ref())?;
         let written = freeze_operator
-            .freeze(&what, wish, &seen)
+            .freeze(&what, wish, &snapshot)
             .await
             .map_err(|unsaid| {
                 Failure::unsaid(
@@ -272,7 +277,7 @@ impl Source for Database {
                     unsaid,
                 )
             })?;
-        wiring::socket_poke(&self.settings)?.notify();
+        wiring::socket_notifier(&self.settings)?.notify();
         let operator_journal = self.base.store.operator_journal();
         let waited = freezes::wait(
             operator_journal,
@@ -288,7 +293,7 @@ impl Source for Database {
                 error,
             )
         })?;
-        converted(&freezes::render_frozen(&written, &what, &waited, &seen))
+        converted(&freezes::render_frozen(&written, &what, &waited, &snapshot))
     }
 
     async fn thaw(&self, freeze: &FreezeView) -> Result<FreezeView, Failure> {
@@ -303,7 +308,7 @@ impl Source for Database {
         if let Some(why) = unaudited {
             out::note(format!("tachi: {why}"));
         }
-        wiring::socket_poke(&self.settings)?.notify();
+        wiring::socket_notifier(&self.settings)?.notify();
         converted(&thawed)
     }
 
@@ -340,8 +345,8 @@ impl Source for Database {
         maintenance::unmute(self, reporter, reason).await
     }
 
-    async fn forget(&self, host: &str, kind: MonitorKind) -> Result<ForgottenView, Failure> {
-        maintenance::forget(self, host, kind).await
+    async fn delete_monitor(&self, host: &str, kind: MonitorKind) -> Result<ForgottenView, Failure> {
+        maintenance::delete_monitor(self, host, kind).await
     }
 
     async fn retry(&self, id: RecoveryId, reason: Option<&str>) -> Result<RetriedView, Failure> {
@@ -381,7 +386,7 @@ impl Source for Database {
         if let Some(why) = report.unaudited {
             out::note(format!("tachi: {why}"));
         }
-        wiring::socket_poke(settings)?.notify();
+        wiring::socket_notifier(settings)?.notify();
         Ok(report.view)
     }
 }

@@ -42,7 +42,11 @@ pub(crate) struct GradedAnswer {
 
 impl GradedAnswer {
     fn of(answer: Answer, if_not: Severity) -> Self {
-        let grade = if answer.said.is_ok() { Severity::Ok } else { if_not };
+        let grade = if answer.outcome.is_ok() {
+            Severity::Ok
+        } else {
+            if_not
+        };
         Self { answer, grade }
     }
 }
@@ -53,19 +57,19 @@ pub(crate) struct Shadow {
     /// The total time of the drill.
     pub(crate) took: Duration,
     pub(crate) answers: Vec<GradedAnswer>,
-    pub(crate) asked: DryRun,
+    pub(crate) dry_run: DryRun,
 }
 
 impl Shadow {
     /// Returns the worst grade.
     pub(crate) fn grade(&self) -> Severity {
-        let answers = self.answers.iter().map(|one| one.grade);
+        let answers = self.answers.iter().map(|answer| answer.grade);
         answers.max().unwrap_or(Severity::Unknown)
     }
 
     /// Describes the result in a line.
     pub(crate) fn sentence(&self) -> String {
-        let bad = self.answers.iter().filter(|one| one.grade > Severity::Info);
+        let bad = self.answers.iter().filter(|answer| answer.grade > Severity::Info);
         let bad: Vec<String> = bad
             .map(|one| format!("{}: {}", one.answer.what, text(&one.answer)))
             .collect();
@@ -82,7 +86,7 @@ impl Shadow {
 }
 
 fn text(answer: &Answer) -> &str {
-    match &answer.said {
+    match &answer.outcome {
         Ok(text) | Err(text) => text,
     }
 }
@@ -92,7 +96,7 @@ pub(crate) async fn registered(base: &Base, name: &str) -> Result<HostId, Failur
     let region = base.store.operator_journal().region().await;
     let region = region.map_err(|error| Failure::new("reading which hosts are registered", error))?;
     let mut hosts = region.iter().flat_map(|segment| &segment.hosts);
-    let found = hosts.find(|one| one.host.name == name);
+    let found = hosts.find(|host| host.host.name == name);
     found.map(|one| one.host.id).ok_or_else(|| unregistered(name))
 }
 
@@ -111,7 +115,7 @@ pub(crate) async fn turns(base: &Base, run: u64) -> Result<Vec<String>, Failure>
     let one = |hosts: Vec<String>| turn(hosts, run);
     let enabled = region.into_iter().filter(|segment| segment.segment.enabled);
     Ok(enabled
-        .filter_map(|segment| one(segment.hosts.into_iter().map(|one| one.host.name).collect()))
+        .filter_map(|segment| one(segment.hosts.into_iter().map(|host| host.host.name).collect()))
         .collect())
 }
 
@@ -157,11 +161,11 @@ impl<'a> DrillSources<'a> {
         let written = Answer {
             what: "database".to_owned(),
             took: began.elapsed(),
-            said: Ok("read and written".to_owned()),
+            outcome: Ok("read and written".to_owned()),
         };
         let work = timeout(MAX_DRILL, self.ask((id, name), written));
-        let asked = manual::unless_stopped(work, stop).await;
-        let outcome = match &asked {
+        let result = manual::unless_stopped(work, stop).await;
+        let outcome = match &result {
             Ok(Ok(shadow)) => JobOutcome {
                 grade: shadow.grade(),
                 details: shadow.sentence(),
@@ -173,7 +177,7 @@ impl<'a> DrillSources<'a> {
             Err(stopped) => (*stopped).into(),
         };
         manual::end(self.base, &row, run, &outcome).await?;
-        match asked {
+        match result {
             Ok(Ok(shadow)) => Ok(shadow),
             Ok(Err(_)) | Err(_) => Err(Failure::from_text(format!(
                 "the drill of {} has ended: {}",
@@ -187,17 +191,17 @@ impl<'a> DrillSources<'a> {
         let (settings, base) = (self.settings, self.base);
         let began = Instant::now();
         let surroundings = FailureDomains::new(settings.surroundings.clone());
-        let asked = dry_run_host(&self.ports, Arc::new(surroundings), &settings.policy, host).await;
+        let dry_run = dry_run_host(&self.ports, Arc::new(surroundings), &settings.policy, host).await;
         let mut answers = vec![GradedAnswer::of(written, Severity::Err)];
         answers.push(engines(base).await);
         // Without any of these there is no recovery.
         answers.extend(
-            asked
+            dry_run
                 .answers
                 .iter()
-                .map(|one| GradedAnswer::of(one.clone(), Severity::Err)),
+                .map(|answer| GradedAnswer::of(answer.clone(), Severity::Err)),
         );
-        answers.push(guards(&asked));
+        answers.push(guards(&dry_run));
         let providers = Answer::of("placement", self.nova.providers(), |all| {
             Ok(format!("{} providers", all.len()))
         })
@@ -215,7 +219,7 @@ impl<'a> DrillSources<'a> {
             host: host.1.to_owned(),
             took: began.elapsed(),
             answers,
-            asked,
+            dry_run,
         }
     }
 }
@@ -235,8 +239,8 @@ async fn engines(base: &Base) -> GradedAnswer {
 }
 
 /// Returns the guards' ruling if the host were reported now.
-fn guards(asked: &DryRun) -> GradedAnswer {
-    let ruling = asked.ruling.as_ref().map(|ruling| {
+fn guards(dry_run: &DryRun) -> GradedAnswer {
+    let ruling = dry_run.ruling.as_ref().map(|ruling| {
         let stops = ruling.holds.iter().chain(&ruling.waits);
         let stops: Vec<&str> = stops.map(|(_, why)| why.as_str()).collect();
         if stops.is_empty() {
@@ -248,7 +252,7 @@ fn guards(asked: &DryRun) -> GradedAnswer {
     let answer = Answer {
         what: "guards".to_owned(),
         took: Duration::ZERO,
-        said: ruling.unwrap_or_else(|| Err("cannot be checked without the region's data".to_owned())),
+        outcome: ruling.unwrap_or_else(|| Err("cannot be checked without the region's data".to_owned())),
     };
     GradedAnswer::of(answer, Severity::Warn)
 }
@@ -267,14 +271,14 @@ async fn levels(devices: &Devices, name: &str) -> Vec<GradedAnswer> {
             None => "fence levels".to_owned(),
         },
         took: report.latency,
-        said: match report.fault {
+        outcome: match report.fault {
             Some(fault) => Err(fault),
             None => Ok(format!("reads {}", report.raw)),
         },
     };
     reports
         .into_iter()
-        .map(|one| GradedAnswer::of(answer(one), if_not))
+        .map(|report| GradedAnswer::of(answer(report), if_not))
         .collect()
 }
 
@@ -287,18 +291,18 @@ pub(crate) async fn job(settings: &Settings, base: &Base, run: u64, by: &str) ->
             details: "no enabled segment has a host: tachi setup import".to_owned(),
         });
     }
-    let asked = DrillSources::open(settings, base).await?;
-    let (mut worst, mut rendered) = (Severity::Ok, Vec::new());
+    let sources = DrillSources::open(settings, base).await?;
+    let (mut most_severe, mut rendered) = (Severity::Ok, Vec::new());
     for host in hosts {
-        let (grade, text) = match asked.shadow(&host, by, std::future::pending()).await {
+        let (grade, text) = match sources.shadow(&host, by, std::future::pending()).await {
             Ok(shadow) => (shadow.grade(), shadow.sentence()),
             Err(error) => (Severity::Err, format!("{}: {}", plain(&host), error.chain())),
         };
-        worst = worst.max(grade);
+        most_severe = most_severe.max(grade);
         rendered.push(text);
     }
     Ok(JobOutcome {
-        grade: worst,
+        grade: most_severe,
         details: rendered.join("; "),
     })
 }
@@ -307,11 +311,11 @@ pub(crate) async fn job(settings: &Settings, base: &Base, run: u64, by: &str) ->
 mod tests {
     use super::*;
 
-    fn answer(what: &str, said: Result<&str, &str>) -> Answer {
+    fn answer(what: &str, outcome: Result<&str, &str>) -> Answer {
         Answer {
             what: what.to_owned(),
             took: Duration::from_millis(7),
-            said: said.map(str::to_owned).map_err(str::to_owned),
+            outcome: outcome.map(str::to_owned).map_err(str::to_owned),
         }
     }
 
@@ -320,7 +324,7 @@ mod tests {
             host: "compute-001".into(),
             took: Duration::from_millis(900),
             answers,
-            asked: DryRun::default(),
+            dry_run: DryRun::default(),
         }
     }
 
@@ -335,7 +339,7 @@ mod tests {
     #[test]
     fn what_a_recovery_can_do_without_is_a_warning() {
         let good = GradedAnswer::of(answer("service", Ok("up")), Severity::Err);
-        let away = GradedAnswer::of(answer("placement", Err("403")), Severity::Warn);
+        let warning = GradedAnswer::of(answer("placement", Err("403")), Severity::Warn);
         let dead = GradedAnswer::of(answer("keystone, nova", Err("no route")), Severity::Err);
         let rendered = |answers: Vec<GradedAnswer>| {
             let shadow = drilled(answers);
@@ -346,13 +350,13 @@ mod tests {
             (Severity::Ok, "compute-001 ready, checked in 0.9 s".into())
         );
         assert_eq!(
-            rendered(vec![good.clone(), away.clone()]),
+            rendered(vec![good.clone(), warning.clone()]),
             (
                 Severity::Warn,
                 "compute-001 ready except placement: 403; checked in 0.9 s".into()
             )
         );
-        let (grade, text) = rendered(vec![good, away, dead]);
+        let (grade, text) = rendered(vec![good, warning, dead]);
         assert_eq!(grade, Severity::Err);
         assert_eq!(
             text,
@@ -367,15 +371,18 @@ mod tests {
 
     #[test]
     fn guards_that_cannot_be_asked_are_not_passed() {
-        let mut asked = DryRun::default();
-        assert_eq!(guards(&asked).grade, Severity::Warn);
-        asked.ruling = Some(tachi_domain::guard::Ruling::default());
-        assert_eq!(guards(&asked).grade, Severity::Ok);
+        let mut dry_run = DryRun::default();
+        assert_eq!(guards(&dry_run).grade, Severity::Warn);
+        dry_run.ruling = Some(tachi_domain::guard::Ruling::default());
+        assert_eq!(guards(&dry_run).grade, Severity::Ok);
         let mut ruling = tachi_domain::guard::Ruling::default();
         ruling
             .holds
             .push((tachi_domain::guard::Guard::Segment, "2 of 4 hosts are out".into()));
-        asked.ruling = Some(ruling);
-        assert_eq!(guards(&asked).answer.said, Err("2 of 4 hosts are out".into()));
+        dry_run.ruling = Some(ruling);
+        assert_eq!(
+            guards(&dry_run).answer.outcome,
+            Err("2 of 4 hosts are out".into())
+        );
     }
 }

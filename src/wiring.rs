@@ -368,8 +368,8 @@ pub(crate) async fn api(
     };
     let name = format!("{}:{}:api", settings.host, std::process::id());
     let audit = audit(settings, &base.clock, &name)?;
-    let front = AuthSetup { auth, login, audit };
-    router(settings, base, notify, policy, rules, events, front).await
+    let auth_setup = AuthSetup { auth, login, audit };
+    router(settings, base, notify, policy, rules, events, auth_setup).await
 }
 
 /// Creates the same router with another authentication.
@@ -417,16 +417,16 @@ pub(crate) async fn router(
         login,
         actions: board == WebBoard::Acts,
     });
-    if let Some(wanted) = &settings.http.metrics {
+    if let Some(metrics_settings) = &settings.http.metrics {
         let metrics = tachi_api::Metrics::start(crate::VERSION)
             .map_err(|error| Failure::new("setting up metrics", error))?;
-        options.metrics = Some(wanted.access(metrics));
+        options.metrics = Some(metrics_settings.access(metrics));
     }
     tachi_api::router(options, ports).map_err(|error| Failure::new("building the API", error))
 }
 
 /// Creates the sender with which an API in another process wakes engines.
-pub(crate) fn socket_poke(settings: &Settings) -> Result<Arc<dyn Notifier>, Failure> {
+pub(crate) fn socket_notifier(settings: &Settings) -> Result<Arc<dyn Notifier>, Failure> {
     let notify = SocketNotifier::new(&settings.state_path.join("wake"))
         .map_err(|error| Failure::new("preparing wake-ups", error))?;
     Ok(Arc::new(notify))

@@ -62,12 +62,13 @@ pub(crate) async fn authenticate(
     next: Next,
 ) -> Result<Response, ApiError> {
     let mut caller = match &app.gatekeeper {
-        AuthBackend::Keystone(gate) => {
+        AuthBackend::Keystone(keystone) => {
             headers::strip(request.headers_mut());
             // Access rules apply to the path as sent, before a project id or a base path is removed.
             let original = request.extensions().get::<OriginalUri>();
             let path = original.map_or(request.uri(), |OriginalUri(uri)| uri).path();
-            gate.authenticate(request.headers(), request.method(), path)
+            keystone
+                .authenticate(request.headers(), request.method(), path)
                 .await?
         }
         AuthBackend::Noauth2 => Caller {

@@ -67,7 +67,7 @@ pub(crate) fn judge(app: &ApiState, caller: &Caller, new: &mut NewNotification) 
              `tachi setup monitors`, then set [api] reporter_binding = enforce"
         );
     }
-    if reporter.unheard.is_some() {
+    if reporter.discarded_status.is_some() {
         tracing::warn!(
             host = %new.hostname, %reporter, rule = evidence::RULE,
             "treating host_status as UNKNOWN; only a control node that the policy admits may report a host as off"

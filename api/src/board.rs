@@ -105,7 +105,7 @@ pub(crate) fn router(app: ApiState, board: Board, operators: Router) -> Router {
         .route("/board/logout", post(login::log_out))
         // These have no routes of their own: the parameters and the route name come from `/operator/v1`.
         .fallback(ask)
-        .method_not_allowed_fallback(nothing_here)
+        .method_not_allowed_fallback(no_resource)
         .with_state(state)
         .layer(from_fn(headers::note))
         .layer(from_fn(guard))
@@ -122,8 +122,8 @@ async fn slash() -> Response {
     (StatusCode::PERMANENT_REDIRECT, [(LOCATION, "board/")]).into_response()
 }
 
-async fn nothing_here() -> ApiError {
-    ApiError::nothing_here()
+async fn no_resource() -> ApiError {
+    ApiError::no_resource()
 }
 
 /// The middleware that adds the security headers to every answer.
@@ -154,7 +154,7 @@ fn check_page(headers: &HeaderMap) -> Result<(), ApiError> {
 /// Serves `/board/api/...` as `/operator/v1/...` with the cookie's token, and `/board/pages/...` from such answers. Reads only.
 async fn ask(State(state): State<BoardState>, request: Request) -> Response {
     if request.method() != Method::GET {
-        return ApiError::nothing_here().into_response();
+        return ApiError::no_resource().into_response();
     }
     let path = request.uri().path();
     if let Some(page) = path.strip_prefix("/board/pages/") {
@@ -165,7 +165,7 @@ async fn ask(State(state): State<BoardState>, request: Request) -> Response {
         .strip_prefix("/board/api/")
         .map(|rest| format!("{OPERATOR}/{rest}"))
     else {
-        return ApiError::nothing_here().into_response();
+        return ApiError::no_resource().into_response();
     };
     let token = cookie::token(request.headers());
     state.operators(request, &path, token.as_ref()).await
@@ -185,7 +185,7 @@ async fn forward(router: &Router, mut request: Request, path: &str, token: Optio
         None => path.to_owned(),
     };
     let Ok(target) = target.parse::<PathAndQuery>() else {
-        return ApiError::nothing_here().into_response();
+        return ApiError::no_resource().into_response();
     };
     let uri = Uri::from(target);
     // Access rules of application credentials apply to the API's path.

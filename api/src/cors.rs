@@ -75,31 +75,31 @@ pub struct Cors {
 
 impl Cors {
     /// Answers every OPTIONS request: 200 without a body, and with CORS headers if the request is allowed.
-    pub(crate) fn preflight(&self, asked: &HeaderMap) -> Response {
+    pub(crate) fn preflight(&self, preflight_headers: &HeaderMap) -> Response {
         let mut response = StatusCode::OK.into_response();
-        if let Some(headers) = self.permission(asked) {
+        if let Some(headers) = self.permission(preflight_headers) {
             response.headers_mut().extend(headers);
         }
         response
     }
 
-    fn permission(&self, asked: &HeaderMap) -> Option<HeaderMap> {
-        let (origin, group) = self.group_of(asked.get(ORIGIN)?)?;
-        let method = asked.get(ACCESS_CONTROL_REQUEST_METHOD)?;
+    fn permission(&self, preflight_headers: &HeaderMap) -> Option<HeaderMap> {
+        let (origin, group) = self.group_of(preflight_headers.get(ORIGIN)?)?;
+        let method = preflight_headers.get(ACCESS_CONTROL_REQUEST_METHOD)?;
         if !group.methods.iter().any(|known| known.as_bytes() == method) {
             return None;
         }
-        let wanted = asked
+        let requested = preflight_headers
             .get(ACCESS_CONTROL_REQUEST_HEADERS)
             .map_or(Some(""), |value| value.to_str().ok())?;
-        let wanted: Vec<&str> = items(wanted).collect();
+        let requested: Vec<&str> = items(requested).collect();
         let is_allowed = |name: &str| {
             let listed = group.headers.iter().map(String::as_str);
             listed
                 .chain(SIMPLE_HEADERS)
                 .any(|known| known.eq_ignore_ascii_case(name))
         };
-        if !wanted.iter().all(|name| is_allowed(name)) {
+        if !requested.iter().all(|name| is_allowed(name)) {
             return None;
         }
         let mut headers = HeaderMap::new();
@@ -112,8 +112,8 @@ impl Cors {
             headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from(group.max_age.as_secs()));
         }
         headers.insert(ACCESS_CONTROL_ALLOW_METHODS, method.clone());
-        if !wanted.is_empty() {
-            let value = HeaderValue::from_str(&wanted.join(",")).ok()?;
+        if !requested.is_empty() {
+            let value = HeaderValue::from_str(&requested.join(",")).ok()?;
             headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, value);
         }
         Some(headers)
@@ -143,9 +143,9 @@ impl Cors {
     /// Returns the group of an origin, and the origin's name in the answer. `*` stays `*` and is never replaced by the origin: with
     /// credentials that would open the API to every page a user visits. Browsers refuse a star with credentials.
     fn group_of(&self, origin: &HeaderValue) -> Option<(HeaderValue, &CorsGroup)> {
-        let find = |wanted: &[u8]| {
+        let find = |name: &[u8]| {
             let mut groups = self.groups.iter();
-            groups.find(|group| group.origins.iter().any(|known| known.as_bytes() == wanted))
+            groups.find(|group| group.origins.iter().any(|known| known.as_bytes() == name))
         };
         find(origin.as_bytes())
             .map(|group| (origin.clone(), group))
@@ -264,8 +264,8 @@ mod tests {
                 vec![],
             ),
         ];
-        for (name, asked, expected) in cases {
-            let response = cors().preflight(&asked);
+        for (name, preflight_headers, expected) in cases {
+            let response = cors().preflight(&preflight_headers);
             assert_eq!(response.status(), 200, "{name}");
             assert_eq!(header_values(response.headers()), expected, "{name}");
         }

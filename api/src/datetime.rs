@@ -172,8 +172,8 @@ fn offset(rest: &mut Cursor<'_>) -> Option<i64> {
 struct Cursor<'a>(&'a str);
 
 impl Cursor<'_> {
-    fn eat(&mut self, wanted: char) -> bool {
-        match self.0.strip_prefix(wanted) {
+    fn eat(&mut self, expected: char) -> bool {
+        match self.0.strip_prefix(expected) {
             Some(rest) => {
                 self.0 = rest;
                 true

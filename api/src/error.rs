@@ -169,7 +169,7 @@ impl ApiError {
     }
 
     /// 404 for a path without a route or object.
-    pub(crate) fn nothing_here() -> Self {
+    pub(crate) fn no_resource() -> Self {
         Self::not_found("The resource could not be found.")
     }
 

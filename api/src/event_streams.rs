@@ -112,8 +112,8 @@ impl LastEvent {
         for monitor in &mut view.monitors {
             monitor.signed_at = never;
         }
-        for held in &mut view.needs_person.recoveries {
-            for level in &mut held.evidence.levels {
+        for recovery in &mut view.needs_person.recoveries {
+            for level in &mut recovery.evidence.levels {
                 level.tested_at = never;
             }
         }

@@ -133,7 +133,7 @@ impl<T: DeserializeOwned + Send> FromRequestParts<ApiState> for Ids<T> {
     async fn from_request_parts(parts: &mut Parts, app: &ApiState) -> Result<Self, ApiError> {
         match Path::<T>::from_request_parts(parts, app).await {
             Ok(Path(ids)) => Ok(Self(ids)),
-            Err(_) => Err(ApiError::nothing_here()),
+            Err(_) => Err(ApiError::no_resource()),
         }
     }
 }

@@ -127,12 +127,12 @@ impl Health {
             let (is_good, reason, details) = match backend {
                 HealthBackend::DisableByFile => disabled_by(self.options.disable_file.as_deref()).await,
                 HealthBackend::DisableByFilesPorts => {
-                    let here = self
+                    let port_file = self
                         .options
                         .disable_files
                         .iter()
                         .find(|(of, _)| Some(*of) == port);
-                    disabled_by(here.map(|(_, path)| path.as_path())).await
+                    disabled_by(port_file.map(|(_, path)| path.as_path())).await
                 }
                 HealthBackend::EnableByFiles => enabled_by(&self.options.enable_files).await,
                 HealthBackend::Broker => broker(notify.is_connected()),
@@ -161,8 +161,8 @@ impl Health {
     /// Queries the database. Concurrent callers wait for the same answer, so that at most one query runs.
     async fn database_answers(&self, segments: &dyn Segments) -> bool {
         let mut last = self.database.lock().await;
-        if let Some((asked, answer)) = *last
-            && asked.elapsed() < CACHE_LIFETIME
+        if let Some((queried_at, answer)) = *last
+            && queried_at.elapsed() < CACHE_LIFETIME
         {
             return answer;
         }

@@ -31,12 +31,12 @@ impl Links {
     /// Returns the part of a link before `/v1`.
     pub(crate) fn base(&self, headers: &HeaderMap, extensions: &Extensions) -> String {
         let mount = extensions.get::<PathPrefix>().map_or("", |place| &place.mount);
-        let asked = self.asked(headers);
+        let request_base = self.request_base(headers);
         if let Some(prefix) = &self.prefix {
-            return format!("{prefix}{}{mount}", asked.mount);
+            return format!("{prefix}{}{mount}", request_base.mount);
         }
-        let host = asked.host.unwrap_or("localhost");
-        format!("{}://{host}{}{mount}", asked.scheme, asked.mount)
+        let host = request_base.host.unwrap_or("localhost");
+        format!("{}://{host}{}{mount}", request_base.scheme, request_base.mount)
     }
 
     /// True if the page of this `Origin` was loaded from the address of the current request.
@@ -51,24 +51,24 @@ impl Links {
         let Some((scheme, theirs)) = site(origin).filter(|_| is_bare) else {
             return false;
         };
-        let asked = self.asked(headers);
-        let named: Option<Authority> = asked.host.and_then(|host| host.parse().ok());
-        let is_asked = named.is_some_and(|named| place(&named, scheme) == theirs)
-            && (scheme == asked.scheme || scheme == "https");
+        let request_base = self.request_base(headers);
+        let named: Option<Authority> = request_base.host.and_then(|host| host.parse().ok());
+        let is_request_base = named.is_some_and(|named| place(&named, scheme) == theirs)
+            && (scheme == request_base.scheme || scheme == "https");
         let prefix: Option<Uri> = self.prefix.as_deref().and_then(|prefix| prefix.parse().ok());
-        is_asked || prefix.as_ref().and_then(site) == Some((scheme, theirs))
+        is_request_base || prefix.as_ref().and_then(site) == Some((scheme, theirs))
     }
 
-    fn asked<'a>(&self, headers: &'a HeaderMap) -> RequestBase<'a> {
-        let mut asked = RequestBase {
+    fn request_base<'a>(&self, headers: &'a HeaderMap) -> RequestBase<'a> {
+        let mut request_base = RequestBase {
             scheme: if self.tls { "https" } else { "http" },
             host: text(headers, header::HOST.as_str()).and_then(authority),
             mount: "",
         };
         if let Some(name) = &self.scheme_header {
-            asked.scheme = text(headers, name.as_str())
+            request_base.scheme = text(headers, name.as_str())
                 .and_then(known_scheme)
-                .unwrap_or(asked.scheme);
+                .unwrap_or(request_base.scheme);
         }
         if self.proxy_headers {
             // A proxy that supports RFC 7239 reports everything in one header.
@@ -76,17 +76,17 @@ impl Links {
                 Some(forwarded) => parameter(forwarded, key),
                 None => first(text(headers, name)?),
             };
-            asked.scheme = forwarded("proto", "x-forwarded-proto")
+            request_base.scheme = forwarded("proto", "x-forwarded-proto")
                 .and_then(known_scheme)
-                .unwrap_or(asked.scheme);
-            asked.host = forwarded("host", "x-forwarded-host")
+                .unwrap_or(request_base.scheme);
+            request_base.host = forwarded("host", "x-forwarded-host")
                 .and_then(authority)
-                .or(asked.host);
-            asked.mount = text(headers, "x-forwarded-prefix")
+                .or(request_base.host);
+            request_base.mount = text(headers, "x-forwarded-prefix")
                 .and_then(mount_point)
                 .unwrap_or("");
         }
-        asked
+        request_base
     }
 }
 

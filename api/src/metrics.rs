@@ -51,7 +51,7 @@ const HISTOGRAM_SUFFIXES: [&str; 3] = [
 ];
 
 /// Interval of moving measurements into their buckets. Until then each measurement is stored separately.
-const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The metrics of this process.
 #[derive(Clone)]
@@ -106,8 +106,8 @@ impl Metrics {
     }
 
     /// Moves measurements into buckets, which bounds the memory while no client reads `/metrics`. Never returns.
-    pub async fn upkeep(self) {
-        let mut tick = tokio::time::interval(UPKEEP_INTERVAL);
+    pub async fn maintain(self) {
+        let mut tick = tokio::time::interval(MAINTENANCE_INTERVAL);
         loop {
             tick.tick().await;
             self.0.run_upkeep();
@@ -155,7 +155,7 @@ pub struct MetricsAccess {
 
 impl MetricsAccess {
     /// Allows requests from this machine only.
-    pub fn from_here(metrics: Metrics) -> Self {
+    pub fn from_loopback(metrics: Metrics) -> Self {
         let loopback = [
             (IpAddr::from([127, 0, 0, 0]), 8),
             (IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]), 128),
@@ -172,7 +172,7 @@ impl MetricsAccess {
     /// Answers a request for `/metrics`; `pool` is the current usage of the database connections.
     pub(crate) fn answer(&self, pool: Option<PoolUsage>, request: &Request) -> Response {
         if request.method() != Method::GET && request.method() != Method::HEAD {
-            return ApiError::nothing_here().into_response();
+            return ApiError::no_resource().into_response();
         }
         let allowed = peer::is_within(request.extensions(), &self.allowed_source_ranges);
         if !allowed || peer::is_proxied(request.headers()) {

@@ -48,7 +48,7 @@ pub(crate) enum InvalidMicroversion {
 
 /// Returns the microversion that a request asks for.
 pub(crate) fn requested(headers: &HeaderMap) -> Result<Microversion, InvalidMicroversion> {
-    let mut wanted = None;
+    let mut requested = None;
     for value in headers.get_all(HEADER) {
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
         for entry in value.split(',') {
@@ -56,11 +56,11 @@ pub(crate) fn requested(headers: &HeaderMap) -> Result<Microversion, InvalidMicr
                 continue;
             };
             if service.eq_ignore_ascii_case(SERVICE_TYPE) {
-                wanted = Some(version.trim().to_owned());
+                requested = Some(version.trim().to_owned());
             }
         }
     }
-    match wanted {
+    match requested {
         None => Ok(Microversion::MIN),
         Some(requested) => parse(requested),
     }

@@ -117,7 +117,7 @@ impl Policy {
     }
 
     /// True if `rule` would admit a user with this identity, for an operator's question.
-    pub fn would_admit(&self, rule: &str, identity: crate::Identity) -> bool {
+    pub fn would_allow(&self, rule: &str, identity: crate::Identity) -> bool {
         let caller = Caller {
             identity: Arc::new(identity),
             service: None,

@@ -150,7 +150,7 @@ pub enum QueryError {
     Marker(String),
     /// Another service does not answer.
     #[error("{what}")]
-    Away {
+    Unavailable {
         /// The name of the service.
         service: &'static str,
         /// The operation that failed.

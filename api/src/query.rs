@@ -63,10 +63,10 @@ impl Params {
         let Some(value) = self.last(name) else {
             return Ok(None);
         };
-        let word = value.trim().to_ascii_lowercase();
-        if TRUE_SPELLINGS.contains(&word.as_str()) {
+        let text = value.trim().to_ascii_lowercase();
+        if TRUE_SPELLINGS.contains(&text.as_str()) {
             Ok(Some(true))
-        } else if FALSE_SPELLINGS.contains(&word.as_str()) {
+        } else if FALSE_SPELLINGS.contains(&text.as_str()) {
             Ok(Some(false))
         } else {
             Err(ApiError::bad_request(format!(
@@ -98,10 +98,10 @@ mod tests {
             ("0 f false n no off F FALSE No Off", Some(false)),
             ("2 oui truefalse tru - 01", None),
         ];
-        for (words, expected) in cases {
-            for word in words.split(' ') {
-                let params = Params(vec![("reserved".to_owned(), word.to_owned())]);
-                assert_eq!(params.boolean("reserved").ok().flatten(), expected, "{word}");
+        for (spellings, expected) in cases {
+            for text in spellings.split(' ') {
+                let params = Params(vec![("reserved".to_owned(), text.to_owned())]);
+                assert_eq!(params.boolean("reserved").ok().flatten(), expected, "{text}");
             }
         }
         assert!(Params::default().boolean("reserved").unwrap().is_none());

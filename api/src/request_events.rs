@@ -31,7 +31,7 @@ pub(crate) struct RequestEvents {
 impl RequestEvents {
     /// Returns the event source for a request by `caller`; `None` if events are disabled.
     pub(crate) fn of(app: &ApiState, caller: &Caller, ids: &RequestIds) -> Option<Self> {
-        if !app.events.wanted() {
+        if !app.events.is_enabled() {
             return None;
         }
         let who = &caller.identity;
@@ -54,20 +54,20 @@ impl RequestEvents {
         })
     }
 
-    /// Emits the events of a finished change: `done` describes the new state, `wanted` the requested state after an error.
+    /// Emits the events of a finished change: `done` describes the new state, `requested` the requested state after an error.
     pub(crate) fn emit_outcome<T>(
         &self,
         app: &ApiState,
         outcome: &Result<T, RegistryError>,
         done: impl FnOnce(&T) -> Subject,
-        wanted: impl FnOnce() -> Subject,
+        requested: impl FnOnce() -> Subject,
     ) {
         match outcome {
             Ok(now) => self.done(app, done(now)),
             Err(error) => {
-                let wanted = wanted();
-                if let Some(failure) = failure(error, &wanted) {
-                    self.ended(app, wanted, Phase::Error, Some(failure));
+                let requested = requested();
+                if let Some(failure) = failure(error, &requested) {
+                    self.ended(app, requested, Phase::Error, Some(failure));
                 }
             }
         }
@@ -112,7 +112,7 @@ fn function(subject: &Subject) -> String {
 }
 
 /// Returns the details of an error event with Masakari's names; `None` for a refusal without an event.
-fn failure(error: &RegistryError, wanted: &Subject) -> Option<FailureCause> {
+fn failure(error: &RegistryError, requested: &Subject) -> Option<FailureCause> {
     let (exception, message) = match error {
         RegistryError::SegmentExists { name } => (
             "FailoverSegmentExists",
@@ -143,7 +143,7 @@ fn failure(error: &RegistryError, wanted: &Subject) -> Option<FailureCause> {
         exception: exception.to_owned(),
         message,
         module: "tachi.api".to_owned(),
-        function: function(wanted),
+        function: function(requested),
         trace: trace.join("\n"),
     })
 }

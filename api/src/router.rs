@@ -99,7 +99,7 @@ pub fn router(options: Options, ports: Ports) -> Result<Router, BuildError> {
     let below_v1 = below_v1(&app);
     let board = options
         .board
-        .map(|wanted| board::router(app.clone(), wanted, below_v1.clone()));
+        .map(|board_settings| board::router(app.clone(), board_settings, below_v1.clone()));
     let beside_v1 = beside_v1(app);
     // The path is rewritten before routing, because routes match the path of the request.
     let dispatch = move |request: Request| {
@@ -150,17 +150,17 @@ fn below_v1(app: &ApiState) -> Router {
             }));
         v1 = v1.route(route.path, handler);
     }
-    v1.fallback(nothing_here)
-        .method_not_allowed_fallback(nothing_here)
+    v1.fallback(no_resource)
+        .method_not_allowed_fallback(no_resource)
         .with_state(app.clone())
         .layer(from_fn_with_state(app.clone(), auth::authenticate))
         .layer(from_fn_with_state(app.clone(), headers::receive))
 }
 
 /// Answers 404, also for a method that a path does not have: clients interpret only 404 as missing.
-async fn nothing_here(request: Request) -> ApiError {
+async fn no_resource(request: Request) -> ApiError {
     access_log::note_caller(request.extensions());
-    ApiError::nothing_here()
+    ApiError::no_resource()
 }
 
 fn gatekeeper(auth: Auth, tokens: TokenOptions, ports: &Ports) -> Result<AuthBackend, BuildError> {

@@ -18,7 +18,7 @@ pub(crate) async fn pass(rule: Option<Rule>, mut request: Request, next: Next) -
     access_log::note_caller(request.extensions());
     // axum would serve HEAD with the GET handler, but the API has no HEAD routes.
     if request.method() == Method::HEAD {
-        return ApiError::nothing_here().into_response();
+        return ApiError::no_resource().into_response();
     }
     let version = match microversion::requested(request.headers()) {
         Ok(version) => version,

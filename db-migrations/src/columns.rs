@@ -70,12 +70,12 @@ impl Enumeration {
             column.custom(self.type_name).not_null();
             return column;
         }
-        word(backend, name, self.values)
+        enum_column(backend, name, self.values)
     }
 
     /// Returns the statement that creates the type on `PostgreSQL`.
     pub(crate) fn create_type(&self) -> String {
-        let values: Vec<String> = self.values.iter().map(|word| format!("'{word}'")).collect();
+        let values: Vec<String> = self.values.iter().map(|value| format!("'{value}'")).collect();
         format!(
             "CREATE TYPE \"{}\" AS ENUM ({})",
             self.type_name,
@@ -85,12 +85,12 @@ impl Enumeration {
 }
 
 /// Defines a column with a few permitted values: an enumeration on `MariaDB`, else checked text.
-pub(crate) fn word(backend: DbBackend, name: &'static str, values: &[&'static str]) -> ColumnDef {
+pub(crate) fn enum_column(backend: DbBackend, name: &'static str, values: &[&'static str]) -> ColumnDef {
     let mut column = ColumnDef::new(name);
     if backend == DbBackend::MySql {
         column.enumeration(name, values.iter().copied());
     } else {
-        let longest = values.iter().map(|word| word.len()).max().unwrap_or(1);
+        let longest = values.iter().map(|value| value.len()).max().unwrap_or(1);
         column
             .string_len(u32::try_from(longest).unwrap_or(255))
             .check(Expr::col(name).is_in(values.iter().copied()));

@@ -6,7 +6,7 @@
 
 use sea_orm_migration::prelude::*;
 
-use crate::columns::{Storage, counter, id, long_text, micros, text, text_or_null, word};
+use crate::columns::{Storage, counter, enum_column, id, long_text, micros, text, text_or_null};
 use crate::indexes::Plain;
 use crate::statement::create;
 use crate::widen::storage;
@@ -76,10 +76,10 @@ fn recovery(storage: &Storage) -> TableCreateStatement {
         .col(id())
         .col(text("uuid", 36).unique_key())
         .col(text("notification_uuid", 36))
-        .col(word(backend, "kind", &["host", "vm", "process"]))
+        .col(enum_column(backend, "kind", &["host", "vm", "process"]))
         .col(text("host_uuid", 36))
         .col(text("host_name", 255))
-        .col(word(backend, "life", &["open", "watching", "closed"]))
+        .col(enum_column(backend, "life", &["open", "watching", "closed"]))
         .col(text_or_null("open_key", 255).unique_key())
         .col(counter("epoch"))
         .col(counter("seq"))
@@ -118,7 +118,7 @@ fn recovery_step(storage: &Storage) -> TableCreateStatement {
         .col(ColumnDef::new("epoch").big_integer().not_null())
         .col(text("task", 255))
         .col(text_or_null("instance_uuid", 36))
-        .col(word(backend, "kind", &["intent", "outcome", "note"]))
+        .col(enum_column(backend, "kind", &["intent", "outcome", "note"]))
         .col(ColumnDef::new("progress").double().not_null())
         .col(ColumnDef::new("failed").boolean().not_null())
         .col(long_text(backend, "text").not_null())
@@ -147,7 +147,11 @@ fn host_state(storage: &Storage) -> TableCreateStatement {
     let mut table = storage.table("host_state");
     table
         .col(text("host_uuid", 36).primary_key())
-        .col(word(storage.backend, "why", &["operator", "recovery", "process"]))
+        .col(enum_column(
+            storage.backend,
+            "why",
+            &["operator", "recovery", "process"],
+        ))
         .col(ColumnDef::new("recovery_id").big_integer())
         .foreign_key(&mut of_recovery("host_state"));
     table

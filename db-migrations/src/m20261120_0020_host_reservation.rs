@@ -4,7 +4,7 @@
 
 use sea_orm_migration::prelude::*;
 
-use crate::columns::{id, long_text, micros, text, text_or_null, word};
+use crate::columns::{enum_column, id, long_text, micros, text, text_or_null};
 use crate::indexes::Plain;
 use crate::statement::create;
 use crate::widen::storage;
@@ -31,7 +31,7 @@ impl MigrationTrait for Migration {
             .col(text("host_uuid", 36))
             .col(text("host_name", 255))
             .col(text_or_null("open_key", 36).unique_key())
-            .col(word(
+            .col(enum_column(
                 backend,
                 "state",
                 &["held", "consumed", "used", "given_back"],

@@ -28,18 +28,18 @@ impl MigrationTrait for Migration {
                 &["voice", "recovery_uuid"],
             ));
         create(db, &mut doubts).await?;
-        let mut aside = storage.table("reporter_aside");
-        let mut is_aside = ColumnDef::new("aside");
-        is_aside.boolean().not_null();
-        aside
+        let mut table = storage.table("reporter_aside");
+        let mut muted_column = ColumnDef::new("aside");
+        muted_column.boolean().not_null();
+        table
             .col(id())
             .col(text("voice", 64))
             .col(long_text(storage.backend, "reporter").not_null())
             .col(micros("since"))
             .col(long_text(storage.backend, "why").not_null())
-            .col(is_aside)
+            .col(muted_column)
             .col(counter("unheard"))
             .index(&mut unique("tachi_reporter_aside_key", &["voice"]));
-        create(db, &mut aside).await
+        create(db, &mut table).await
     }
 }

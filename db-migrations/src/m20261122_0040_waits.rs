@@ -31,7 +31,7 @@ impl MigrationTrait for Migration {
         let backend = db.get_database_backend();
         for table in ["recovery", "recovery_move"] {
             let found = columns(db, table).await?;
-            let mut wanted = vec![
+            let mut new_columns = vec![
                 ("waits_for", text_or_null("waits_for", 32)),
                 ("waits_on", long_text(backend, "waits_on")),
                 (
@@ -40,11 +40,11 @@ impl MigrationTrait for Migration {
                 ),
             ];
             if table == "recovery_move" {
-                wanted.push(("written_off", long_text(backend, "written_off")));
-                wanted.push(("may_run", long_text(backend, "may_run")));
-                wanted.push(("seen_to", long_text(backend, "seen_to")));
+                new_columns.push(("written_off", long_text(backend, "written_off")));
+                new_columns.push(("may_run", long_text(backend, "may_run")));
+                new_columns.push(("seen_to", long_text(backend, "seen_to")));
             }
-            for (name, column) in wanted {
+            for (name, column) in new_columns {
                 if found.iter().any(|there| there == name) {
                     continue;
                 }

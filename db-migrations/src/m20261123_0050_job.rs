@@ -14,19 +14,19 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let db = manager.get_connection();
         let storage = storage(db).await?;
-        let moment = |name: &'static str| ColumnDef::new(name).big_integer().to_owned();
+        let time_column = |name: &'static str| ColumnDef::new(name).big_integer().to_owned();
         let mut table = storage.table("tachi_job");
         table
             .col(text("name", 255).primary_key())
             // Incremented by each run, so that only one of two concurrent starts succeeds.
             .col(ColumnDef::new("run").big_integer().not_null())
-            .col(moment("due_at"))
+            .col(time_column("due_at"))
             .col(micros("begun_at"))
             .col(text("begun_by", 255))
-            .col(moment("ended_at"))
+            .col(time_column("ended_at"))
             .col(text_or_null("grade", 16))
             .col(long_text(storage.backend, "details").not_null())
-            .col(moment("good_at"));
+            .col(time_column("good_at"));
         create(db, &mut table).await
     }
 }

@@ -21,7 +21,7 @@ pub(crate) struct Auditor {
     /// True for recoveries of hosts: no other kind switches power.
     is_host_recovery: bool,
     stage: String,
-    held: Option<String>,
+    hold: Option<String>,
 }
 
 impl Auditor {
@@ -33,7 +33,7 @@ impl Auditor {
             reporter: claimed.notification.reporter.as_ref().map(ToString::to_string),
             is_host_recovery: claimed.kind == RecoveryKind::Host,
             stage: state.stage(),
-            held: state.held().map(str::to_owned),
+            hold: state.hold_reason().map(str::to_owned),
         }
     }
 
@@ -99,21 +99,21 @@ impl Auditor {
             entry.text = proof.sentence(host);
             self.sink.note(entry);
         }
-        let (entered, held) = (state.stage(), state.held());
-        if entered != self.stage || held != self.held.as_deref() {
+        let (entered, hold) = (state.stage(), state.hold_reason());
+        if entered != self.stage || hold != self.hold.as_deref() {
             let mut entry = self.entry(AuditAction::Transition, AuditPhase::Outcome, host);
-            entry.from = Some(word(&self.stage, self.held.is_some()));
-            entry.to = Some(word(&entered, held.is_some()));
-            held.unwrap_or_default().clone_into(&mut entry.text);
+            entry.from = Some(status_text(&self.stage, self.hold.is_some()));
+            entry.to = Some(status_text(&entered, hold.is_some()));
+            hold.unwrap_or_default().clone_into(&mut entry.text);
             self.sink.note(entry);
-            self.held = held.map(str::to_owned);
+            self.hold = hold.map(str::to_owned);
             self.stage = entered;
         }
     }
 }
 
-fn word(stage: &str, held: bool) -> String {
-    if held {
+fn status_text(stage: &str, hold: bool) -> String {
+    if hold {
         format!("{stage} (held)")
     } else {
         stage.to_owned()

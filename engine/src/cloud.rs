@@ -26,7 +26,7 @@ const PAUSES: [Duration; 3] = [
 #[derive(Clone)]
 pub struct CloudCache {
     clock: Arc<dyn Clock>,
-    seen: watch::Sender<CloudReading>,
+    reading: watch::Sender<CloudReading>,
 }
 
 #[derive(Clone, Default)]
@@ -56,35 +56,35 @@ impl CloudCache {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             clock,
-            seen: watch::Sender::default(),
+            reading: watch::Sender::default(),
         }
     }
 
     pub fn view(&self) -> CloudView {
-        let seen = self.seen.borrow().clone();
+        let reading = self.reading.borrow().clone();
         CloudView {
-            age: seen
+            age: reading
                 .answered_at
                 .map(|answered_at| self.clock.boot().saturating_sub(answered_at)),
-            problem: seen.problem,
-            heartbeat_age: seen.cadences.usual(),
-            services: seen.services,
+            problem: reading.problem,
+            heartbeat_age: reading.cadences.usual(),
+            services: reading.services,
         }
     }
 
     /// Returns the rules for a recovery of `host`, including the learnt heartbeat cadence.
     pub(crate) fn rules_for(&self, host: &str, policy: Policy) -> Policy {
-        let seen = self.seen.borrow();
+        let reading = self.reading.borrow();
         Policy {
-            watched: seen.cadences.watched(host, self.clock.boot()),
-            ..policy.with_heartbeat_ages(&seen.cadences, host)
+            watched: reading.cadences.watched(host, self.clock.boot()),
+            ..policy.with_heartbeat_ages(&reading.cadences, host)
         }
     }
 
     /// Waits for the end of the next poll. May be dropped at any time.
     pub async fn polled(&self) {
         // `self` holds the sender, so waiting cannot fail.
-        let _ = self.seen.subscribe().changed().await;
+        let _ = self.reading.subscribe().changed().await;
     }
 
     /// Polls until it is dropped. Logs the start and the end of a problem.
@@ -100,26 +100,26 @@ impl CloudCache {
     }
 
     pub(crate) fn note(&self, answer: Result<BTreeMap<String, Option<Service>>, CallError>) {
-        self.seen.send_modify(|seen| match answer {
+        self.reading.send_modify(|reading| match answer {
             Ok(services) => {
-                if seen.problem.take().is_some() {
+                if reading.problem.take().is_some() {
                     tracing::info!("Nova answers again");
                 }
                 let now = self.clock.boot();
-                seen.cadences.observe(&services, now);
-                numbers::heartbeat_age(seen.cadences.usual());
-                seen.services = services;
-                seen.answered_at = Some(now);
+                reading.cadences.observe(&services, now);
+                numbers::heartbeat_age(reading.cadences.usual());
+                reading.services = services;
+                reading.answered_at = Some(now);
             }
             Err(error) => {
                 let why = error.fault.text;
-                if seen.problem.is_none() {
+                if reading.problem.is_none() {
                     tracing::warn!(
                         why,
                         "Nova does not answer; no host can be recovered until it does"
                     );
                 }
-                seen.problem = Some(why);
+                reading.problem = Some(why);
             }
         });
     }

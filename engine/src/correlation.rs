@@ -40,12 +40,12 @@ mod tests {
     #[tokio::test]
     async fn the_id_exists_only_during_the_work() {
         assert_eq!(current(), None);
-        let seen = under(Arc::from("req-1"), async {
+        let ids = under(Arc::from("req-1"), async {
             let inner = under(Arc::from("req-2"), async { current() }).await;
             (current(), inner)
         })
         .await;
-        assert_eq!(seen, (Some(Arc::from("req-1")), Some(Arc::from("req-2"))));
+        assert_eq!(ids, (Some(Arc::from("req-1")), Some(Arc::from("req-2"))));
         assert_eq!(current(), None);
     }
 }

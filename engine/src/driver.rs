@@ -159,7 +159,7 @@ impl Driver {
             }
             Effect::Audit(commands) => Event::Audited(self.auditor.orders(self.host(), &commands).await),
             Effect::Commit(claim, write) => self.commit(&claim, &write).await,
-            Effect::Beat(beat) => self.beat(beat).await,
+            Effect::RenewLease(beat) => self.beat(beat).await,
             Effect::Wait(until) => self.wait(until, stop).await,
             Effect::Release => {
                 self.release().await;
@@ -228,7 +228,7 @@ impl Driver {
         let state = self.machine.state();
         self.auditor.committed(state, record, write);
         if let Some(emitter) = &mut self.emitter {
-            emitter.committed(write, state.held(), now.wall);
+            emitter.committed(write, state.hold_reason(), now.wall);
         }
         self.numbers.decided(state, record, *now);
         if record.contradicted {
@@ -240,8 +240,8 @@ impl Driver {
     /// Logs a warning with the reason why the recovery is still waiting.
     fn alarm(&self, again: bool) {
         let state = self.machine.state();
-        let held = state.held();
-        let Some(why) = held.or_else(|| state.guarded()) else {
+        let hold = state.hold_reason();
+        let Some(why) = hold.or_else(|| state.guarded()) else {
             return;
         };
         let (recovery, host) = (self.claimed.id, state.host());
@@ -249,7 +249,7 @@ impl Driver {
         let now = self.ports.clock.wall();
         let since = state.wait().map_or(now, |wait| wait.since);
         let minutes = now.micros_since(since) / 60_000_000;
-        if held.is_some() {
+        if hold.is_some() {
             tracing::warn!(%recovery, host, minutes, %why, "recovery is on hold, waiting for an operator");
             if let Some(emitter) = self.emitter.as_ref().filter(|_| again) {
                 emitter.still_held(why, self.ports.clock.wall());

@@ -26,7 +26,7 @@ pub struct Answer {
     pub what: String,
     pub took: Duration,
     /// The result, for people.
-    pub said: Result<String, String>,
+    pub outcome: Result<String, String>,
 }
 
 impl Answer {
@@ -48,7 +48,7 @@ impl Answer {
             Self {
                 what,
                 took,
-                said: result,
+                outcome: result,
             },
             answer.ok(),
         )

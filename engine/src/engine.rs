@@ -350,8 +350,8 @@ impl Engine {
             Ok(WriteOutcome::Written(_)) => {
                 if let Some(mut emitter) = EventEmitter::new(&self.events, &self.options.name, claimed, None)
                 {
-                    let held = write.life.is_none().then_some(message.as_str());
-                    emitter.committed(&write, held, now);
+                    let hold = write.life.is_none().then_some(message.as_str());
+                    emitter.committed(&write, hold, now);
                 }
             }
             Ok(other) => {

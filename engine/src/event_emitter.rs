@@ -42,7 +42,7 @@ pub(crate) struct EventEmitter {
     /// True if its start was emitted, by this engine or a former owner.
     start_emitted: bool,
     proven: bool,
-    held: Option<String>,
+    hold: Option<String>,
     moves: BTreeMap<ServerId, VmoveStatus>,
     /// Instances whose start was emitted. A repeated request is not a second start.
     started: BTreeSet<ServerId>,
@@ -61,7 +61,7 @@ impl EventEmitter {
         state: Option<&dyn Recovery>,
     ) -> Option<Self> {
         // Masakari has no events for planned work.
-        if !events.wanted() || claimed.kind.is_planned() {
+        if !events.is_enabled() || claimed.kind.is_planned() {
             return None;
         }
         let moves = state.map(<dyn Recovery>::move_statuses).unwrap_or_default();
@@ -81,7 +81,7 @@ impl EventEmitter {
             dismissed: false,
             start_emitted: claimed.state.is_some(),
             proven: state.and_then(<dyn Recovery>::is_proven_off).unwrap_or(false),
-            held: state.and_then(|it| it.held()).map(str::to_owned),
+            hold: state.and_then(|it| it.hold_reason()).map(str::to_owned),
             moves,
             started: state.map(<dyn Recovery>::requested_instances).unwrap_or_default(),
             failures: VecDeque::new(),
@@ -96,8 +96,8 @@ impl EventEmitter {
         }
     }
 
-    /// Emits the changes of the committed `write`. `held` is the reason of the current hold, if any.
-    pub(crate) fn committed(&mut self, write: &Write, held: Option<&str>, at: Timestamp) {
+    /// Emits the changes of the committed `write`. `hold` is the reason of the current hold, if any.
+    pub(crate) fn committed(&mut self, write: &Write, hold: Option<&str>, at: Timestamp) {
         let was_open = self.notification.status.is_open();
         if let Some((status, message)) = &write.notification {
             self.notification.status = *status;
@@ -120,13 +120,13 @@ impl EventEmitter {
             }
             self.proven = proven;
         }
-        for one in &write.moves {
-            self.emit_move(one, at);
+        for instance in &write.moves {
+            self.emit_move(instance, at);
         }
         if !ends {
-            self.emit_hold_change(held, at);
+            self.emit_hold_change(hold, at);
         }
-        self.held = held.map(str::to_owned);
+        self.hold = hold.map(str::to_owned);
         if ends {
             self.dismissed = write.dismissed;
             self.end(at);
@@ -192,29 +192,29 @@ impl EventEmitter {
         }
     }
 
-    fn emit_move(&mut self, one: &MoveWrite, at: Timestamp) {
-        if self.moves.insert(one.server, one.status) == Some(one.status) {
+    fn emit_move(&mut self, instance: &MoveWrite, at: Timestamp) {
+        if self.moves.insert(instance.server, instance.status) == Some(instance.status) {
             return;
         }
-        let (phase, failure) = match one.status {
+        let (phase, failure) = match instance.status {
             VmoveStatus::Pending => return,
-            VmoveStatus::Ongoing if !self.started.insert(one.server) => return,
+            VmoveStatus::Ongoing if !self.started.insert(instance.server) => return,
             VmoveStatus::Ongoing => (Phase::Start, None),
             VmoveStatus::Succeeded | VmoveStatus::Ignored => (Phase::End, None),
-            VmoveStatus::Failed => (Phase::Error, Some(failure_of_move(one))),
+            VmoveStatus::Failed => (Phase::Error, Some(failure_of_move(instance))),
         };
         let summary = VmoveSnapshot {
-            id: one.vmove,
+            id: instance.vmove,
             notification: self.notification.id,
             recovery: self.recovery,
-            server: one.server,
-            name: one.name.clone(),
-            source_host: one.source_host.clone(),
-            dest_host: one.dest_host.clone(),
-            start_time: one.start_time,
-            end_time: one.end_time,
-            status: one.status,
-            message: one.message.clone(),
+            server: instance.server,
+            name: instance.name.clone(),
+            source_host: instance.source_host.clone(),
+            dest_host: instance.dest_host.clone(),
+            start_time: instance.start_time,
+            end_time: instance.end_time,
+            status: instance.status,
+            message: instance.message.clone(),
         };
         self.emit(Subject::Vmove(summary), Some(phase), failure, at);
     }
@@ -235,8 +235,8 @@ impl EventEmitter {
         self.recovery_event(RecoveryEvent::Hold, None, Some(failure), at);
     }
 
-    fn emit_hold_change(&self, held: Option<&str>, at: Timestamp) {
-        match (self.held.as_deref(), held) {
+    fn emit_hold_change(&self, hold: Option<&str>, at: Timestamp) {
+        match (self.hold.as_deref(), hold) {
             (was, Some(reason)) if was != Some(reason) => self.hold(reason, at),
             (Some(_), None) => self.recovery_event(RecoveryEvent::Resume, None, None, at),
             (_, Some(_)) | (None, None) => {}
@@ -309,10 +309,10 @@ impl EventEmitter {
     }
 }
 
-fn failure_of_move(one: &MoveWrite) -> FailureCause {
+fn failure_of_move(instance: &MoveWrite) -> FailureCause {
     FailureCause {
         exception: "InstanceEvacuationFailure".to_owned(),
-        message: one.message.clone().unwrap_or_default(),
+        message: instance.message.clone().unwrap_or_default(),
         module: MODULE.to_owned(),
         function: "EvacuateInstancesTask".to_owned(),
         trace: String::new(),

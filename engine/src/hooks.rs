@@ -120,13 +120,13 @@ pub(crate) async fn run(call: Box<HookCall>, context: &DocumentContext, hooks: &
     }
 }
 
-fn instance(one: &HookInstance) -> Value {
+fn instance(hook_instance: &HookInstance) -> Value {
     json!({
-        "uuid": one.id.to_string(),
-        "name": one.name,
-        "status": one.status,
-        "dest_host": one.dest_host,
-        "message": one.message,
+        "uuid": hook_instance.id.to_string(),
+        "name": hook_instance.name,
+        "status": hook_instance.status,
+        "dest_host": hook_instance.dest_host,
+        "message": hook_instance.message,
     })
 }
 

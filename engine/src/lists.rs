@@ -123,11 +123,11 @@ impl<T> SharedReading<T> {
         &self,
         read: impl Future<Output = Result<T, CallError>>,
     ) -> Result<Arc<T>, Fault> {
-        let asked = Instant::now();
+        let requested_at = Instant::now();
         let _turn = self.turn.lock().await;
-        let mut begins = asked + self.gather;
+        let mut begins = requested_at + self.gather;
         let last = self.latest().as_ref().map(|latest| {
-            let fresh = (latest.started_at > asked).then(|| latest.outcome.clone());
+            let fresh = (latest.started_at > requested_at).then(|| latest.outcome.clone());
             (latest.started_at, fresh)
         });
         if let Some((started_at, fresh)) = last {
@@ -252,7 +252,7 @@ struct Memory {
     /// The range that [`Self::records`] covers.
     complete: Reach,
     /// The range that callers want.
-    wanted: Reach,
+    reach: Reach,
     newest: Option<Timestamp>,
     /// The start of the latest read, on the boot clock.
     read_at: Duration,
@@ -262,7 +262,7 @@ impl Memory {
     fn expire(&mut self, now: Duration) {
         if now.saturating_sub(self.read_at) > CACHE_LIFETIME {
             *self = Self {
-                wanted: self.wanted,
+                reach: self.reach,
                 ..Self::default()
             };
         }
@@ -270,7 +270,7 @@ impl Memory {
     }
 
     fn reach_back_to(&mut self, since: Option<Timestamp>) {
-        self.wanted = self.wanted.or(Reach::of(since));
+        self.reach = self.reach.or(Reach::of(since));
     }
 
     fn reaches_back_to(&self, since: Option<Timestamp>) -> bool {
@@ -279,9 +279,9 @@ impl Memory {
 
     /// Returns the time from which records have to be read: everything that may be new or changed since the last read.
     fn cut(&self) -> Option<Timestamp> {
-        let wanted = self.wanted.time();
-        if !self.reaches_back_to(wanted) {
-            return wanted;
+        let until = self.reach.time();
+        if !self.reaches_back_to(until) {
+            return until;
         }
         let margin = i64::try_from(MAX_CLOCK_DIFFERENCE.as_micros()).unwrap_or(i64::MAX);
         let new = self.newest?.micros().saturating_sub(margin);
@@ -294,7 +294,7 @@ impl Memory {
             cut = cut.min(record.created_at?.micros());
         }
         // The start never precedes the range that callers want.
-        Some(Timestamp::from_micros(cut).max(wanted.unwrap_or(Timestamp::from_micros(cut))))
+        Some(Timestamp::from_micros(cut).max(until.unwrap_or(Timestamp::from_micros(cut))))
     }
 
     fn merge(&mut self, fresh: Vec<Migration>) {
@@ -309,9 +309,9 @@ impl Memory {
             self.newest = self.newest.max(record.created_at);
             self.records.insert(record.id, record);
         }
-        let wanted = self.wanted.time();
-        if !self.reaches_back_to(wanted) {
-            self.complete = Reach::of(wanted);
+        let until = self.reach.time();
+        if !self.reaches_back_to(until) {
+            self.complete = Reach::of(until);
         }
     }
 }

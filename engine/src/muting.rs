@@ -17,7 +17,7 @@ pub(crate) fn contradicted(ports: &Ports, recovery: RecoveryId, host: &str, rule
     let (ports, host) = (ports.clone(), host.to_owned());
     tokio::spawn(async move {
         match ports.journal.contradicted(recovery, rules).await {
-            Ok(news) => news.iter().for_each(|one| log(&ports, recovery, &host, one)),
+            Ok(news) => news.iter().for_each(|muted| log(&ports, recovery, &host, muted)),
             Err(error) => {
                 let source = error.source.to_string();
                 tracing::warn!(%recovery, %error, source, "failed to count a report that Nova has contradicted");
@@ -26,9 +26,9 @@ pub(crate) fn contradicted(ports: &Ports, recovery: RecoveryId, host: &str, rule
     });
 }
 
-fn log(ports: &Ports, recovery: RecoveryId, host: &str, one: &MutedReporter) {
-    let (reporter, why, number) = (&one.reporter, &one.why, one.number);
-    let text = if one.is_muted {
+fn log(ports: &Ports, recovery: RecoveryId, host: &str, muted: &MutedReporter) {
+    let (reporter, why, number) = (&muted.reporter, &muted.why, muted.number);
+    let text = if muted.is_muted {
         format!(
             "muted: {why}. Its reports are stored and start nothing until an operator unmutes it: tachi monitor unmute {number}"
         )
@@ -39,7 +39,7 @@ fn log(ports: &Ports, recovery: RecoveryId, host: &str, one: &MutedReporter) {
         )
     };
     tracing::error!(%reporter, %text, "Nova has contradicted a reporter too often");
-    numbers::muted_reporter(one.is_muted);
+    numbers::muted_reporter(muted.is_muted);
     let mut entry = AuditEntry::new(AuditAction::SetAside, AuditPhase::Outcome, host);
     entry.recovery = Some(recovery.to_string());
     entry.reporter = Some(reporter.to_string());

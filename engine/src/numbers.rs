@@ -279,7 +279,7 @@ pub(crate) struct Numbers {
     stage: String,
     /// The start of the stage, in the recovery's elapsed time; `None` if another owner started it.
     entered: Option<Elapsed>,
-    held: bool,
+    on_hold: bool,
     held_by: Vec<&'static str>,
     waits_for: Vec<&'static str>,
     in_flight: usize,
@@ -300,12 +300,12 @@ impl Numbers {
             stage: state.stage(),
             // It had no owner before.
             entered: claimed.state.is_none().then_some(Elapsed::ZERO),
-            held: state.is_held(),
+            on_hold: state.is_on_hold(),
             in_flight: state.in_flight(),
             done: state.done_moves().collect(),
         };
         gauge!(RECOVERIES, "kind" => kind.as_str(), "stage" => numbers.stage.clone()).increment(1.0);
-        gauge!(HELD).increment(f64::from(u8::from(numbers.held)));
+        gauge!(HELD).increment(f64::from(u8::from(numbers.on_hold)));
         change(HELD_BY, &numbers.held_by, 1.0);
         change(WAITS_FOR, &numbers.waits_for, 1.0);
         gauge!(IN_FLIGHT).increment(count(numbers.in_flight));
@@ -334,10 +334,10 @@ impl Numbers {
             change(WAITS_FOR, &self.waits_for, -1.0);
             change(WAITS_FOR, &waits_for, 1.0);
             (self.held_by, self.waits_for) = (held_by, waits_for);
-            let held = state.is_held();
-            if held != self.held {
-                gauge!(HELD).increment(if held { 1.0 } else { -1.0 });
-                self.held = held;
+            let on_hold = state.is_on_hold();
+            if on_hold != self.on_hold {
+                gauge!(HELD).increment(if on_hold { 1.0 } else { -1.0 });
+                self.on_hold = on_hold;
             }
         }
         if !record.moves.is_empty() {
@@ -345,14 +345,14 @@ impl Numbers {
             gauge!(IN_FLIGHT).increment(count(in_flight) - count(self.in_flight));
             self.in_flight = in_flight;
             for server in &record.moves {
-                if let Some(one) = state.one_move(*server).filter(|one| one.is_finished())
+                if let Some(instance) = state.one_move(*server).filter(|instance| instance.is_finished())
                     && self.done.insert(*server)
                 {
-                    counter!(MOVES, "status" => one.status().as_str()).increment(1);
-                    if one.status() == VmoveStatus::Succeeded {
+                    counter!(MOVES, "status" => instance.status().as_str()).increment(1);
+                    if instance.status() == VmoveStatus::Succeeded {
                         // The lock is removed after the instance is back.
-                        let down = downtime(self.first_reported_at, one.over_at.unwrap_or(at.wall));
-                        let marked = if one.tagged { "true" } else { "false" };
+                        let down = downtime(self.first_reported_at, instance.done_at.unwrap_or(at.wall));
+                        let marked = if instance.tagged { "true" } else { "false" };
                         histogram!(DOWNTIME, "ha_enabled" => marked).record(down);
                     }
                 }
@@ -380,7 +380,7 @@ impl Numbers {
 impl Drop for Numbers {
     fn drop(&mut self) {
         gauge!(RECOVERIES, "kind" => self.kind.as_str(), "stage" => self.stage.clone()).decrement(1.0);
-        gauge!(HELD).decrement(f64::from(u8::from(self.held)));
+        gauge!(HELD).decrement(f64::from(u8::from(self.on_hold)));
         change(HELD_BY, &self.held_by, -1.0);
         change(WAITS_FOR, &self.waits_for, -1.0);
         gauge!(IN_FLIGHT).decrement(count(self.in_flight));

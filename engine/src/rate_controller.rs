@@ -183,14 +183,14 @@ impl RateSlot {
             return;
         }
         if polled {
-            let seen = PollResult {
+            let poll = PollResult {
                 taken: &progress.taken,
                 is_queue_empty: demand.queued == 0,
                 busy: waiting,
                 full,
                 pause: inner.pause(),
             };
-            inner.queued.polled(seen, now);
+            inner.queued.polled(poll, now);
         }
         inner.put(self.id, demand, now);
         if waiting == 0 && inner.queued_now() > 0 {

@@ -56,9 +56,9 @@ impl Ages {
         first + boot.saturating_sub(since)
     }
 
-    fn keep(&mut self, seen: &HashSet<(Kind, i64)>) {
+    fn keep(&mut self, found: &HashSet<(Kind, i64)>) {
         self.0
-            .retain(|what, _| what.0 == Kind::Start || seen.contains(what));
+            .retain(|what, _| what.0 == Kind::Start || found.contains(what));
     }
 }
 
@@ -129,14 +129,14 @@ impl RegionScan {
         }
         let boot = self.ports.clock.boot();
         let mut ages = lock(&self.ages);
-        let mut seen = HashSet::new();
+        let mut found = HashSet::new();
         let mut dated = |kind, happened: &[HostIncidentRow]| -> Vec<HostIncident> {
-            let date = |one: &HostIncidentRow| {
-                seen.insert((kind, one.row));
+            let date = |incident: &HostIncidentRow| {
+                found.insert((kind, incident.row));
                 HostIncident {
-                    host: one.host,
-                    recovery: one.recovery,
-                    age: ages.age((kind, one.row), one.age, boot),
+                    host: incident.host,
+                    recovery: incident.recovery,
+                    age: ages.age((kind, incident.row), incident.age, boot),
                 }
             };
             happened.iter().map(date).collect()
@@ -149,11 +149,11 @@ impl RegionScan {
             // Counted from when this engine first saw it: a lower bound that depends on no other machine's clock.
             host.reporters = standing.reporters.remove(&host.id).unwrap_or_default();
             if let Some(row) = standing.open.get(&host.id) {
-                seen.insert((Kind::Open, *row));
+                found.insert((Kind::Open, *row));
                 host.reported_ago = Some(ages.age((Kind::Open, *row), Duration::ZERO, boot));
             }
         }
-        ages.keep(&seen);
+        ages.keep(&found);
         Ok(Region {
             running_for: ages.age((Kind::Start, 0), Duration::ZERO, boot),
             hosts,

@@ -137,7 +137,7 @@ async fn join(host: &str, aggregate: u64, context: &Context) -> Result<JoinResul
     let aggregates = compute.aggregates().await?;
     let is_in = aggregates
         .iter()
-        .any(|one| one.id == aggregate && one.hosts.contains(host));
+        .any(|aggregate_read| aggregate_read.id == aggregate && aggregate_read.hosts.contains(host));
     if is_in {
         Ok(JoinResult::Already)
     } else {

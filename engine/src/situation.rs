@@ -190,27 +190,27 @@ impl Tables {
     fn displaced_instances(&self) -> BTreeSet<ServerId> {
         let open = self.recoveries.iter().filter(|row| row.life == Life::Open);
         let open: BTreeSet<NotificationId> = open.map(|row| row.notification).collect();
-        let under_way = self.moves.iter().filter(|one| {
-            let goes_on = matches!(one.status, Some(VmoveStatus::Pending | VmoveStatus::Ongoing));
-            goes_on && open.contains(&one.notification)
+        let under_way = self.moves.iter().filter(|vmove| {
+            let goes_on = matches!(vmove.status, Some(VmoveStatus::Pending | VmoveStatus::Ongoing));
+            goes_on && open.contains(&vmove.notification)
         });
         under_way
-            .filter_map(|one| one.instance_uuid.parse().ok())
+            .filter_map(|vmove| vmove.instance_uuid.parse().ok())
             .collect()
     }
 
     /// Updates the list of Nova's instances, which is some seconds old, with the later moves in the journal.
     fn after_moves(&self, mut known: TimedFact<Instances>) -> TimedFact<Instances> {
         let on = &mut known.value.on;
-        for one in &self.moves {
-            let is_younger = one.end_time.is_some_and(|end| end > known.as_of);
-            let (Some(from), Some(to)) = (&one.source_host, &one.dest_host) else {
+        for vmove in &self.moves {
+            let is_younger = vmove.end_time.is_some_and(|end| end > known.as_of);
+            let (Some(from), Some(to)) = (&vmove.source_host, &vmove.dest_host) else {
                 continue;
             };
-            if !is_younger || one.status != Some(VmoveStatus::Succeeded) || from == to {
+            if !is_younger || vmove.status != Some(VmoveStatus::Succeeded) || from == to {
                 continue;
             }
-            let Ok(server) = one.instance_uuid.parse::<ServerId>() else {
+            let Ok(server) = vmove.instance_uuid.parse::<ServerId>() else {
                 continue;
             };
             let is_it = |instance: &Instance| instance.id == server;

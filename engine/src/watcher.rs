@@ -117,7 +117,7 @@ pub trait Tests: Send + Sync {
 #[async_trait]
 pub trait RoundObserver: Send + Sync {
     /// Called when this engine polls, with its observations.
-    async fn seen(&self, watched: CloudSnapshot);
+    async fn observe(&self, watched: CloudSnapshot);
 
     /// Called when another engine polls.
     async fn other_engine_polls(&self);
@@ -186,7 +186,7 @@ impl Watcher {
                     stored = self.tests_changed() => stored,
                 };
                 if stored {
-                    observer.seen(self.watched()).await;
+                    observer.observe(self.watched()).await;
                 }
             }
             // A dropped round has written everything or nothing, and its state is not used again.
@@ -195,7 +195,7 @@ impl Watcher {
                 round = self.round() => round,
             };
             match round {
-                Ok(true) => observer.seen(self.watched()).await,
+                Ok(true) => observer.observe(self.watched()).await,
                 Ok(false) => observer.other_engine_polls().await,
                 Err(error) => {
                     if !problem {
@@ -221,8 +221,9 @@ impl Watcher {
         let current = self.computes.as_ref().filter(|known| known.is_fresh(now));
         let polled = current.is_some();
         if let Some(known) = current {
-            let down = known.value.iter().filter(|one| one.cell_down);
-            self.roster.note_cells(down.map(|one| one.host.clone()).collect());
+            let down = known.value.iter().filter(|service| service.cell_down);
+            self.roster
+                .note_cells(down.map(|service| service.host.clone()).collect());
         }
         // A list of all instances would compete with evacuations for Nova's processors.
         if polled && !(self.sources.moves.are_under_way() && self.can_wait(now)) {
@@ -279,11 +280,11 @@ impl Watcher {
         if let Some(tests) = self.sources.tests.last() {
             put(kind::TESTS, "", as_json(&tests), now);
         }
-        let mut forget = Vec::new();
+        let mut discard = Vec::new();
         let changed = self.roster.take_changed();
         for (host, all) in &changed {
             if all.is_empty() {
-                forget.push((kind::INSTANCES, host.clone()));
+                discard.push((kind::INSTANCES, host.clone()));
             } else {
                 put(kind::INSTANCES, host, as_json(all.as_ref()), now);
             }
@@ -301,10 +302,10 @@ impl Watcher {
         for (host, provider) in self.rooms.take_changed() {
             match provider {
                 Some(provider) => put(kind::PROVIDER, &host, as_json(provider.as_ref()), now),
-                None => forget.push((kind::PROVIDER, host)),
+                None => discard.push((kind::PROVIDER, host)),
             }
         }
-        round.forget.append(&mut forget);
+        round.discard.append(&mut discard);
         self.write(turn, &round).await
     }
 
@@ -503,7 +504,7 @@ impl Watcher {
     }
 
     async fn ask(&mut self, ask: PageRequest) -> bool {
-        let asked = self.sources.clock.wall();
+        let requested_at = self.sources.clock.wall();
         let (after, since) = match ask {
             PageRequest::Changes(since, after) => (after, Some(since)),
             PageRequest::Walk(after) => (after, None),
@@ -511,7 +512,7 @@ impl Watcher {
         match self.sources.inventory.servers(after, since).await {
             Ok(page) => {
                 let policy = self.sources.policy.borrow().clone();
-                self.roster.take(ask, asked, page, &policy);
+                self.roster.take(ask, requested_at, page, &policy);
                 true
             }
             Err(error) => {
@@ -558,12 +559,12 @@ fn services(
     let known: BTreeMap<&str, &ComputeService> = before
         .iter()
         .flat_map(|known| &known.value)
-        .map(|one| (one.host.as_str(), one))
+        .map(|service| (service.host.as_str(), service))
         .collect();
     let age = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
     let as_of = now.minus_seconds(age);
     let value = view.services.iter().map(|(host, service)| {
-        let mut one = ComputeService {
+        let mut compute = ComputeService {
             host: host.clone(),
             up: service.as_ref().is_some_and(|service| service.up),
             enabled: service.as_ref().is_some_and(|service| service.enabled),
@@ -572,11 +573,11 @@ fn services(
             since: as_of,
         };
         if let Some(known) = known.get(host.as_str())
-            && (known.up, known.enabled, known.cell_down) == (one.up, one.enabled, one.cell_down)
+            && (known.up, known.enabled, known.cell_down) == (compute.up, compute.enabled, compute.cell_down)
         {
-            one.since = known.since;
+            compute.since = known.since;
         }
-        one
+        compute
     });
     Some(TimedFact {
         as_of,

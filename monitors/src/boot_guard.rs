@@ -27,7 +27,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct BootRecord {
     /// True if the API's last answer held the host.
-    held: bool,
+    #[serde(rename = "held")]
+    on_hold: bool,
     /// The recovery that held it.
     #[serde(default)]
     recovery: Option<String>,
@@ -149,7 +150,7 @@ fn prepared(args: &ConfigArgs) -> Result<(Guard<Api, File>, Signals), Failure> {
 fn without_configuration(failure: &Failure, memory: &dyn Memory) -> u8 {
     let last = memory.read();
     let why = failure.chain();
-    if last.held {
+    if last.on_hold {
         announce(&format!(
             "cannot query the API: {why}; the last answer was to wait ({}), so nova-compute does not start; correct the configuration and \
              start it again",
@@ -178,13 +179,13 @@ mod tests {
         let file = File(folder.path().join("boot-guard/last.json"));
         let usage = Failure::usage("[api] auth_url is missing");
         assert_eq!(without_configuration(&usage, &file), out::DONE);
-        let held = BootRecord {
-            held: true,
+        let on_hold = BootRecord {
+            on_hold: true,
             recovery: Some("r".to_owned()),
             reason: "why".to_owned(),
         };
-        file.write(&held);
-        assert_eq!(file.read(), held);
+        file.write(&on_hold);
+        assert_eq!(file.read(), on_hold);
         assert_eq!(without_configuration(&usage, &file), out::USAGE);
         assert_eq!(
             without_configuration(&Failure::from_text("x"), &file),

@@ -54,10 +54,14 @@ impl Finding {
         Self::new(part, FindingLevel::Wrong, text)
     }
 
-    /// Creates a finding about a failure that is noticed, and reported within `worst` as long as the API answers.
-    pub fn reported_within(part: impl Into<String>, failure: impl Into<String>, worst: Duration) -> Self {
+    /// Creates a finding about a failure that is noticed, and reported within `max_latency` as long as the API answers.
+    pub fn reported_within(
+        part: impl Into<String>,
+        failure: impl Into<String>,
+        max_latency: Duration,
+    ) -> Self {
         Self {
-            worst_seconds: Some(worst.as_secs_f64()),
+            worst_seconds: Some(max_latency.as_secs_f64()),
             ..Self::new(part, FindingLevel::Note, failure)
         }
     }
@@ -78,11 +82,11 @@ impl Finding {
             (FindingLevel::Note, Some(_)) => "time ".to_owned(),
             (FindingLevel::Note, None) => "note ".to_owned(),
         };
-        let worst = self
+        let max_latency = self
             .worst_seconds
             .map(|seconds| format!(": at most {seconds:.1} s"))
             .unwrap_or_default();
-        format!("{label} {}: {}{worst}", self.part, self.text)
+        format!("{label} {}: {}{max_latency}", self.part, self.text)
     }
 }
 
@@ -154,7 +158,7 @@ async fn monitor(
 
 /// Checks the guests' state at the boot of this host.
 async fn guests(settings: &Settings) -> Option<Finding> {
-    const PART: &str = "guests";
+    const SUBSYSTEM: &str = "guests";
     let nova = settings.nova.clone();
     let found = tokio::task::spawn_blocking(move || guests::read_guests(&nova))
         .await
@@ -162,18 +166,18 @@ async fn guests(settings: &Settings) -> Option<Finding> {
     let by = &found.by;
     Some(match found.resume {
         Resume::No => Finding::good(
-            PART,
+            SUBSYSTEM,
             format!("do not start automatically when this host boots ({by})"),
         ),
         Resume::Yes => Finding::wrong(
-            PART,
+            SUBSYSTEM,
             format!(
                 "start automatically when this host boots, even if their instances were evacuated: set resume_guests_state_on_host_boot = \
                  false ({by})"
             ),
         ),
         Resume::Unknown => Finding::note(
-            PART,
+            SUBSYSTEM,
             format!("it is unknown if they start automatically when this host boots: {by}"),
         ),
     })
@@ -181,17 +185,17 @@ async fn guests(settings: &Settings) -> Option<Finding> {
 
 /// Checks the folder that every monitor's start-up requires. It is not created here: it would belong to the caller.
 fn tempdir(settings: &Settings) -> Option<Finding> {
-    const PART: &str = "configuration";
+    const SUBSYSTEM: &str = "configuration";
     let folder = settings.tempdir.as_ref()?;
     if !folder.exists() {
         let text = format!(
             "[DEFAULT] tempdir: {} does not exist; the monitors create it at their start",
             folder.display()
         );
-        return Some(Finding::note(PART, text));
+        return Some(Finding::note(SUBSYSTEM, text));
     }
     let failure = settings.check_tempdir().err()?;
-    Some(Finding::wrong(PART, failure.chain()))
+    Some(Finding::wrong(SUBSYSTEM, failure.chain()))
 }
 
 fn sources(settings: &Settings) -> String {
@@ -241,14 +245,14 @@ async fn api(settings: &Settings) -> (Vec<Finding>, Option<Vec<RegisteredHost>>)
 }
 
 fn registration(settings: &Settings, hosts: Result<&[RegisteredHost], &CallFailure>) -> Finding {
-    const PART: &str = "registration";
+    const SUBSYSTEM: &str = "registration";
     let name = &settings.hostname;
     match hosts.map(|hosts| Registration::of(name, hosts)) {
         Ok(Registration::In(host)) if !host.on_maintenance => {
-            Finding::good(PART, format!("{name} is in segment {}", host.segment))
+            Finding::good(SUBSYSTEM, format!("{name} is in segment {}", host.segment))
         }
         Ok(Registration::In(host)) => Finding::note(
-            PART,
+            SUBSYSTEM,
             format!(
                 "{name} is in segment {}, in maintenance: its failure is not recovered",
                 host.segment
@@ -258,24 +262,24 @@ fn registration(settings: &Settings, hosts: Result<&[RegisteredHost], &CallFailu
             similar: Some(similar),
             ..
         }) => Finding::wrong(
-            PART,
+            SUBSYSTEM,
             format!("{name} is not registered, {similar} is: set [DEFAULT] hostname to the name Nova uses"),
         ),
         Ok(Registration::Not { similar: None, hosts }) => Finding::wrong(
-            PART,
+            SUBSYSTEM,
             format!("{name} is not among the {hosts} registered hosts: its reports are rejected"),
         ),
         // A user that may only report cannot list.
         Err(failed) if failed.status == Some(403) => Finding::note(
-            PART,
+            SUBSYSTEM,
             "this user may not list hosts, so it is unknown if this one is registered; check as an administrator",
         ),
         Err(CallFailure {
-            class: Class::Away | Class::Busy,
+            class: Class::Unreachable | Class::Busy,
             text,
             ..
         }) => Finding::wrong("API", text.clone()),
-        Err(failed) => Finding::wrong(PART, failed.text.clone()),
+        Err(failed) => Finding::wrong(SUBSYSTEM, failed.text.clone()),
     }
 }
 
@@ -310,11 +314,12 @@ mod tests {
         let file = state.join("pacemaker.json");
         std::fs::write(&file, "{").unwrap();
         let findings = monitor(Kind::Host, &settings, None).await;
-        let is_damaged = |one: &Finding| one.level == FindingLevel::Note && one.text.contains("is damaged");
+        let is_damaged =
+            |finding: &Finding| finding.level == FindingLevel::Note && finding.text.contains("is damaged");
         assert!(findings.iter().any(is_damaged), "{findings:?}");
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "{");
-        let poke = std::os::unix::net::UnixDatagram::unbound().unwrap();
-        poke.send_to(b"poke", &socket).unwrap();
+        let datagram = std::os::unix::net::UnixDatagram::unbound().unwrap();
+        datagram.send_to(b"poke", &socket).unwrap();
         assert_eq!(running.recv(&mut [0_u8; 16]).unwrap(), 4);
         // A state that cannot be read ends the start.
         std::fs::remove_file(&file).unwrap();
@@ -383,7 +388,7 @@ mod tests {
                 FindingLevel::Note,
                 "may not list",
             ),
-            (Err(failed(Class::Away, None)), FindingLevel::Wrong, "said"),
+            (Err(failed(Class::Unreachable, None)), FindingLevel::Wrong, "said"),
         ];
         for (found, expected_level, part) in cases {
             let finding = registration(&settings, found.as_deref());

@@ -143,15 +143,15 @@ impl DeliveryTask {
 
     /// Waits for an answer; `None` if the process must end first. A slow answer does not mean a stuck loop: every request has a timeout. An
     /// abandoned report may have been accepted; the API detects the repetition.
-    async fn answered<T>(&self, asked: impl Future<Output = T>, stop: &CancellationToken) -> Option<T> {
-        let mut asked = std::pin::pin!(asked);
+    async fn answered<T>(&self, request: impl Future<Output = T>, stop: &CancellationToken) -> Option<T> {
+        let mut request = std::pin::pin!(request);
         let mut last = std::pin::pin!(async {
             stop.cancelled().await;
             sleep(self.settings.drain).await;
         });
         loop {
             tokio::select! {
-                answer = &mut asked => return Some(answer),
+                answer = &mut request => return Some(answer),
                 () = &mut last => return None,
                 () = sleep(IDLE_INTERVAL) => self.health.tick_of("delivery"),
             }
@@ -212,7 +212,7 @@ impl DeliveryTask {
                 memory.attempts.remove(&record.seq);
                 self.health.good("api");
                 self.delivered(&record, &answer);
-                self.forget(record.seq).await;
+                self.remove(record.seq).await;
             }
             Err(failed) => self.failed(&record, failed, memory).await,
         }
@@ -234,7 +234,7 @@ impl DeliveryTask {
         );
     }
 
-    async fn forget(&self, seq: u64) {
+    async fn remove(&self, seq: u64) {
         // If the disk does not record it, the report is delivered again, and the API detects the duplicate.
         if let Err(error) = self.store.with(move |spool| spool.gone(&[seq])).await {
             self.health.bad("spool", error.to_string());
@@ -257,7 +257,7 @@ impl DeliveryTask {
                     );
                     dropped("rejected", 1);
                     memory.attempts.remove(&record.seq);
-                    self.forget(record.seq).await;
+                    self.remove(record.seq).await;
                     return;
                 }
                 if count == 1 {
@@ -278,16 +278,17 @@ impl DeliveryTask {
             }
             Class::Busy => {
                 let lane = Lane::of(record);
-                let asked = self.spread(self.pause(count).max(failed.retry_after.unwrap_or_default()));
+                let requested_pause =
+                    self.spread(self.pause(count).max(failed.retry_after.unwrap_or_default()));
                 let pause = match lane {
-                    Lane::Hosts => asked.min(self.spread(MAX_HOST_REPORT_PAUSE)),
-                    Lane::Others => asked,
+                    Lane::Hosts => requested_pause.min(self.spread(MAX_HOST_REPORT_PAUSE)),
+                    Lane::Others => requested_pause,
                 };
                 tracing::debug!(answer = %failed.text, pause_ms = pause.as_millis(), "API asks to retry later");
                 self.health.bad("api", failed.text);
                 *memory.of(lane) = Some(Instant::now() + pause);
             }
-            Class::Away | Class::Barred | _ => {
+            Class::Unreachable | Class::Barred | _ => {
                 memory.failures = memory.failures.saturating_add(1);
                 let pause = self.pause(memory.failures);
                 tracing::debug!(answer = %failed.text, pause_ms = pause.as_millis(), "report not delivered; retrying");

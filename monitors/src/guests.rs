@@ -32,7 +32,7 @@ pub(crate) enum Resume {
 
 impl Resume {
     /// Returns the API's name of the value.
-    pub(crate) const fn word(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Yes => "yes",
             Self::No => "no",
@@ -111,10 +111,10 @@ fn is_in_our_tree(pid: i32) -> bool {
 fn given(command: &[String], root: &Path) -> Vec<ConfigSource> {
     let mut named = Vec::new();
     let mut arguments = command.iter();
-    while let Some(word) = arguments.next() {
-        let (flag, value) = match word.split_once('=') {
+    while let Some(argument) = arguments.next() {
+        let (flag, value) = match argument.split_once('=') {
             Some((flag, value)) => (flag, Some(value.to_owned())),
-            None => (word.as_str(), None),
+            None => (argument.as_str(), None),
         };
         let source = match flag {
             "--config-file" => ConfigSource::File,

@@ -172,8 +172,8 @@ impl HeartbeatSource {
             if guests.1.is_none_or(|at| at.elapsed() >= GUEST_CHECK_INTERVAL) {
                 let read_guests = Arc::clone(&self.read_guests);
                 let read_guests = tokio::task::spawn_blocking(move || read_guests());
-                if let Ok(Ok(seen)) = tokio::time::timeout(GUEST_CHECK_TIMEOUT, read_guests).await {
-                    guests.0 = seen;
+                if let Ok(Ok(guests_read)) = tokio::time::timeout(GUEST_CHECK_TIMEOUT, read_guests).await {
+                    guests.0 = guests_read;
                 }
                 guests.1 = Some(Instant::now());
             }
@@ -242,7 +242,7 @@ impl HeartbeatSource {
                 .collect(),
             watches: watch.hosts.into_iter().take(MAX_HOSTS).collect(),
             watching: watch.now,
-            guests_resume: guests.map(|one| one.resume.word()),
+            guests_resume: guests.map(|one| one.resume.as_str()),
             guests_by: guests.map(|one| short(&one.by)),
             notice_seconds: report_latency.as_ref().map(|one| ceil_seconds(one.within)),
             notice_by: report_latency.as_ref().map(|one| short(&one.by)),
@@ -313,7 +313,7 @@ mod tests {
 
     fn failed(status: Option<u16>) -> CallFailure {
         CallFailure {
-            class: tachi_instance_ha::Class::Away,
+            class: tachi_instance_ha::Class::Unreachable,
             text: "no".to_owned(),
             retry_after: None,
             status,
@@ -457,9 +457,9 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(36)).await;
         {
             let written = paper.written.lock().unwrap();
-            let sent = |one: &MonitorHeartbeat| {
-                let fields = (one.local_disks.is_some(), one.planes.is_some());
-                (fields, one.boot_id.is_some())
+            let sent = |heartbeat: &MonitorHeartbeat| {
+                let fields = (heartbeat.local_disks.is_some(), heartbeat.planes.is_some());
+                (fields, heartbeat.boot_id.is_some())
             };
             assert_eq!(
                 written.iter().map(sent).collect::<Vec<_>>(),

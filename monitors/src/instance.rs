@@ -47,14 +47,14 @@ pub(crate) struct Checks;
 #[async_trait::async_trait]
 impl Check for Checks {
     async fn check(&self, settings: &Settings, _: Option<&[RegisteredHost]>) -> Vec<Finding> {
-        const PART: &str = "instance";
-        let libvirt = crate::libvirt::check(PART, &settings.instance.uri, true).await;
+        const SUBSYSTEM: &str = "instance";
+        let libvirt = crate::libvirt::check(SUBSYSTEM, &settings.instance.uri, true).await;
         if libvirt.level == FindingLevel::Wrong {
             // The time is unknown if libvirt does not answer.
             return vec![libvirt];
         }
         let mut findings = vec![libvirt];
-        for (failure, worst) in [
+        for (failure, max_latency) in [
             // libvirt itself takes up to 2.4 s if dead processes are not reaped at once.
             ("the process of an instance dies", Duration::from_millis(2600)),
             (
@@ -63,7 +63,7 @@ impl Check for Checks {
             ),
             ("libvirtd is frozen, from its silence", LIBVIRT_TIMEOUT),
         ] {
-            findings.push(Finding::reported_within(PART, failure, worst));
+            findings.push(Finding::reported_within(SUBSYSTEM, failure, max_latency));
         }
         findings
     }
@@ -85,7 +85,7 @@ mod tests {
             let findings = Checks.check(&settings, None).await;
             let levels_and_times: Vec<_> = findings
                 .iter()
-                .map(|one| (one.level, one.worst_seconds))
+                .map(|finding| (finding.level, finding.worst_seconds))
                 .collect();
             assert_eq!(levels_and_times, [(FindingLevel::Wrong, None)], "{uri}");
         }

@@ -53,14 +53,14 @@ pub(crate) struct Checks;
 #[async_trait::async_trait]
 impl Check for Checks {
     async fn check(&self, settings: &Settings, _: Option<&[RegisteredHost]>) -> Vec<Finding> {
-        const PART: &str = "introspective";
+        const SUBSYSTEM: &str = "introspective";
         let guest = &settings.guest;
-        let libvirt = crate::libvirt::check(PART, &settings.instance.uri, false).await;
+        let libvirt = crate::libvirt::check(SUBSYSTEM, &settings.instance.uri, false).await;
         let unasked = libvirt.level == FindingLevel::Wrong;
         let mut findings = vec![libvirt];
         if let Err(error) = channel::pattern(&guest.socket) {
             findings.push(Finding::wrong(
-                PART,
+                SUBSYSTEM,
                 format!("qemu_guest_agent_sock_path: {error}"),
             ));
         }
@@ -71,9 +71,9 @@ impl Check for Checks {
         let at_once = u32::try_from(guest.at_once).unwrap_or(u32::MAX);
         for hung in BTreeSet::from([1, at_once]) {
             findings.push(Finding::reported_within(
-                PART,
+                SUBSYSTEM,
                 format!("the agents of {hung} guests hang, to the last"),
-                worst(guest.interval, guest.timeout, guest.threshold, hung),
+                max_latency(guest.interval, guest.timeout, guest.threshold, hung),
             ));
         }
         findings
@@ -81,7 +81,7 @@ impl Check for Checks {
 }
 
 /// Returns the longest time until the last of `hung` guests that hang at once is reported.
-fn worst(interval: Duration, timeout: Duration, threshold: u32, hung: u32) -> Duration {
+fn max_latency(interval: Duration, timeout: Duration, threshold: u32, hung: u32) -> Duration {
     let at_once = u32::try_from(poll::MAX_CALLS).unwrap_or(u32::MAX);
     let round = timeout.max(AGENT_SYNC_TIMEOUT) * hung.div_ceil(at_once);
     interval.max(round) * agent_state::needed(threshold) + round
@@ -100,7 +100,7 @@ mod tests {
             let findings = Checks.check(&settings, None).await;
             let shown: Vec<_> = findings
                 .iter()
-                .map(|one| (one.level, one.worst_seconds))
+                .map(|finding| (finding.level, finding.worst_seconds))
                 .collect();
             assert_eq!(shown, [(FindingLevel::Wrong, None)], "{uri}");
         }
@@ -110,9 +110,9 @@ mod tests {
     #[test]
     fn guests_that_hang_are_reported_within_a_minute() {
         let seconds = Duration::from_secs;
-        assert_eq!(worst(seconds(10), seconds(2), 3, 1), seconds(55));
-        assert_eq!(worst(seconds(10), seconds(2), 3, 3), seconds(55));
+        assert_eq!(max_latency(seconds(10), seconds(2), 3, 1), seconds(55));
+        assert_eq!(max_latency(seconds(10), seconds(2), 3, 3), seconds(55));
         // More guests than one round can poll within an interval make the rounds longer.
-        assert_eq!(worst(seconds(10), seconds(2), 3, 20), seconds(150));
+        assert_eq!(max_latency(seconds(10), seconds(2), 3, 20), seconds(150));
     }
 }

@@ -146,11 +146,11 @@ impl Monitor for Processes {
             tasks: JoinSet::new(),
             first: true,
         };
-        let mut seen = None;
+        let mut loaded_file = None;
         loop {
             health.tick();
             watch_tasks
-                .reload_list(&self.settings.list, &mut seen, &health)
+                .reload_list(&self.settings.list, &mut loaded_file, &health)
                 .await;
             health.processes_down(watch_tasks.given_up.all());
             // Both branches only wait.
@@ -188,10 +188,15 @@ fn file_id(path: &std::path::Path) -> Option<FileId> {
 
 impl WatchTasks {
     /// Reads the list if the file has changed; the last valid one stays in force.
-    async fn reload_list(&mut self, path: &std::path::Path, seen: &mut Option<FileId>, health: &Health) {
+    async fn reload_list(
+        &mut self,
+        path: &std::path::Path,
+        loaded_file: &mut Option<FileId>,
+        health: &Health,
+    ) {
         let ended = self.at.values().any(|(_, task)| task.is_finished());
         let id = file_id(path);
-        if id.is_some() && *seen == id && !ended {
+        if id.is_some() && *loaded_file == id && !ended {
             return;
         }
         let owned: PathBuf = path.to_owned();
@@ -212,7 +217,7 @@ impl WatchTasks {
                 return;
             }
         };
-        *seen = id;
+        *loaded_file = id;
         health.good(LIST);
         if entries.is_empty() {
             tracing::warn!(list = %path.display(), "process list is empty; watching nothing");
@@ -270,28 +275,28 @@ pub(crate) struct Checks;
 #[async_trait]
 impl Check for Checks {
     async fn check(&self, settings: &Settings, _: Option<&[RegisteredHost]>) -> Vec<Finding> {
-        const PART: &str = "process";
+        const SUBSYSTEM: &str = "process";
         let path = &settings.process.list;
         let entries = match list::read(path) {
             Ok(entries) => entries,
-            Err(failure) => return vec![Finding::wrong(PART, failure.chain())],
+            Err(failure) => return vec![Finding::wrong(SUBSYSTEM, failure.chain())],
         };
         if entries.is_empty() {
             let text = format!(
                 "{} names no process: the monitor watches and reports nothing",
                 path.display()
             );
-            return vec![Finding::note(PART, text)];
+            return vec![Finding::note(SUBSYSTEM, text)];
         }
         let mut findings = vec![Finding::good(
-            PART,
+            SUBSYSTEM,
             format!("{} names {} processes", path.display(), entries.len()),
         )];
         let systemd = Systemd::system(Health::default());
         if entries.iter().any(|entry| entry.unit.is_some())
             && let Err(why) = systemd.is_there().await
         {
-            findings.push(Finding::wrong(PART, why));
+            findings.push(Finding::wrong(SUBSYSTEM, why));
             return findings;
         }
         for entry in &entries {
@@ -304,10 +309,10 @@ impl Check for Checks {
             };
             let name = format!("{} by {how}", entry.name);
             findings.push(match probe.state().await {
-                State::Up => Finding::good(PART, format!("{name}: runs")),
-                State::Changing => Finding::note(PART, format!("{name}: is being started or stopped")),
-                State::Down(why) => Finding::wrong(PART, format!("{name}: not running: {why}")),
-                State::Unknown(why) => Finding::wrong(PART, format!("{name}: {why}")),
+                State::Up => Finding::good(SUBSYSTEM, format!("{name}: runs")),
+                State::Changing => Finding::note(SUBSYSTEM, format!("{name}: is being started or stopped")),
+                State::Down(why) => Finding::wrong(SUBSYSTEM, format!("{name}: not running: {why}")),
+                State::Unknown(why) => Finding::wrong(SUBSYSTEM, format!("{name}: {why}")),
             });
         }
         if !settings.process.watch_only {
@@ -315,17 +320,17 @@ impl Check for Checks {
         }
         let pace = settings.process.pace();
         findings.push(Finding::reported_within(
-            PART,
+            SUBSYSTEM,
             "a process dies and is restarted (plus the time of the command)",
             pace.confirm,
         ));
         findings.push(Finding::reported_within(
-            PART,
+            SUBSYSTEM,
             format!(
                 "a process dies, {} restarts fail, and it is reported",
                 pace.retries.saturating_add(1)
             ),
-            pace.worst(),
+            pace.max_latency(),
         ));
         findings
     }
@@ -350,16 +355,16 @@ pub(crate) struct StartedProcess {
 /// Returns the machine's processes that match a name, the oldest first.
 pub(crate) fn running(name: &str) -> Result<Vec<StartedProcess>, procfs::ProcError> {
     let found = find::find(name)?.into_iter();
-    let running = found.map(|seen| StartedProcess {
-        pid: seen.pid,
-        command: seen.command,
+    let running = found.map(|process| StartedProcess {
+        pid: process.pid,
+        command: process.command,
     });
     Ok(running.collect())
 }
 
 impl Pace {
     /// Returns the longest time from the end of a process until its report, if each command ends at once.
-    fn worst(&self) -> Duration {
+    fn max_latency(&self) -> Duration {
         let mut total = self.confirm;
         if self.watch_only {
             return total;
@@ -395,11 +400,13 @@ mod tests {
             let findings = Checks.check(&settings, None).await;
             let findings_seen: Vec<_> = findings
                 .iter()
-                .map(|one| (one.level, one.worst_seconds))
+                .map(|finding| (finding.level, finding.worst_seconds))
                 .collect();
             assert_eq!(findings_seen, [(FindingLevel::Note, None)], "{text:?}");
             assert!(
-                findings.iter().all(|one| one.text.contains("names no process")),
+                findings
+                    .iter()
+                    .all(|finding| finding.text.contains("names no process")),
                 "{findings:?}"
             );
         }

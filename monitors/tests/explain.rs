@@ -68,9 +68,9 @@ fn every_recorded_state_is_explained_as_it_was() {
             "{file}: {}",
             String::from_utf8_lossy(&output.stderr)
         );
-        let said = json(&output);
+        let document = json(&output);
         for (node, _, verdict) in rows {
-            let judged = &said["nodes"][&node];
+            let judged = &document["nodes"][&node];
             assert_eq!(judged["verdict"], verdict, "{file} {node}: {judged}");
             assert!(
                 judged["reason"].as_str().is_some_and(|reason| !reason.is_empty()),
@@ -98,12 +98,12 @@ fn judged(mon: &str, cib: &str, node: &str) -> (String, String) {
         "--last-up",
         &up,
     ]);
-    let said = json(&output);
-    let judged = &said["nodes"][node.to_lowercase()];
+    let document = json(&output);
+    let judged = &document["nodes"][node.to_lowercase()];
     let text = |name: &str| {
         judged[name]
             .as_str()
-            .unwrap_or_else(|| panic!("{said}"))
+            .unwrap_or_else(|| panic!("{document}"))
             .to_owned()
     };
     (text("verdict"), text("reason"))

@@ -36,12 +36,12 @@ struct AckView {
 }
 
 impl From<Acknowledgement> for AckView {
-    fn from(one: Acknowledgement) -> Self {
+    fn from(acknowledgement: Acknowledgement) -> Self {
         Self {
-            code: one.code,
-            name: one.subject,
-            until: Time(one.until),
-            by: one.by,
+            code: acknowledgement.code,
+            name: acknowledgement.subject,
+            until: Time(acknowledgement.until),
+            by: acknowledgement.by,
         }
     }
 }
@@ -83,7 +83,7 @@ pub(crate) async fn run(args: AckArgs) -> Result<u8, Failure> {
     };
     answer::accepts(&shape, ONE)?;
     let subject = name.map(|name| name_in_command(name.trim()).to_owned());
-    let is_same = |one: &Acknowledgement| one.code == code && one.subject == subject;
+    let is_same = |known: &Acknowledgement| known.code == code && known.subject == subject;
     let what = key(code, subject.as_deref());
     // Each change also removes the acknowledgements that have ended.
     let valid: Vec<String> = all
@@ -173,8 +173,8 @@ fn check(code: FindingCode, lasts: Duration, reason: &str) -> Result<(), Failure
 
 /// Refuses to acknowledge a finding that does not exist: a wrong name would be noticed only when the right one raises an alarm.
 async fn is_found(database: &Database, code: FindingCode, name: Option<&str>) -> Result<(), Failure> {
-    let seen = database.situation().await?;
-    let of_code = seen.findings.iter().filter(|one| one.code == code);
+    let situation = database.situation().await?;
+    let of_code = situation.findings.iter().filter(|finding| finding.code == code);
     let mut subjects: Vec<&str> = of_code
         .clone()
         .flat_map(|one| one.subjects.iter().map(|subject| name_in_command(subject)))

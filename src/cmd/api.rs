@@ -16,7 +16,7 @@ pub(crate) async fn run(args: &ConfigArgs) -> Result<u8, Failure> {
     let base = wiring::base(&settings).await?;
     let rules = PolicyFiles::open(&settings.oslo_policy)?;
     let bus = Bus::open(&settings);
-    let notify = bus.notify(wiring::socket_poke(&settings)?);
+    let notify = bus.notify(wiring::socket_notifier(&settings)?);
     let event_setup = EventSetup::open(&settings, &bus);
     let (recovery, followed) = watch::channel(settings.policy.clone());
     let router = wiring::api(

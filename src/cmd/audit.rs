@@ -209,7 +209,7 @@ async fn show(args: &AuditShowArgs) -> Result<u8, Failure> {
     };
     let (lines, unread, now) = match api {
         None => {
-            let (lines, unread) = here(args, recovery)?;
+            let (lines, unread) = read_local(args, recovery)?;
             (lines, unread, SystemClock.wall())
         }
         Some(api) => {
@@ -227,14 +227,14 @@ async fn show(args: &AuditShowArgs) -> Result<u8, Failure> {
 }
 
 /// Merges the logs of this machine's engines by time, as far as their clocks agree; newest first.
-fn here(args: &AuditShowArgs, recovery: Option<String>) -> Result<Found, Failure> {
-    let wanted = LineQuery {
+fn read_local(args: &AuditShowArgs, recovery: Option<String>) -> Result<Found, Failure> {
+    let query = LineQuery {
         host: args.host.clone(),
         recovery,
         before: None,
         limit: args.last.unwrap_or(usize::MAX),
     };
-    let page = newest(&chosen(&args.source.config, &args.files)?, &wanted);
+    let page = newest(&chosen(&args.source.config, &args.files)?, &query);
     let unread = page.unread.iter();
     let unread = unread.map(|(path, why)| format!("{}: {why}", path.display()));
     Ok((page.lines, unread.collect()))

@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn ages_and_numbers_are_those_of_masakari_manage() {
         let now = Timestamp::from_micros(100 * DAY_SECONDS * 1_000_000);
-        for (case, days, wanted) in [
+        for (case, days, expected) in [
             ("everything", 0, Some(100)),
             ("a month", 30, Some(70)),
             ("since the epoch", 100, Some(0)),
@@ -264,10 +264,10 @@ mod tests {
             let cut = cutoff(days, now)
                 .ok()
                 .map(|at| at.micros() / 1_000_000 / DAY_SECONDS);
-            assert_eq!(cut, wanted, "{case}");
+            assert_eq!(cut, expected, "{case}");
         }
-        for (rows, wanted) in [(-1, Some(None)), (5, Some(Some(5))), (0, None), (-2, None)] {
-            assert_eq!(row_limit(rows).ok(), wanted, "{rows}");
+        for (rows, expected) in [(-1, Some(None)), (5, Some(Some(5))), (0, None), (-2, None)] {
+            assert_eq!(row_limit(rows).ok(), expected, "{rows}");
         }
     }
 }

@@ -111,18 +111,18 @@ async fn recovery(scene: &Scene, view: &mut View) -> Result<Outcome, Failure> {
     let mut ticker = tokio::time::interval(POLL_INTERVAL);
     loop {
         ticker.tick().await;
-        let seen = scene.snapshot().await?;
-        view.show(scene, &seen);
-        if scene.awaits_approval(&seen) {
-            let approved = scene.approve(&seen).await?;
+        let snapshot = scene.snapshot().await?;
+        view.show(scene, &snapshot);
+        if scene.awaits_approval(&snapshot) {
+            let approved = scene.approve(&snapshot).await?;
             view.approval(scene, &approved);
             continue;
         }
-        if scene.was_just_approved(&seen) {
+        if scene.was_just_approved(&snapshot) {
             continue;
         }
-        if seen.is_finished() {
-            return Ok(scene.judge(&seen));
+        if snapshot.is_finished() {
+            return Ok(scene.judge(&snapshot));
         }
     }
 }

@@ -18,7 +18,7 @@ use tachi_openstack::Networks;
 use super::command_settings;
 use crate::database::Database;
 use crate::drill::live::DrillRequest;
-use crate::drill::live::admission::{AdmittedHost, admit};
+use crate::drill::live::admission::{AdmittedHost, validate};
 use crate::drill::live::canaries::{self, Make};
 use crate::drill::{self, DrillSources};
 use crate::schedule::manual;
@@ -61,15 +61,15 @@ async fn live(args: &DrillArgs) -> Result<u8, Failure> {
         },
         notice: args.canaries.notice,
     };
-    let asked = DrillSources::open(&database.settings, &database.base).await?;
+    let sources = DrillSources::open(&database.settings, &database.base).await?;
     let admitted_host = async || -> Result<AdmittedHost, Failure> {
-        let work = Box::pin(asked.shadow(&args.host, &by, manual::ctrl_c()?));
+        let work = Box::pin(sources.shadow(&args.host, &by, manual::ctrl_c()?));
         let shadow = waiting("Keystone, Nova, Placement and fence devices", work).await?;
-        admit(&database, &asked.nova, &shadow, &args.source.config).await
+        validate(&database, &sources.nova, &shadow, &args.source.config).await
     };
     let leftover = waiting(
         "Keystone and Nova",
-        canaries::found(&asked.nova, &args.host, None),
+        canaries::found(&sources.nova, &args.host, None),
     )
     .await?;
     if !leftover.is_empty() {
@@ -199,8 +199,8 @@ async fn shadow(args: &DrillArgs) -> Result<u8, Failure> {
     let settings = command_settings(&args.source.config)?;
     let base = wiring::existing(&settings).await?;
     let database = Database::of(settings, base);
-    let asked = DrillSources::open(&database.settings, &database.base).await?;
-    let work = Box::pin(asked.shadow(&args.host, &by, manual::ctrl_c()?));
+    let sources = DrillSources::open(&database.settings, &database.base).await?;
+    let work = Box::pin(sources.shadow(&args.host, &by, manual::ctrl_c()?));
     let shadow = waiting("Keystone, Nova, Placement and fence devices", work).await?;
     let predicted = predicted(&database).await?;
     let object = drill::object(&shadow, predicted.as_ref());

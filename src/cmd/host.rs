@@ -40,10 +40,10 @@ async fn come_back(args: HostReturnArgs) -> Result<u8, Failure> {
 }
 
 /// Reads the facts about a host; shows what it waits for while Nova or the database does not answer.
-async fn facts(settings: &Settings, base: &Base, wanted: &str) -> Result<ReturnFacts, Failure> {
+async fn facts(settings: &Settings, base: &Base, requested: &str) -> Result<ReturnFacts, Failure> {
     let work = async {
         let nova = wiring::nova(settings, &base.clock).await?;
-        let read = host_return::read(&base.store, &nova, base.clock.wall(), wanted).await;
+        let read = host_return::read(&base.store, &nova, base.clock.wall(), requested).await;
         read.map_err(|unsaid| Failure::unsaid("reading the database", unsaid))
     };
     waiting("the database, Keystone and Nova", work).await

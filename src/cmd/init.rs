@@ -165,7 +165,7 @@ async fn each(
     let hosts = hosts(args, &settings).await?;
     let cloud = read_cloud(args, &settings).await?;
     let mut lost = Vec::new();
-    let mut wanted = Vec::new();
+    let mut new_credentials = Vec::new();
     for host in hosts {
         let name = name_for(&host);
         let known = cloud.credentials.iter().find(|known| known.name == name);
@@ -183,7 +183,7 @@ async fn each(
                 rows.push(row(&host, &name, &file, "lost"));
                 lost.push(host);
             }
-            known => wanted.push((host, name, known.map(|known| known.id.clone()), file)),
+            known => new_credentials.push((host, name, known.map(|known| known.id.clone()), file)),
         }
     }
     let would = if args.dry_run {
@@ -198,7 +198,7 @@ async fn each(
         meanwhile.report(format!("user {}: {would}", args.user));
     }
     if args.dry_run {
-        for (host, name, old, file) in &wanted {
+        for (host, name, old, file) in &new_credentials {
             let outcome = if old.is_some() { "would be renewed" } else { would };
             rows.push(row(host, name, file, outcome));
             meanwhile.report(format!(
@@ -208,8 +208,8 @@ async fn each(
         }
         return Ok(crate::DONE);
     }
-    if !wanted.is_empty() {
-        make(args, cloud, wanted, meanwhile, rows).await?;
+    if !new_credentials.is_empty() {
+        make(args, cloud, new_credentials, meanwhile, rows).await?;
     }
     let rules = args.out.join("monitors.yaml");
     write_new(&rules, RULES)?;
@@ -235,7 +235,7 @@ type RequestedSegments = (String, String, Option<String>, PathBuf);
 async fn make(
     args: &InitMonitorsArgs,
     cloud: Cloud,
-    wanted: Vec<RequestedSegments>,
+    new_credentials: Vec<RequestedSegments>,
     meanwhile: ProgressReporter,
     rows: &mut Vec<Value>,
 ) -> Result<(), Failure> {
@@ -278,7 +278,7 @@ async fn make(
     };
     let session = Session::new(options.clone(), Arc::new(SystemClock)).await;
     let monitor = session.map_err(|error| Failure::new("logging in as the new user", error))?;
-    for (host, name, old, file) in wanted {
+    for (host, name, old, file) in new_credentials {
         let state = if old.is_some() { "renewed" } else { "made" };
         if let Some(old) = old {
             let gone = admin.delete_application_credential(&user, &old).await;

@@ -79,7 +79,7 @@ impl LocalController {
         let bus = Bus::open(&settings);
         let event_setup = EventSetup::open(&settings, &bus);
         let process = Process::default();
-        let front = AuthSetup {
+        let auth_setup = AuthSetup {
             auth: tachi_api::Auth::Keystone {
                 validator: Arc::new(Local(doing.by.to_owned())),
                 www_authenticate_uri: String::new(),
@@ -88,11 +88,19 @@ impl LocalController {
             login: None,
             audit: Arc::clone(&audit),
         };
-        let notify = wiring::socket_poke(&settings)?;
+        let notify = wiring::socket_notifier(&settings)?;
         let policy = PolicyFiles::open(&settings.oslo_policy)?.policy();
         let (_, rules) = watch::channel(settings.policy.clone());
-        let router =
-            wiring::router(&settings, base, notify, policy, rules, event_setup.port(), front).await?;
+        let router = wiring::router(
+            &settings,
+            base,
+            notify,
+            policy,
+            rules,
+            event_setup.port(),
+            auth_setup,
+        )
+        .await?;
         event_setup.run(&process);
         bus.publish(&process);
         let controller = Self {

@@ -47,7 +47,7 @@ fn check(args: &PolicyCheckArgs) -> Result<u8, Failure> {
     for warning in &loaded.warnings {
         out::note(format!("tachi: policy: {warning}"));
     }
-    let asked: Vec<&str> = match args.rule.as_deref() {
+    let rules: Vec<&str> = match args.rule.as_deref() {
         Some(rule) => {
             if !policy_rules().iter().any(|known| known.name == rule) {
                 let names = policy_rules().iter().map(|known| known.name);
@@ -72,9 +72,9 @@ fn check(args: &PolicyCheckArgs) -> Result<u8, Failure> {
         is_service_project: args.service_project,
         ..Identity::default()
     };
-    let answers = asked
+    let answers = rules
         .into_iter()
-        .map(|rule| (rule, policy.would_admit(rule, identity.clone())));
+        .map(|rule| (rule, policy.would_allow(rule, identity.clone())));
     let answers: Vec<(&str, bool)> = answers.collect();
     let objects = answers
         .iter()

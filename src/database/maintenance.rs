@@ -59,7 +59,7 @@ pub(super) async fn unmute(
     converted("unmuting the reporter", done)
 }
 
-pub(super) async fn forget(
+pub(super) async fn delete_monitor(
     database: &Database,
     host: &str,
     kind: MonitorKind,
@@ -80,6 +80,6 @@ pub(super) async fn retry(
         "requesting another attempt",
         operator_journal.maintenance_operator().retry(id, now).await,
     )?;
-    wiring::socket_poke(&database.settings)?.notify();
+    wiring::socket_notifier(&database.settings)?.notify();
     Ok(view)
 }

@@ -25,14 +25,14 @@ struct HostSnapshot {
     view: HostView,
     service: Option<HostService>,
     /// The reason why nothing can be planned now.
-    against: Option<String>,
+    blocker: Option<String>,
 }
 
-async fn snapshot(database: &Database, wanted: &str, kind: RecoveryKind) -> Result<HostSnapshot, Failure> {
+async fn snapshot(database: &Database, requested: &str, kind: RecoveryKind) -> Result<HostSnapshot, Failure> {
     let Database { settings, base, .. } = database;
-    let view = report_host::named(base.store.operator_journal(), wanted).await;
+    let view = report_host::named(base.store.operator_journal(), requested).await;
     let view = view.map_err(|unsaid| Failure::unsaid("reading the database", unsaid))?;
-    let seen = database.snapshot().await?;
+    let region = database.snapshot().await?;
     let freezes = base.store.freezes().freezes().await;
     let freezes = freezes.map_err(|error| Failure::new("listing freezes", error))?;
     let nova = wiring::nova(settings, &base.clock).await?;
@@ -52,12 +52,12 @@ async fn snapshot(database: &Database, wanted: &str, kind: RecoveryKind) -> Resu
         instances: servers.len(),
         when: String::new(),
     });
-    let against = plans::preconditions(kind, &view, &freezes, &seen, service.as_ref());
+    let blocker = plans::preconditions(kind, &view, &freezes, &region, service.as_ref());
     Ok(HostSnapshot {
         nova,
         view,
         service,
-        against,
+        blocker,
     })
 }
 
@@ -69,7 +69,7 @@ pub(super) async fn drain_outlook(database: &Database, host: &str) -> Result<Fai
     let consequences = consequences.map(|service| plans::drain_consequences(&host, service));
     Ok(FailurePreview {
         host,
-        against: target.against,
+        against: target.blocker,
         consequences: consequences.unwrap_or_default(),
     })
 }
@@ -84,7 +84,7 @@ pub(super) async fn giveback_outlook(
     let host = target.view.host.name;
     let all = judge_all(database, target.nova.as_ref(), &host, with_locked).await?;
     Ok(GivebackView {
-        against: target.against,
+        against: target.blocker,
         seen_at: None,
         instances: all.iter().map(AwayView::from).collect(),
         host,
@@ -113,7 +113,7 @@ pub(super) async fn plan(
         return Ok(already.view);
     }
     let target = snapshot(database, host, wish.kind).await?;
-    if let Some(why) = &target.against {
+    if let Some(why) = &target.blocker {
         return Err(plans::refused(why).into());
     }
     let mut instances = BTreeMap::new();
@@ -140,7 +140,7 @@ pub(super) async fn plan(
     if let Some(why) = begun.unaudited {
         out::note(format!("tachi: {why}"));
     }
-    wiring::socket_poke(settings)?.notify();
+    wiring::socket_notifier(settings)?.notify();
     Ok(begun.view)
 }
 

@@ -10,7 +10,7 @@ use super::{GradedAnswer, NAMED, Shadow, text};
 pub(crate) fn lines(shadow: &Shadow, predicted: Option<&Prediction>) -> Vec<String> {
     let mut lines = vec![format!("shadow drill of {}: it only reads", shadow.host)];
     lines.extend(shadow.answers.iter().map(line));
-    let order = &shadow.asked.order;
+    let order = &shadow.dry_run.order;
     let names: Vec<&str> = order.iter().take(NAMED).map(|(_, name)| name.as_str()).collect();
     lines.push(match order.len() {
         0 => "no instance would be evacuated".to_owned(),
@@ -21,7 +21,7 @@ pub(crate) fn lines(shadow: &Shadow, predicted: Option<&Prediction>) -> Vec<Stri
         ),
         _ => format!("would be evacuated, in this order: {}", names.join(", ")),
     });
-    let left = &shadow.asked.left;
+    let left = &shadow.dry_run.left;
     lines.extend(
         left.iter()
             .take(NAMED)
@@ -49,13 +49,13 @@ fn line(one: &GradedAnswer) -> String {
 
 /// Renders the result as an object, for programs.
 pub(crate) fn object(shadow: &Shadow, predicted: Option<&Prediction>) -> Value {
-    let answers = shadow.answers.iter().map(|one| {
+    let answers = shadow.answers.iter().map(|answer| {
         json!({
-            "what": one.answer.what, "grade": one.grade, "seconds": one.answer.took.as_secs_f64(), "said": text(&one.answer),
+            "what": answer.answer.what, "grade": answer.grade, "seconds": answer.answer.took.as_secs_f64(), "said": text(&answer.answer),
         })
     });
-    let order = shadow.asked.order.iter();
-    let left = shadow.asked.left.iter();
+    let order = shadow.dry_run.order.iter();
+    let left = shadow.dry_run.left.iter();
     json!({
         "host": shadow.host,
         "kind": "shadow",

@@ -27,14 +27,14 @@ pub(crate) async fn begin(base: &Base, row: &str, by: &str) -> Result<u64, Failu
             plain(&line.by)
         )));
     }
-    let seen = line.map_or(0, |line| line.run);
-    if !jobs.begin_job(row, seen, None, by).await.map_err(wrong)? {
+    let last_run = line.map_or(0, |line| line.run);
+    if !jobs.begin_job(row, last_run, None, by).await.map_err(wrong)? {
         return Err(Failure::from_text(format!(
             "nothing was done: another run of {} has just started: see tachi jobs list",
             plain(row)
         )));
     }
-    Ok(seen.saturating_add(1))
+    Ok(last_run.saturating_add(1))
 }
 
 /// Records the result.

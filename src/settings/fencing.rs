@@ -119,7 +119,7 @@ impl Fencing {
         }
         let text = read(path)?;
         Topology::parse(&path.display().to_string(), &text).map_err(|problems| {
-            let all: Vec<String> = problems.iter().map(|one| format!("  {one}")).collect();
+            let all: Vec<String> = problems.iter().map(|problem| format!("  {problem}")).collect();
             Failure::usage(format!("{} cannot be used:\n{}", path.display(), all.join("\n")))
         })
     }

@@ -235,7 +235,7 @@ fn board(r: &mut Reader<'_>) -> WebBoard {
 /// `use_ssl` and the files of `[wsgi]`.
 fn tls(r: &mut Reader<'_>) -> Option<Tls> {
     const G: &str = "wsgi";
-    let wanted = r
+    let is_enabled = r
         .bool("DEFAULT", "use_ssl")
         .default(false)
         .help("serves HTTPS, with the files of `[wsgi]`")
@@ -250,7 +250,7 @@ fn tls(r: &mut Reader<'_>) -> Option<Tls> {
         "ssl_ca_file",
         "CA certificates; each client needs a certificate of one of them. Unless set clients need none",
     );
-    if !wanted {
+    if !is_enabled {
         return None;
     }
     let mut missing = |option| {

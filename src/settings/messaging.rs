@@ -141,14 +141,14 @@ fn name(r: &mut Reader<'_>, option: &str, help: &'static str, default: &str) -> 
 fn tls(
     r: &mut Reader<'_>,
     url: &TransportUrl,
-    wanted: bool,
+    is_enabled: bool,
     files: [Option<String>; 3],
 ) -> Option<BrokerTls> {
-    let wanted = match url.option("ssl") {
-        None => wanted,
+    let is_enabled = match url.option("ssl") {
+        None => is_enabled,
         Some(text) => !matches!(text.to_ascii_lowercase().as_str(), "0" | "false" | "no" | "off"),
     };
-    if !wanted {
+    if !is_enabled {
         return None;
     }
     let [authorities, certificate, key] = files;

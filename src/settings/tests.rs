@@ -183,7 +183,7 @@ fn every_option_about_tokens_is_read() {
         .report
         .warnings
         .iter()
-        .filter(|one| !one.is_notice())
+        .filter(|warning| !warning.is_notice())
         .collect();
     assert!(unexpected.is_empty(), "{unexpected:?}");
     let AuthStrategy::Keystone {

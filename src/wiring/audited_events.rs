@@ -14,7 +14,7 @@ pub(super) struct AuditedEvents {
 }
 
 impl Events for AuditedEvents {
-    fn wanted(&self) -> bool {
+    fn is_enabled(&self) -> bool {
         true
     }
 
@@ -22,7 +22,7 @@ impl Events for AuditedEvents {
         if let Some(entry) = entry(&event) {
             self.audit.note(entry);
         }
-        if self.events.wanted() {
+        if self.events.is_enabled() {
             self.events.emit(event);
         }
     }
@@ -182,7 +182,7 @@ mod tests {
             phase: Some(phase),
             failure: None,
         };
-        assert!(audited.wanted(), "the audit log always reads");
+        assert!(audited.is_enabled(), "the audit log always reads");
         for phase in [Phase::Start, Phase::Error, Phase::End] {
             audited.emit(event(phase));
         }

@@ -123,8 +123,8 @@ impl Bus {
             let listener = Listener::new(link.messaging.options.clone(), ends);
             upstream = listener.upstream();
             let links = [link.publisher.status(), listener.status()];
-            let seen = upstream.clone();
-            process.fact("broker", Arc::new(move || fact(&links, &seen)));
+            let upstream_state = upstream.clone();
+            process.fact("broker", Arc::new(move || fact(&links, &upstream_state)));
             process.last(|stop| link.task.run(stop));
             process.task(|stop| listener.run(stop));
         }
@@ -132,7 +132,7 @@ impl Bus {
             store: base.store.clone(),
             expiry: settings.notification_expiry,
             every: settings.sweep_interval,
-            asked: self.adopt,
+            wakeups: self.adopt,
             work: self.work,
             // An operator's statement that there is no such engine overrides the broker's data.
             upstream: (!args.upstream_engine_stopped).then_some(upstream),
@@ -199,7 +199,7 @@ struct UpstreamIntake {
     store: Arc<Store>,
     expiry: Duration,
     every: Duration,
-    asked: InProcess,
+    wakeups: InProcess,
     work: InProcess,
     upstream: Option<Upstream>,
 }
@@ -211,7 +211,7 @@ impl UpstreamIntake {
             // Every branch only waits.
             tokio::select! {
                 () = stop.cancelled() => return,
-                _ = timeout(self.every, self.asked.woken()) => {}
+                _ = timeout(self.every, self.wakeups.woken()) => {}
             }
             if self.upstream.as_ref().is_some_and(|upstream| !upstream.is_gone()) {
                 continue;

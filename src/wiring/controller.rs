@@ -56,7 +56,7 @@ impl Controller for LocalController {
             None => None,
             Some(text) => Some(text.parse().map_err(|_| QueryError::Marker(text))?),
         };
-        let wanted = LineQuery {
+        let query = LineQuery {
             host: request.host,
             recovery: request.recovery,
             before,
@@ -66,10 +66,10 @@ impl Controller for LocalController {
         let _one = self.reading.lock().await;
         let read = tokio::task::spawn_blocking(move || {
             let paths: Vec<PathBuf> = places.iter().flat_map(|place| logs(place)).collect();
-            let page = newest(&paths, &wanted);
+            let page = newest(&paths, &query);
             (paths, page)
         });
-        let (paths, page) = read.await.map_err(|error| QueryError::Away {
+        let (paths, page) = read.await.map_err(|error| QueryError::Unavailable {
             service: "The audit log",
             what: "reading the audit log",
             source: Box::new(error),
@@ -93,12 +93,12 @@ impl Controller for LocalController {
         facts.map(|facts| view(&facts)).map_err(|unsaid| match unsaid {
             ActionError::Unknown(text) => QueryError::Unknown(text),
             ActionError::Refused(text) | ActionError::Ambiguous(text) => QueryError::Refused(text),
-            ActionError::Unaudited { not_done, source } => QueryError::Away {
+            ActionError::Unaudited { not_done, source } => QueryError::Unavailable {
                 service: "The audit log",
                 what: not_done,
                 source: Box::new(source),
             },
-            ActionError::Failed(error) => QueryError::Away {
+            ActionError::Failed(error) => QueryError::Unavailable {
                 service: "The database",
                 what: "reading the database",
                 source: Box::new(error),

@@ -19,14 +19,18 @@ pub(crate) struct EventSetup {
 impl EventSetup {
     /// Creates the port without connecting.
     pub(crate) fn open(settings: &Settings, bus: &Bus) -> Self {
-        let wanted = &settings.events;
-        for driver in &wanted.silent {
+        let event_settings = &settings.events;
+        for driver in &event_settings.silent {
             tracing::warn!(
                 %driver,
                 "unsupported [oslo_messaging_notifications] driver; ignoring it"
             );
         }
-        let (own, task) = match wanted.broker.as_ref().filter(|_| wanted.needs_a_broker()) {
+        let (own, task) = match event_settings
+            .broker
+            .as_ref()
+            .filter(|_| event_settings.needs_a_broker())
+        {
             Some(broker) => {
                 let (publisher, task) = Publisher::new(broker.options.clone());
                 (Some(publisher), Some(task))
@@ -34,13 +38,13 @@ impl EventSetup {
             None => (None, None),
         };
         let carrier = own.or_else(|| bus.publisher()).map(ToBroker).map(Arc::new);
-        let exchange = wanted
+        let exchange = event_settings
             .broker
             .as_ref()
             .or(settings.messaging.as_ref())
             .map(|broker| broker.options.upstream.exchange.clone());
         let mut outlets: Vec<Arc<dyn Outlet>> = Vec::new();
-        for driver in &wanted.drivers {
+        for driver in &event_settings.drivers {
             let format = match driver {
                 Driver::Log => {
                     outlets.push(Arc::new(Log));
@@ -50,7 +54,7 @@ impl EventSetup {
                 Driver::MessagingV2 => Format::Enveloped,
             };
             if let (Some(carrier), Some(exchange)) = (&carrier, &exchange) {
-                let topics = wanted.topics.clone();
+                let topics = event_settings.topics.clone();
                 outlets.push(Arc::new(Broker::new(carrier.clone(), exchange, topics, format)));
             } else {
                 tracing::warn!(

@@ -26,7 +26,7 @@ pub(crate) type Domains = BTreeMap<String, Vec<String>>;
 pub(crate) struct FailureDomains {
     settings: SurroundingSettings,
     file: Mutex<CachedDomains>,
-    seen: Mutex<Option<(Instant, Vec<Witness>)>>,
+    witnesses_read: Mutex<Option<(Instant, Vec<Witness>)>>,
 }
 
 #[derive(Default)]
@@ -44,7 +44,7 @@ impl FailureDomains {
         Self {
             settings,
             file: Mutex::default(),
-            seen: Mutex::default(),
+            witnesses_read: Mutex::default(),
         }
     }
 
@@ -83,9 +83,9 @@ impl Witnesses for FailureDomains {
     }
 
     async fn witnesses(&self) -> Vec<Witness> {
-        let known = lock(&self.seen).clone();
-        if let Some((_, seen)) = known.filter(|(at, _)| at.elapsed() < RETRY_INTERVAL) {
-            return seen;
+        let known = lock(&self.witnesses_read).clone();
+        if let Some((_, witnesses_read)) = known.filter(|(at, _)| at.elapsed() < RETRY_INTERVAL) {
+            return witnesses_read;
         }
         let at = Instant::now();
         let mut calls = JoinSet::new();
@@ -99,11 +99,11 @@ impl Witnesses for FailureDomains {
                 (place, Witness { name, reached })
             });
         }
-        let mut seen = calls.join_all().await;
-        seen.sort_by_key(|(place, _)| *place);
-        let seen: Vec<Witness> = seen.into_iter().map(|(_, witness)| witness).collect();
-        *lock(&self.seen) = Some((at, seen.clone()));
-        seen
+        let mut witnesses_read = calls.join_all().await;
+        witnesses_read.sort_by_key(|(place, _)| *place);
+        let witnesses_read: Vec<Witness> = witnesses_read.into_iter().map(|(_, witness)| witness).collect();
+        *lock(&self.witnesses_read) = Some((at, witnesses_read.clone()));
+        witnesses_read
     }
 }
 
@@ -179,11 +179,11 @@ mod tests {
         let path = folder.path().join("domains");
         std::fs::write(&path, "rack:r7 = compute-0?\n").unwrap();
         let hosts: BTreeSet<String> = ["compute-01", "compute-02", "compute-11"].map(Into::into).into();
-        let around = FailureDomains::new(SurroundingSettings {
+        let failure_domains = FailureDomains::new(SurroundingSettings {
             domains_file: Some(path.clone()),
             witnesses: Vec::new(),
         });
-        assert_eq!(around.domains(&hosts)["rack:r7"].len(), 2);
+        assert_eq!(failure_domains.domains(&hosts)["rack:r7"].len(), 2);
         let newer = |text: &str, seconds: u64| {
             std::fs::write(&path, text).unwrap();
             let file = std::fs::File::options().write(true).open(&path).unwrap();
@@ -191,9 +191,9 @@ mod tests {
             file.set_modified(later).unwrap();
         };
         newer("rack:r7\n", 10);
-        assert_eq!(around.domains(&hosts)["rack:r7"].len(), 2);
+        assert_eq!(failure_domains.domains(&hosts)["rack:r7"].len(), 2);
         newer("rack:r7 = *\n", 20);
-        assert_eq!(around.domains(&hosts)["rack:r7"].len(), 3);
+        assert_eq!(failure_domains.domains(&hosts)["rack:r7"].len(), 3);
     }
 
     #[tokio::test]
@@ -203,11 +203,16 @@ mod tests {
         let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let nobody = gone.local_addr().unwrap().to_string();
         drop(gone);
-        let around = FailureDomains::new(SurroundingSettings {
+        let failure_domains = FailureDomains::new(SurroundingSettings {
             domains_file: None,
             witnesses: vec![nobody, there],
         });
-        let reached: Vec<bool> = around.witnesses().await.iter().map(|one| one.reached).collect();
+        let reached: Vec<bool> = failure_domains
+            .witnesses()
+            .await
+            .iter()
+            .map(|one| one.reached)
+            .collect();
         assert_eq!(reached, [false, true]);
     }
 }

@@ -28,7 +28,7 @@ use tachi_cli::failure::Failure;
 const UP: &str = "tachi_fence_device_up";
 const FAULTS: &str = "tachi_fence_device_faults";
 const FILE_OK: &str = "tachi_fence_file_ok";
-const OFF_WHILE_HEARD: &str = "tachi_fence_off_while_heard";
+const OFF_WHILE_UP: &str = "tachi_fence_off_while_heard";
 
 /// Fingerprint of the file, by which a change is noticed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ struct Print {
 pub(crate) struct Devices {
     settings: Fencing,
     fencers: Arc<Fencers>,
-    seen: Option<Print>,
+    loaded_print: Option<Print>,
     how: FencingState,
     identified: OnceLock<Arc<MachineCheckedFencer>>,
 }
@@ -56,7 +56,7 @@ impl Devices {
     /// The file cannot be used: a process does not start with a part of its devices.
     pub(crate) fn open(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Self, Failure> {
         let fencing = settings.fencing.clone();
-        let seen = print(fencing.file.as_ref());
+        let loaded_print = print(fencing.file.as_ref());
         let topology = fencing.topology()?;
         for (name, kind) in topology.devices() {
             tracing::info!(device = name, kind, "fence device configured");
@@ -68,7 +68,7 @@ impl Devices {
         );
         describe_gauge!(FAULTS, "Hosts whose last self-test of the device failed");
         describe_gauge!(
-            OFF_WHILE_HEARD,
+            OFF_WHILE_UP,
             "Devices that read their host off while it is up in Nova"
         );
         describe_gauge!(
@@ -81,7 +81,7 @@ impl Devices {
                 Fencers::new(topology, Arc::clone(clock)).max_power_commands(fencing.max_power_commands),
             ),
             settings: fencing,
-            seen,
+            loaded_print,
             how: FencingState::default(),
             identified: OnceLock::new(),
         })
@@ -111,10 +111,10 @@ impl Devices {
     /// Reads the file again if it has changed. Problems of it are logged once, and the old one stays in force.
     fn check_file(&mut self) {
         let now = print(self.settings.file.as_ref());
-        if self.seen == now {
+        if self.loaded_print == now {
             return;
         }
-        self.seen = now;
+        self.loaded_print = now;
         match self.settings.topology() {
             Ok(topology) => {
                 let devices = topology.devices().count();
@@ -150,8 +150,8 @@ impl Devices {
 impl FileBacked for Devices {
     const NAME: &'static str = "the devices' file";
 
-    fn forget(&mut self) {
-        self.seen = None;
+    fn invalidate(&mut self) {
+        self.loaded_print = None;
     }
 
     fn recheck(&mut self) {

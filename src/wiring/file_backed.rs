@@ -15,7 +15,7 @@ pub(super) trait FileBacked: Send + Sized + 'static {
     const NAME: &'static str;
 
     /// Discards the fingerprint of the files: something that they refer to may have changed though they have not.
-    fn forget(&mut self);
+    fn invalidate(&mut self);
 
     /// Reads the files again if they have changed.
     fn recheck(&mut self);
@@ -37,7 +37,7 @@ pub(super) async fn watch<W: FileBacked>(mut files: W, stop: CancellationToken) 
         tokio::select! {
             () = stop.cancelled() => return,
             _ = every.tick() => {}
-            _ = hangup.recv() => files.forget(),
+            _ = hangup.recv() => files.invalidate(),
         }
         // A check takes microseconds on a healthy disk; a hanging one must not block requests.
         let looked = tokio::task::spawn_blocking(move || {

@@ -72,7 +72,7 @@ impl Tender {
                 (ThawCause::End, line)
             }
         };
-        if self.events.wanted() {
+        if self.events.is_enabled() {
             self.events.emit(Event {
                 at: self.clock.wall(),
                 cause: Arc::new(Cause {
@@ -123,7 +123,7 @@ mod tests {
     struct RecordedEvents(Mutex<Vec<String>>);
 
     impl Events for RecordedEvents {
-        fn wanted(&self) -> bool {
+        fn is_enabled(&self) -> bool {
             true
         }
         fn emit(&self, event: Event) {

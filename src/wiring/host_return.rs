@@ -21,9 +21,9 @@ pub(crate) async fn read(
     store: &Store,
     nova: &Nova,
     now: Timestamp,
-    wanted: &str,
+    requested: &str,
 ) -> Result<ReturnFacts, ActionError> {
-    let view = report_host::named(store.operator_journal(), wanted).await?;
+    let view = report_host::named(store.operator_journal(), requested).await?;
     let name = view.host.name.clone();
     let recoveries = store
         .operator_journal()

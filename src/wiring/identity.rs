@@ -84,15 +84,15 @@ fn is_for(info: &TokenInfo, own: &ResourceRef) -> bool {
         (
             ResourceRef::Name {
                 name,
-                domain: Some(wanted),
+                domain: Some(expected),
             },
             Some(found),
         ) => {
-            let here = match wanted {
+            let same_domain = match expected {
                 Domain::Id(id) => *id == found.id,
                 Domain::Name(name) => *name == found.name,
             };
-            here && *name == project.name
+            same_domain && *name == project.name
         }
         _ => false,
     }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 struct WatchedLoop {
     liveness: Liveness,
     within: Duration,
-    seen: u64,
+    last_count: u64,
     moved: Instant,
 }
 
@@ -24,7 +24,7 @@ impl Manager {
     /// Watches a loop.
     pub(super) fn watch(&mut self, liveness: Liveness, within: Duration) {
         self.watched.push(WatchedLoop {
-            seen: liveness.count(),
+            last_count: liveness.count(),
             liveness,
             within,
             moved: Instant::now(),
@@ -67,8 +67,8 @@ impl Manager {
         let mut all = true;
         for watched in &mut self.watched {
             let count = watched.liveness.count();
-            if count != watched.seen {
-                (watched.seen, watched.moved) = (count, now);
+            if count != watched.last_count {
+                (watched.last_count, watched.moved) = (count, now);
             }
             all &= now.duration_since(watched.moved) <= watched.within;
         }

@@ -56,7 +56,7 @@ pub(crate) struct PolicyFiles {
     settings: PolicySettings,
     policy: Policy,
     /// The fingerprints of the last reading; `None` reads the files in any case.
-    seen: Option<Vec<Print>>,
+    loaded_prints: Option<Vec<Print>>,
 }
 
 impl PolicyFiles {
@@ -66,8 +66,8 @@ impl PolicyFiles {
     ///
     /// A file cannot be read or is not a policy file. A process does not start with a part of its rules.
     pub(crate) fn open(settings: &PolicySettings) -> Result<Self, Failure> {
-        let seen = prints(settings);
-        let loaded = load(settings, &seen)?;
+        let loaded_prints = prints(settings);
+        let loaded = load(settings, &loaded_prints)?;
         if settings.file_is_named && find(settings, &settings.file).is_none() {
             tracing::warn!(
                 file = %settings.file.display(),
@@ -78,7 +78,7 @@ impl PolicyFiles {
         Ok(Self {
             settings: settings.clone(),
             policy: Policy::new(loaded.rules),
-            seen: Some(seen),
+            loaded_prints: Some(loaded_prints),
         })
     }
 
@@ -90,12 +90,12 @@ impl PolicyFiles {
     /// Reads the files again if they have changed. Errors in them are logged once, not at every check.
     pub(crate) fn check_files(&mut self) -> ReloadResult {
         let now = prints(&self.settings);
-        if self.seen.as_ref() == Some(&now) {
+        if self.loaded_prints.as_ref() == Some(&now) {
             return ReloadResult::Same;
         }
         let loaded = load(&self.settings, &now);
         let files = now.len();
-        self.seen = Some(now);
+        self.loaded_prints = Some(now);
         match loaded {
             Ok(loaded) => {
                 log_warnings(&loaded);
@@ -119,8 +119,8 @@ impl PolicyFiles {
 impl FileBacked for PolicyFiles {
     const NAME: &'static str = "the policy";
 
-    fn forget(&mut self) {
-        self.seen = None;
+    fn invalidate(&mut self) {
+        self.loaded_prints = None;
     }
 
     fn recheck(&mut self) {
@@ -248,7 +248,7 @@ mod tests {
             roles: vec![role.to_owned()],
             ..Identity::default()
         };
-        files.policy().would_admit(RULE, identity)
+        files.policy().would_allow(RULE, identity)
     }
 
     #[test]
@@ -309,11 +309,11 @@ mod tests {
         harness.rule("policy.yaml", "a");
         harness.rule("none/policy.yaml", "b");
         assert!(accepts(&PolicyFiles::open(&harness.settings).unwrap(), "b"));
-        let elsewhere = PolicySettings {
+        let other_file = PolicySettings {
             file: harness.folder.path().join("policy.yaml"),
             ..harness.settings.clone()
         };
-        assert!(accepts(&PolicyFiles::open(&elsewhere).unwrap(), "a"));
+        assert!(accepts(&PolicyFiles::open(&other_file).unwrap(), "a"));
     }
 
     #[tokio::test(start_paused = true)]
@@ -328,7 +328,7 @@ mod tests {
             roles: vec!["a".to_owned()],
             ..Identity::default()
         };
-        while !policy.would_admit(RULE, identity()) {
+        while !policy.would_allow(RULE, identity()) {
             tokio::time::sleep(file_backed::POLL_INTERVAL).await;
         }
         stop.cancel();

@@ -187,8 +187,8 @@ impl Process {
 
     /// Starts metrics, and serves them on a separate address if one is set; with an engine, its health too.
     pub(crate) async fn metrics(&mut self, settings: &Settings, runs: Runs) -> Result<(), Failure> {
-        let wanted = settings.http.metrics.as_ref();
-        let own = wanted.and_then(|wanted| wanted.listen);
+        let metrics_settings = settings.http.metrics.as_ref();
+        let own = metrics_settings.and_then(|metrics_settings| metrics_settings.listen);
         let (address, option) = match runs {
             Runs::Engine if settings.engine_listen.is_some() => {
                 (settings.engine_listen, "[engine] metrics_listen")
@@ -196,18 +196,18 @@ impl Process {
             Runs::Api | Runs::Engine => (own, "[metrics] listen"),
         };
         let mut router = Router::new();
-        if let Some(wanted) = wanted {
+        if let Some(metrics_settings) = metrics_settings {
             let metrics =
                 Metrics::start(crate::VERSION).map_err(|error| Failure::new("setting up metrics", error))?;
-            let (stop, upkeep) = (self.stop.clone(), metrics.clone().upkeep());
+            let (stop, maintain) = (self.stop.clone(), metrics.clone().maintain());
             self.tasks.spawn(async move {
                 // The upkeep only cleans up, so it may be dropped at any time.
                 tokio::select! {
                     () = stop.cancelled() => {}
-                    () = upkeep => {}
+                    () = maintain => {}
                 }
             });
-            router = router.merge(tachi_api::metrics_router(wanted.access(metrics)));
+            router = router.merge(tachi_api::metrics_router(metrics_settings.access(metrics)));
         }
         if runs == Runs::Engine {
             router = router.merge(self.health.get_or_insert_default().router());

@@ -190,9 +190,9 @@ mod tests {
     async fn an_answer_rests_on_a_reading_that_began_after_the_call() {
         let (last, row) = (Last::<u32>::new(), AtomicU32::new(1));
         let read = || async {
-            let seen = row.load(Ordering::Relaxed);
+            let value = row.load(Ordering::Relaxed);
             tokio::time::sleep(Duration::from_millis(100)).await;
-            Ok(seen)
+            Ok(value)
         };
         assert_eq!(last.fresh(read()).await.expect("an answer"), 1);
         row.store(2, Ordering::Relaxed);
@@ -202,15 +202,15 @@ mod tests {
             "a cached one is older"
         );
         assert_eq!(last.lately(read()).await.expect("an answer"), 2);
-        let act_and_ask = async {
+        let act_and_read = async {
             tokio::time::sleep(Duration::from_millis(50)).await;
             row.store(3, Ordering::Relaxed);
-            let asked = (0..20).map(|_| last.fresh(read()));
-            futures_util::future::join_all(asked).await
+            let reads = (0..20).map(|_| last.fresh(read()));
+            futures_util::future::join_all(reads).await
         };
         tokio::time::advance(CACHE_LIFETIME).await;
         let begun = Instant::now();
-        let (earlier, later) = tokio::join!(last.fresh(read()), act_and_ask);
+        let (earlier, later) = tokio::join!(last.fresh(read()), act_and_read);
         assert_eq!(earlier.expect("an answer"), 2);
         for answer in later {
             assert_eq!(answer.expect("an answer"), 3, "one that ran began before");

@@ -166,9 +166,9 @@ impl SituationMetrics {
     /// Publishes the headroom of each segment. An unknown one is NaN, because zero would mean that no host may fail.
     fn record_headroom(&self, segments: &[SegmentSituation]) {
         let mut reported = self.segments.lock().unwrap_or_else(PoisonError::into_inner);
-        reported.extend(segments.iter().map(|one| one.name.clone()));
+        reported.extend(segments.iter().map(|segment| segment.name.clone()));
         reported.retain(|name| {
-            let segment = segments.iter().find(|one| one.name == *name);
+            let segment = segments.iter().find(|segment| segment.name == *name);
             let hosts = segment.and_then(|one| one.headroom);
             let hosts = hosts.map_or(f64::NAN, |one| number(one.hosts as u64));
             gauge!(HEADROOM, "segment" => name.clone()).set(hosts);
@@ -185,7 +185,7 @@ fn record_monitors(monitors: &[MonitorSituation]) {
         for grade in HOW {
             let same = monitors
                 .iter()
-                .filter(|one| (one.kind, one.grade) == (*kind, grade));
+                .filter(|monitor| (monitor.kind, monitor.grade) == (*kind, grade));
             let count = number(same.count() as u64);
             gauge!(MONITORS, "kind" => kind.as_str(), "grade" => grade.as_str()).set(count);
         }
@@ -216,7 +216,7 @@ fn oldest(watched: &CloudSnapshot) -> Option<Timestamp> {
 
 #[async_trait]
 impl RoundObserver for SituationMetrics {
-    async fn seen(&self, mut watched: CloudSnapshot) {
+    async fn observe(&self, mut watched: CloudSnapshot) {
         self.devices.watches(true);
         match self.store.facts().facts(Some(COMMAND_TESTS)).await {
             Ok(tested) => watched.add_command_tests(&tested),

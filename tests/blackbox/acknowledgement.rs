@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sea_orm::ConnectionTrait as _;
 
-use super::defects::forget;
+use super::defects::delete_host;
 use super::report_down::audited;
 use super::support::{Harness, json, quick_region, run, until};
 
@@ -14,7 +14,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 async fn operator_a_host_that_is_meant_to_be_outside_is_acknowledged_and_no_alarm() {
     let harness = Harness::set(quick_region(3)).await;
     harness.protect().await;
-    forget(&harness, "compute-003").await;
+    delete_host(&harness, "compute-003").await;
     harness.boot("compute-003", 1);
     let _engine = harness.spawn("engine");
     let finding = || {
@@ -101,7 +101,7 @@ async fn operator_a_host_that_is_meant_to_be_outside_is_acknowledged_and_no_alar
 async fn an_acknowledgement_that_the_database_refuses_is_an_error_that_names_the_next_step() {
     let harness = Harness::set(quick_region(3)).await;
     harness.protect().await;
-    forget(&harness, "compute-003").await;
+    delete_host(&harness, "compute-003").await;
     harness.boot("compute-003", 1);
     let engine = harness.spawn("engine");
     let grade = || {

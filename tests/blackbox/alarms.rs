@@ -91,7 +91,7 @@ impl Scene {
         let printed: Value =
             serde_json::from_str(&printed).unwrap_or_else(|_| panic!("{code}: {printed}{note}"));
         let findings = printed["findings"].as_array().unwrap().iter();
-        let codes = findings.map(|one| one["code"].as_str().unwrap().to_owned());
+        let codes = findings.map(|finding| finding["code"].as_str().unwrap().to_owned());
         (code, codes.collect())
     }
 
@@ -189,7 +189,7 @@ async fn monitors_and_a_bmc_and_one_of_two_engines() {
     scene.alarmed(event, &alarms).await;
 }
 
-async fn something_is_away(name: &str, more: &str, route: &str, effect: ApiEffect) {
+async fn backend_is_unreachable(name: &str, more: &str, route: &str, effect: ApiEffect) {
     let scene = Scene::set(more, 1).await;
     let event = Instant::now();
     let region = scene.harness.sandbox.region();
@@ -234,15 +234,20 @@ async fn slow_operator_an_alarm_is_raised_within_a_minute() {
     const KEYSTONE: &str = "/identity";
     let cases: [LocalBoxFuture<'_, ()>; 7] = [
         Box::pin(monitors_and_a_bmc_and_one_of_two_engines()),
-        Box::pin(something_is_away("Nova away", "", NOVA, ApiEffect::Break)),
-        Box::pin(something_is_away("Nova frozen", "", NOVA, ApiEffect::Hang)),
-        Box::pin(something_is_away(
+        Box::pin(backend_is_unreachable("Nova away", "", NOVA, ApiEffect::Break)),
+        Box::pin(backend_is_unreachable("Nova frozen", "", NOVA, ApiEffect::Hang)),
+        Box::pin(backend_is_unreachable(
             "Nova away, mode external",
             EXTERNAL,
             NOVA,
             ApiEffect::Break,
         )),
-        Box::pin(something_is_away("Keystone away", "", KEYSTONE, ApiEffect::Break)),
+        Box::pin(backend_is_unreachable(
+            "Keystone away",
+            "",
+            KEYSTONE,
+            ApiEffect::Break,
+        )),
         Box::pin(all_engines_killed()),
         Box::pin(a_host_that_dies_is_seen_at_once()),
     ];

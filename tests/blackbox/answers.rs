@@ -98,7 +98,7 @@ fn shape(value: &Value) -> Value {
     }
 }
 
-fn asked(harness: &Harness, arguments: &[&str], more: &[&str]) -> (i32, String, String) {
+fn run_with(harness: &Harness, arguments: &[&str], more: &[&str]) -> (i32, String, String) {
     let all: Vec<&str> = arguments.iter().chain(more).copied().collect();
     run(harness, &all)
 }
@@ -139,7 +139,7 @@ async fn operator_every_command_answers_for_people_programs_and_shells() {
     harness.until_finished(notification, LIMIT).await;
     for (arguments, column) in COMMANDS {
         let answer = |more: &[&str]| {
-            let (code, output, note) = asked(&harness, arguments, more);
+            let (code, output, note) = run_with(&harness, arguments, more);
             assert!((0..=2).contains(&code), "{arguments:?} {more:?}: {code} {note}");
             assert!(!output.contains('\u{1b}'), "{arguments:?} {more:?}: {output}");
             output
@@ -178,7 +178,7 @@ async fn operator_every_command_answers_for_people_programs_and_shells() {
     .1;
     assert_eq!(output, format!("{HOST}\thost\n"));
     // People get local times, and programs UTC.
-    let opened = |more: &[&str]| asked(&harness, &["recovery", "list", "--all", "-c", "opened"], more).1;
+    let opened = |more: &[&str]| run_with(&harness, &["recovery", "list", "--all", "-c", "opened"], more).1;
     assert!(opened(&["--utc"]).contains("Z (") && opened(&[]).contains(" ago)"));
     assert!(opened(&["-f", "value"]).trim_end().ends_with('Z'));
 }
@@ -369,12 +369,15 @@ async fn operator_actions_have_output_for_programs() {
         (&Value::from(HOST), &Value::from(false))
     );
     let recovery = json(&harness, &["recovery", "list"])[0]["recovery"].clone();
-    let said = object(&["recovery", "abort", HOST, "--yes", "--reason", "a mistake"]);
+    let action = object(&["recovery", "abort", HOST, "--yes", "--reason", "a mistake"]);
     assert_eq!(
-        (&said["word"], &said["recovery"]),
+        (&action["word"], &action["recovery"]),
         (&Value::from("abort"), &recovery)
     );
-    assert!(said["by"].as_str().unwrap().ends_with("(a mistake)"), "{said}");
+    assert!(
+        action["by"].as_str().unwrap().ends_with("(a mistake)"),
+        "{action}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -402,8 +405,8 @@ async fn a_database_that_is_away_is_reported_within_five_seconds() {
             &["instance", "list", "--recovering", "-f", "json"],
         ];
         // Each waits five seconds for the silent one: two are enough.
-        let asked = if case == "closed" { 7 } else { 2 };
-        for arguments in commands.into_iter().take(asked) {
+        let command_count = if case == "closed" { 7 } else { 2 };
+        for arguments in commands.into_iter().take(command_count) {
             let began = Instant::now();
             let mut all = arguments.to_vec();
             all.extend(["--config-file", conf.to_str().unwrap()]);

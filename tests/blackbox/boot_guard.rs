@@ -15,7 +15,7 @@ async fn a_fenced_host_is_held_until_it_is_handed_back() {
     let servers = harness.boot(HOST, 3);
     let process = harness.spawn("api");
     let api = harness.api().await;
-    let asked = async |host: &str| {
+    let boot_state = async |host: &str| {
         let answer = api.get(&format!("/boot-guard/{host}")).await;
         let guard = &answer["boot_guard"];
         (
@@ -24,24 +24,27 @@ async fn a_fenced_host_is_held_until_it_is_handed_back() {
         )
     };
     let free = (false, String::new());
-    assert_eq!(asked(HOST).await, free);
+    assert_eq!(boot_state(HOST).await, free);
     harness.sandbox.region().faults().power_loss(HOST).unwrap();
     let notification = harness.report(HOST).await;
-    assert_eq!(asked(HOST).await, free, "a report alone holds no host");
+    assert_eq!(boot_state(HOST).await, free, "a report alone holds no host");
     let engine = harness.engine(harness.journal(), quick_policy()).await;
-    until("the host to be held", LIMIT, async || asked(HOST).await.0).await;
+    until("the host to be held", LIMIT, async || boot_state(HOST).await.0).await;
     harness.until_finished(notification, LIMIT).await;
     harness.assert_each_exactly_once(&servers, HOST);
     until("its queue to be all that is left", LIMIT, async || {
-        asked(HOST).await == (true, "queue".to_owned())
+        boot_state(HOST).await == (true, "queue".to_owned())
     })
     .await;
     for other in ["compute-002", "nobody.example.org"] {
-        assert_eq!(asked(other).await, free, "{other}");
+        assert_eq!(boot_state(other).await, free, "{other}");
     }
     harness.sandbox.region().faults().purge_queue(HOST).unwrap();
     harness.sandbox.region().faults().power_on(HOST).unwrap();
-    until("the host to be free", LIMIT, async || asked(HOST).await == free).await;
+    until("the host to be free", LIMIT, async || {
+        boot_state(HOST).await == free
+    })
+    .await;
     engine.stop().await;
     drop(process);
 }

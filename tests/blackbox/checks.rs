@@ -1,6 +1,7 @@
 //! Each check of `tachi doctor`, by the real binary: a fault makes it fail, and it passes again after the printed remedy, if it is a
 //! finding, else without the fault. Each scene has its own region.
 
+mod heartbeats;
 mod remedies;
 mod scenes;
 
@@ -220,9 +221,9 @@ struct CheckStates(Mutex<BTreeMap<String, BTreeSet<&'static str>>>);
 
 impl CheckStates {
     fn note(&self, checks: &[&str], what: &'static str) {
-        let mut seen = self.0.lock().unwrap();
+        let mut check_states = self.0.lock().unwrap();
         for check in checks {
-            seen.entry((*check).to_owned()).or_default().insert(what);
+            check_states.entry((*check).to_owned()).or_default().insert(what);
         }
     }
 }
@@ -231,7 +232,7 @@ impl CheckStates {
 struct Scene {
     name: &'static str,
     harness: Harness,
-    seen: CheckStates,
+    check_states: CheckStates,
     /// The engine that `systemctl` has started, and its unit's additional configuration.
     unit: Mutex<(String, Option<Process>)>,
     /// The API, started at its first use.
@@ -261,14 +262,14 @@ impl Scene {
     }
 
     /// Waits until each of these checks has the wanted grade.
-    async fn until(&self, checks: &[&str], wanted: impl Fn(&str) -> &'static str, more: Option<&Path>) {
+    async fn until(&self, checks: &[&str], expected: impl Fn(&str) -> &'static str, more: Option<&Path>) {
         let began = Instant::now();
         loop {
             let grades = self.grades(more);
             let open = checks.iter().filter_map(|check| {
                 let found = grades.get(*check);
-                let is_so = found.is_some_and(|(grade, _)| grade == wanted(check));
-                (!is_so).then(|| format!("{check} is {found:?} and should be {}", wanted(check)))
+                let is_so = found.is_some_and(|(grade, _)| grade == expected(check));
+                (!is_so).then(|| format!("{check} is {found:?} and should be {}", expected(check)))
             });
             let open: Vec<String> = open.collect();
             if open.is_empty() {
@@ -290,7 +291,7 @@ impl Scene {
             row.unwrap_or_else(|| panic!("{check} is in no table")).1
         };
         self.until(checks, grade, more).await;
-        self.seen.note(checks, "failed");
+        self.check_states.note(checks, "failed");
     }
 
     /// Waits until they pass.
@@ -300,7 +301,7 @@ impl Scene {
 
     async fn good_with(&self, checks: &[&str], more: Option<&Path>) {
         self.until(checks, |_| "ok", more).await;
-        self.seen.note(checks, "good");
+        self.check_states.note(checks, "good");
     }
 
     /// Returns the output of `--fix` for a check.
@@ -371,26 +372,26 @@ impl Scene {
 
 /// Checks that other tests cover: one passes only with monitors that are bound to their hosts, one needs a recovery that Nova refuses
 /// (`an_instance_whose_restart_failed_is_down_in_every_view_until_it_runs`), and one fails together with `recovery-would-hold`.
-const ELSEWHERE: [&str; 3] = ["monitor-heartbeats", "instance-down", "storm-limits"];
+const INDIRECT: [&str; 3] = ["monitor-heartbeats", "instance-down", "storm-limits"];
 
 impl Scene {
     /// True if every check of this scene has failed, its remedy was applied, and it has passed again.
     fn has_shown_all(&self) {
         let mut listed: BTreeSet<String> = self.grades(None).into_keys().collect();
-        assert!(ELSEWHERE.iter().all(|check| listed.remove(*check)));
+        assert!(INDIRECT.iter().all(|check| listed.remove(*check)));
         let table: BTreeSet<String> = faults().map(|(check, ..)| (*check).to_owned()).collect();
         assert_eq!(table.len(), faults().count(), "each once");
         assert_eq!(
             listed, table,
             "what the doctor looks at has a fault, and the other way round"
         );
-        let seen = self.seen.0.lock().unwrap();
+        let check_states = self.check_states.0.lock().unwrap();
         let (_, faults) = FAULTS.iter().find(|(scene, _)| *scene == self.name).unwrap();
         for (check, ..) in *faults {
-            let what: Vec<_> = seen.get(*check).into_iter().flatten().copied().collect();
+            let what: Vec<_> = check_states.get(*check).into_iter().flatten().copied().collect();
             let expected: &[&str] = match of_check(check) {
                 None => &["failed", "good"],
-                Some(Remedy::Printed | Remedy::InList(_) | Remedy::ByHand(_) | Remedy::Elsewhere(_)) => {
+                Some(Remedy::Printed | Remedy::InList(_) | Remedy::ByHand(_) | Remedy::CoveredBy(_)) => {
                     &["failed", "good", "remedy"]
                 }
             };

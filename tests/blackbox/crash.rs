@@ -41,19 +41,19 @@ pub(super) struct CrashingJournal {
     store: Arc<Store>,
     commits: AtomicUsize,
     at: usize,
-    moment: CrashPoint,
+    crash_point: CrashPoint,
     dead: CancellationToken,
 }
 
 impl CrashingJournal {
     /// Creates the journal; the token signals the engine's death.
-    pub(super) fn new(harness: &Harness, at: usize, moment: CrashPoint) -> (Self, CancellationToken) {
+    pub(super) fn new(harness: &Harness, at: usize, crash_point: CrashPoint) -> (Self, CancellationToken) {
         let dead = CancellationToken::new();
         let journal = Self {
             store: harness.store.clone(),
             commits: AtomicUsize::new(0),
             at,
-            moment,
+            crash_point,
             dead: dead.clone(),
         };
         (journal, dead)
@@ -82,15 +82,15 @@ impl Journal for CrashingJournal {
     async fn commit(&self, claim: &Claim, write: &Write) -> Result<WriteOutcome, JournalError> {
         let number = self.commits.fetch_add(1, Ordering::SeqCst);
         let dying = number == self.at;
-        if dying && self.moment == CrashPoint::Before {
+        if dying && self.crash_point == CrashPoint::Before {
             return self.die().await;
         }
         // The engine that dies while it acts does so at the commit after the fatal one, before writing it.
-        if number == self.at + 1 && self.moment == CrashPoint::Acting {
+        if number == self.at + 1 && self.crash_point == CrashPoint::Acting {
             return self.die().await;
         }
         let outcome = self.store.journal().commit(claim, write).await;
-        if dying && self.moment == CrashPoint::After {
+        if dying && self.crash_point == CrashPoint::After {
             return self.die().await;
         }
         outcome
@@ -145,13 +145,13 @@ impl Journal for CrashingJournal {
 }
 
 /// Lets an engine die at its `at`-th commit and another one finish. Returns false if there were fewer commits.
-async fn die_at(at: usize, moment: CrashPoint, method: RecoveryMethod) -> bool {
+async fn die_at(at: usize, crash_point: CrashPoint, method: RecoveryMethod) -> bool {
     let harness = Harness::set(quick_region(4)).await;
     harness.protect_by(method, reserve_of(method)).await;
     let servers = harness.boot(HOST, INSTANCES);
     harness.sandbox.region().faults().power_loss(HOST).unwrap();
     let notification = harness.report(HOST).await;
-    let (journal, dead) = CrashingJournal::new(&harness, at, moment);
+    let (journal, dead) = CrashingJournal::new(&harness, at, crash_point);
     let first = harness.engine(Arc::new(journal), quick_policy()).await;
     let died = tokio::select! {
         () = dead.cancelled() => true,
@@ -186,12 +186,12 @@ fn reserve_of(method: RecoveryMethod) -> &'static [&'static str] {
 }
 
 /// Tests every commit of a whole recovery.
-async fn die_at_every_commit(moment: CrashPoint, method: RecoveryMethod) {
+async fn die_at_every_commit(crash_point: CrashPoint, method: RecoveryMethod) {
     const CONCURRENT_RUNS: usize = 6;
     let mut next = 0;
     let mut deaths = 0;
     loop {
-        let round = (next..next + CONCURRENT_RUNS).map(|at| die_at(at, moment, method));
+        let round = (next..next + CONCURRENT_RUNS).map(|at| die_at(at, crash_point, method));
         next += CONCURRENT_RUNS;
         let died = join_all(round).await.into_iter().filter(|died| *died).count();
         deaths += died;

@@ -21,7 +21,10 @@ const LIMIT: Duration = Duration::from_secs(90);
 fn found(harness: &Harness, code: &str) -> Vec<Value> {
     let printed = json(harness, &["status"]);
     let findings = printed["findings"].as_array().unwrap().iter();
-    findings.filter(|one| one["code"] == code).cloned().collect()
+    findings
+        .filter(|finding| finding["code"] == code)
+        .cloned()
+        .collect()
 }
 
 async fn until_found(harness: &Harness, code: &str) -> Value {
@@ -33,7 +36,7 @@ async fn until_found(harness: &Harness, code: &str) -> Value {
 }
 
 /// Deletes a host from its segment.
-pub(crate) async fn forget(harness: &Harness, name: &str) {
+pub(crate) async fn delete_host(harness: &Harness, name: &str) {
     let segment = harness.store.operator_journal().region().await.unwrap().remove(0);
     let mut hosts = segment.hosts.into_iter().map(|view| view.host);
     let host = hosts.find(|host| host.name == name).unwrap();
@@ -81,7 +84,7 @@ async fn what_is_not_protected_is_shown_and_the_guard_names_the_hosts_that_are_o
     let harness = Harness::set(quick_region(6)).await;
     harness.protect().await;
     for name in ["compute-005", "compute-006"] {
-        forget(&harness, name).await;
+        delete_host(&harness, name).await;
     }
     let region = harness.sandbox.region();
     region
@@ -228,12 +231,12 @@ async fn a_host_is_declared_dead_without_json_and_answers_have_a_severity() {
     .await;
     harness.assert_each_exactly_once(&servers, HOST);
     let (code, printed, _) = run(&harness, &["status", "--check", "-f", "json"]);
-    let seen: Value = serde_json::from_str(&printed).unwrap();
+    let status: Value = serde_json::from_str(&printed).unwrap();
     let severity = ["ok", "warn", "err", "unknown"]
         .iter()
-        .position(|grade| seen["grade"] == **grade);
+        .position(|grade| status["grade"] == **grade);
     assert_eq!(severity, usize::try_from(code).ok(), "{printed}");
-    for finding in seen["findings"].as_array().unwrap() {
+    for finding in status["findings"].as_array().unwrap() {
         let grade = finding["grade"].as_str().unwrap();
         assert!(["info", "warn", "err", "unknown"].contains(&grade), "{finding}");
     }
@@ -249,7 +252,7 @@ async fn a_host_is_declared_dead_without_json_and_answers_have_a_severity() {
 async fn instances_recovered_to_hosts_in_no_segment_are_shown() {
     let harness = Harness::set(quick_region(2)).await;
     harness.protect().await;
-    forget(&harness, "compute-002").await;
+    delete_host(&harness, "compute-002").await;
     let servers = harness.boot(HOST, 3);
     harness.sandbox.region().faults().power_loss(HOST).unwrap();
     let engine = harness.spawn("engine");
@@ -386,11 +389,11 @@ async fn misleading_texts_are_gone() {
     let engine = harness.spawn("engine");
     let log = harness.folder.path().join("engine.log");
     until("the engine to report its mode", LIMIT, async || {
-        let said = std::fs::read_to_string(&log).unwrap();
-        assert!(!said.contains("External"), "{said}");
-        said.contains("no fence device is configured")
-            && said.contains("mode=\"external\"")
-            && said.contains("engine starts")
+        let log_text = std::fs::read_to_string(&log).unwrap();
+        assert!(!log_text.contains("External"), "{log_text}");
+        log_text.contains("no fence device is configured")
+            && log_text.contains("mode=\"external\"")
+            && log_text.contains("engine starts")
     })
     .await;
     drop(engine);

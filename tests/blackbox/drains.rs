@@ -366,7 +366,7 @@ async fn a_host_that_dies_while_it_is_drained_is_recovered_and_never_frozen() {
 const OTHER: &str = "compute-002";
 
 /// Lets an engine die at its `at`-th commit and another one finish. Returns false if there were fewer commits.
-async fn die_at(kind: RecoveryKind, at: usize, moment: CrashPoint) -> bool {
+async fn die_at(kind: RecoveryKind, at: usize, crash_point: CrashPoint) -> bool {
     let harness = harness().await;
     let is_drain = kind == RecoveryKind::Drain;
     let servers = harness.boot(if is_drain { HOST } else { OTHER }, 3);
@@ -375,7 +375,7 @@ async fn die_at(kind: RecoveryKind, at: usize, moment: CrashPoint) -> bool {
         .filter(|_| !is_drain)
         .map(|id| ((*id).into(), OTHER.to_owned()));
     let planned = plan(&harness, kind, put.collect()).await;
-    let (journal, dead) = CrashingJournal::new(&harness, at, moment);
+    let (journal, dead) = CrashingJournal::new(&harness, at, crash_point);
     let first = harness.engine(Arc::new(journal), quick_policy()).await;
     let died = tokio::select! {
         () = dead.cancelled() => true,
@@ -400,11 +400,11 @@ async fn die_at(kind: RecoveryKind, at: usize, moment: CrashPoint) -> bool {
     died
 }
 
-async fn die_at_every_commit(kind: RecoveryKind, moment: CrashPoint) {
+async fn die_at_every_commit(kind: RecoveryKind, crash_point: CrashPoint) {
     const CONCURRENT_RUNS: usize = 6;
     let (mut next, mut deaths) = (0, 0);
     loop {
-        let round = (next..next + CONCURRENT_RUNS).map(|at| die_at(kind, at, moment));
+        let round = (next..next + CONCURRENT_RUNS).map(|at| die_at(kind, at, crash_point));
         next += CONCURRENT_RUNS;
         let died = join_all(round).await.into_iter().filter(|died| *died).count();
         deaths += died;

@@ -38,7 +38,7 @@ async fn working(harness: &Harness) -> Process {
 async fn operator_a_shadow_drill_queries_every_service_and_changes_nothing() {
     let harness = Harness::set(quick_region(3)).await;
     harness.protect().await;
-    let here = harness.boot("compute-001", 2);
+    let instances = harness.boot("compute-001", 2);
     let (code, printed, _) = run(&harness, &["drill", "compute-001", "--shadow"]);
     assert_eq!(code, 2);
     assert!(
@@ -55,8 +55,8 @@ async fn operator_a_shadow_drill_queries_every_service_and_changes_nothing() {
         Vec::<String>::new(),
         "nothing was changed and nothing switched"
     );
-    let asked = requests.counts();
-    let was_asked = |part: &str| asked.keys().any(|route| route.contains(part));
+    let requested = requests.counts();
+    let was_requested = |part: &str| requested.keys().any(|route| route.contains(part));
     for part in [
         "auth/tokens",
         "os-services",
@@ -67,11 +67,11 @@ async fn operator_a_shadow_drill_queries_every_service_and_changes_nothing() {
         "resource_providers",
         "machines",
     ] {
-        assert!(was_asked(part), "{part}: {asked:?}");
+        assert!(was_requested(part), "{part}: {requested:?}");
     }
     assert_eq!(printed["grade"], "ok", "{printed:#}");
     let answers = printed["answers"].as_array().unwrap().iter();
-    let answers: Vec<&str> = answers.filter_map(|one| one["what"].as_str()).collect();
+    let answers: Vec<&str> = answers.filter_map(|answer| answer["what"].as_str()).collect();
     assert_eq!(
         answers[..10],
         [
@@ -92,7 +92,7 @@ async fn operator_a_shadow_drill_queries_every_service_and_changes_nothing() {
         "{answers:?}"
     );
     let evacuated = printed["evacuated"].as_array().unwrap();
-    assert_eq!(evacuated.len(), here.len(), "{printed:#}");
+    assert_eq!(evacuated.len(), instances.len(), "{printed:#}");
     let lines = harness.store.jobs().jobs().await.unwrap();
     assert_eq!((lines.len(), lines[0].name.as_str()), (1, "drill compute-001"));
     assert!(lines[0].end.is_some());
@@ -119,9 +119,9 @@ async fn operator_a_shadow_drill_names_what_does_not_answer() {
     let _engine = working(&harness).await;
     let conf = harness.conf();
     let text = std::fs::read_to_string(&conf).unwrap();
-    let elsewhere = text.replace("/MAAS", "/NOBODY");
-    assert_ne!(text, elsewhere);
-    std::fs::write(&conf, elsewhere).unwrap();
+    let edited = text.replace("/MAAS", "/NOBODY");
+    assert_ne!(text, edited);
+    std::fs::write(&conf, edited).unwrap();
     let (code, printed, note) = run(&harness, &["drill", "compute-001", "--shadow"]);
     assert_eq!(code, 2, "{printed}{note}");
     assert!(

@@ -43,11 +43,11 @@ async fn an_excluded_instance_runs_again_when_its_host_is_back_and_one_that_was_
     let notification = harness.report(HOST).await;
     harness.until_finished(notification, LIMIT).await;
     harness.assert_each_exactly_once(&marked, HOST);
-    let (_, said) = harness.status(notification).await;
-    let said = said.unwrap_or_default();
+    let (_, status_message) = harness.status(notification).await;
+    let status_message = status_message.unwrap_or_default();
     assert!(
-        said.contains("3 excluded instances are started when compute-001 has returned"),
-        "{said}"
+        status_message.contains("3 excluded instances are started when compute-001 has returned"),
+        "{status_message}"
     );
     // Its owner has stopped this one.
     assert_eq!(harness.act(excluded[0], &json!({"os-stop": null})).await, 202);
@@ -63,8 +63,10 @@ async fn an_excluded_instance_runs_again_when_its_host_is_back_and_one_that_was_
     })
     .await;
     until("the recovery to show it", LIMIT, async || {
-        let (_, said) = harness.status(notification).await;
-        said.is_some_and(|said| said.contains("2 excluded instances run on compute-001 again, 1 not started"))
+        let (_, status_message) = harness.status(notification).await;
+        status_message.is_some_and(|status_message| {
+            status_message.contains("2 excluded instances run on compute-001 again, 1 not started")
+        })
     })
     .await;
     let stopped = region.server(excluded[0]).unwrap();

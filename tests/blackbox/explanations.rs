@@ -65,11 +65,11 @@ async fn slow_operator_explain_if_dies_tells_what_would_come_of_a_host_and_of_an
     assert!(one.contains("  order      after 1 marked instance\n"), "{one}");
 
     // A host in maintenance.
-    let (code, _, said) = run(
+    let (code, _, stderr) = run(
         &harness,
         &["freeze", "host", "compute-003", "--for", "1h", "--reason", "test"],
     );
-    assert_eq!(code, 0, "{said}");
+    assert_eq!(code, 0, "{stderr}");
     let (_, kept, _) = run(&harness, &["show", "compute-003", "--if-fails"]);
     assert!(
         kept.starts_with("if compute-003 failed now, nothing of it would be recovered\n"),
@@ -101,9 +101,12 @@ async fn slow_operator_explain_if_dies_tells_what_would_come_of_a_host_and_of_an
         "{late}"
     );
 
-    let (code, _, said) = run(&harness, &["show", "nobody", "--if-fails"]);
-    assert_eq!(code, 1, "{said}");
-    assert!(said.contains("no host or instance named \"nobody\""), "{said}");
+    let (code, _, stderr) = run(&harness, &["show", "nobody", "--if-fails"]);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(
+        stderr.contains("no host or instance named \"nobody\""),
+        "{stderr}"
+    );
     let (code, ..) = run(&harness, &["show", HOST, "--if-fails", "--at", "03:05"]);
     assert_eq!(code, 2);
 }

@@ -12,8 +12,8 @@ fn from_nova(harness: &Harness, more: &[&str]) -> String {
 }
 
 fn hosts(harness: &Harness) -> Vec<String> {
-    let seen = json(harness, &["status"]);
-    let segments = seen["segments"].as_array().unwrap().iter();
+    let status_view = json(harness, &["status"]);
+    let segments = status_view["segments"].as_array().unwrap().iter();
     let hosts = segments.flat_map(|segment| segment["hosts"].as_array().unwrap());
     hosts
         .map(|host| host["name"].as_str().unwrap().to_owned())
@@ -25,12 +25,12 @@ async fn operator_init_from_nova_makes_what_is_missing_once_and_leaves_what_ther
     let harness = Harness::set(quick_region(4)).await;
     for arguments in [&[][..], &["--diff"]] {
         let printed = from_nova(&harness, arguments);
-        for wanted in [
+        for expected in [
             "segment nova (auto)  + new",
             "  compute-004  + add",
             "nothing was created",
         ] {
-            assert!(printed.contains(wanted), "{wanted}: {printed}");
+            assert!(printed.contains(expected), "{expected}: {printed}");
         }
         assert!(hosts(&harness).is_empty());
     }
@@ -97,15 +97,15 @@ async fn operator_init_from_nova_adds_to_a_segment_of_that_name_and_moves_nobody
         &bare,
         &["--default-zone", "az-1", "--method", "rh_priority", "--apply"],
     );
-    let seen = json(&bare, &["status"]);
-    assert_eq!(seen["segments"][0]["name"], "az-1");
+    let status_view = json(&bare, &["status"]);
+    assert_eq!(status_view["segments"][0]["name"], "az-1");
 }
 
 /// Returns the hosts of the segments, by name.
 fn segments(harness: &Harness) -> Vec<(String, Vec<String>)> {
-    let seen = json(harness, &["status"]);
+    let status_view = json(harness, &["status"]);
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let all = seen["segments"].as_array().unwrap().iter();
+    let all = status_view["segments"].as_array().unwrap().iter();
     all.map(|one| {
         let hosts = one["hosts"].as_array().unwrap().iter();
         (
@@ -154,20 +154,20 @@ async fn operator_init_from_nova_makes_a_segment_of_each_rack_of_the_file() {
     let conf = harness.conf();
     let text = std::fs::read_to_string(&conf).unwrap();
     let by_rack = ["setup", "import", "--by", "rack"];
-    let (code, _, said) = run(&harness, &by_rack);
-    assert_eq!(code, 2, "{said}");
+    let (code, _, stderr) = run(&harness, &by_rack);
+    assert_eq!(code, 2, "{stderr}");
     assert!(
-        said.contains("storm_failure_domains_file") && said.contains("rack:r7 = "),
-        "{said}"
+        stderr.contains("storm_failure_domains_file") && stderr.contains("rack:r7 = "),
+        "{stderr}"
     );
 
     let file = harness.folder.path().join("domains");
     let named = format!("[fencing]\nstorm_failure_domains_file = {}\n", file.display());
     std::fs::write(&conf, text.replace("[fencing]\n", &named)).unwrap();
     std::fs::write(&file, "switch:s1 = compute-00?\n").unwrap();
-    let (code, _, said) = run(&harness, &by_rack);
-    assert_eq!(code, 2, "{said}");
-    assert!(said.contains("names a rack"), "{said}");
+    let (code, _, stderr) = run(&harness, &by_rack);
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains("names a rack"), "{stderr}");
 
     std::fs::write(
         &file,

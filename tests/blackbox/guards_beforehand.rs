@@ -26,8 +26,12 @@ async fn a_host_whose_recovery_the_guards_would_hold_is_named_in_every_view() {
     .await;
     let printed = json(&harness, &["status"]);
     let mut found = printed["findings"].as_array().unwrap().iter();
-    let held = found.find(|one| one["code"] == "RECOVERY_WOULD_HOLD").unwrap();
-    assert_eq!(held["subjects"], serde_json::json!(["compute-001"]), "{printed}");
+    let would_hold = found.find(|one| one["code"] == "RECOVERY_WOULD_HOLD").unwrap();
+    assert_eq!(
+        would_hold["subjects"],
+        serde_json::json!(["compute-001"]),
+        "{printed}"
+    );
     for arguments in [
         &["show", "compute-001"][..],
         &["show", &name],

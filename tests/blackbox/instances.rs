@@ -103,10 +103,13 @@ async fn host_is_on_maintenance(harness: &Harness) -> bool {
 /// Asserts that the instance was stopped and started once, is active on its host, and never ran elsewhere.
 fn assert_restarted(harness: &Harness, server: Uuid, stops: u64) {
     let region = harness.sandbox.region();
-    let seen = region.server(server).unwrap();
-    assert_eq!((seen.vm_state, seen.task_state), (VmState::Active, None));
+    let server_state = region.server(server).unwrap();
     assert_eq!(
-        (seen.host.as_deref(), seen.runs_on),
+        (server_state.vm_state, server_state.task_state),
+        (VmState::Active, None)
+    );
+    assert_eq!(
+        (server_state.host.as_deref(), server_state.runs_on),
         (Some(HOST), vec![HOST.to_owned()])
     );
     assert_eq!(
@@ -240,12 +243,12 @@ async fn what_is_not_to_be_restarted_is_left_as_it_is() {
             "not a failure",
         ),
     ];
-    for (case, boot, (event, detail), wanted, part) in cases {
+    for (case, boot, (event, detail), expected, part) in cases {
         let server = region.boot(&boot).unwrap()[0];
         let before = region.server(server).unwrap();
         let notification = failed(&harness, server, event, detail).await.unwrap();
         let (status, message) = until_closed(&harness, notification).await;
-        assert_eq!(status, wanted, "{case}: {message}");
+        assert_eq!(status, expected, "{case}: {message}");
         assert!(message.contains(part), "{case}: {message}");
         assert_eq!(region.server(server).unwrap(), before, "{case}");
     }
@@ -377,8 +380,8 @@ async fn a_host_that_lost_a_process_is_recovered_when_it_dies() {
 async fn an_instance_is_restarted_wherever_nova_shows_it() {
     let harness = Harness::set(quick_region(3)).await;
     harness.protect().await;
-    let elsewhere = "compute-002";
-    let server = harness.boot(elsewhere, 1)[0];
+    let other_host = "compute-002";
+    let server = harness.boot(other_host, 1)[0];
     let engine = harness.engine(harness.journal(), quick_policy()).await;
     let region = harness.sandbox.region();
     region.faults().crash_guest(server).unwrap();
@@ -387,7 +390,7 @@ async fn an_instance_is_restarted_wherever_nova_shows_it() {
         .unwrap();
     let (status, message) = until_closed(&harness, reported).await;
     assert_eq!(status, NotificationStatus::Finished, "{message}");
-    assert_eq!(region.server(server).unwrap().host.as_deref(), Some(elsewhere));
+    assert_eq!(region.server(server).unwrap().host.as_deref(), Some(other_host));
     engine.stop().await;
 }
 
@@ -421,7 +424,7 @@ async fn an_instance_whose_restart_failed_is_down_in_every_view_until_it_runs() 
     );
     let found = |status_view: &serde_json::Value| {
         let findings = status_view["findings"].as_array().unwrap().iter();
-        let down = findings.filter(|one| one["code"] == "INSTANCE_DOWN" && one["grade"] == "err");
+        let down = findings.filter(|finding| finding["code"] == "INSTANCE_DOWN" && finding["grade"] == "err");
         down.cloned().collect::<Vec<_>>()
     };
     until("it to be down", limit, async || {
@@ -482,10 +485,10 @@ async fn an_instance_whose_recovery_gave_up_is_down_although_nova_has_stopped_it
     let limit = Duration::from_secs(90);
     let counted = |kind: &str| json(&harness, &["status"])["instances"][kind].clone();
     until("it to be protected", limit, async || counted("protected") == 1).await;
-    for wanted in [NotificationStatus::Finished, NotificationStatus::Failed] {
+    for expected in [NotificationStatus::Finished, NotificationStatus::Failed] {
         let notification = crashed(&harness, server).await;
         let (status, message) = until_closed(&harness, notification).await;
-        assert_eq!(status, wanted, "{message}");
+        assert_eq!(status, expected, "{message}");
     }
     // Nova has not noticed yet.
     assert_eq!(region.server(server).unwrap().vm_state, VmState::Active);
@@ -569,11 +572,14 @@ async fn an_instance_that_does_not_start_on_its_host_runs_on_another_one_afterwa
     let engine = harness.engine(harness.journal(), policy).await;
     let notification = crashed(&harness, server).await;
     harness.until_finished(notification, LIMIT).await;
-    let seen = region.server(server).unwrap();
-    assert_eq!((seen.vm_state, seen.task_state), (VmState::Active, None));
-    let host = seen.host.unwrap();
+    let server_state = region.server(server).unwrap();
+    assert_eq!(
+        (server_state.vm_state, server_state.task_state),
+        (VmState::Active, None)
+    );
+    let host = server_state.host.unwrap();
     assert_ne!(host, HOST);
-    assert_eq!(seen.runs_on, std::slice::from_ref(&host));
+    assert_eq!(server_state.runs_on, std::slice::from_ref(&host));
     assert_eq!(region.double_runs(), 0);
     let requests = region.requests();
     let counts = ["#migrate", "#confirmResize", "#evacuate"].map(|action| requests.count(action));

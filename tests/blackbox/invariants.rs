@@ -185,7 +185,7 @@ async fn no_secret_is_in_a_log_an_answer_an_argument_a_row_or_anything_that_is_p
         message.is_some_and(|text| text.starts_with("on hold: "))
     })
     .await;
-    let mut seen = Vec::new();
+    let mut texts = Vec::new();
     let conf = harness.conf();
     let mut commanded = |arguments: &[&str]| {
         let args: Vec<&str> = arguments
@@ -195,7 +195,7 @@ async fn no_secret_is_in_a_log_an_answer_an_argument_a_row_or_anything_that_is_p
             .collect();
         let (_, out, err) = tokio::task::block_in_place(|| Harness::command(&args));
         assert!(!out.is_empty() || !err.is_empty(), "{arguments:?} prints nothing");
-        seen.push((arguments.join(" "), format!("{out}{err}").into_bytes()));
+        texts.push((arguments.join(" "), format!("{out}{err}").into_bytes()));
     };
     let recovery = harness.store.operator_journal().recoveries(false).await.unwrap()[0]
         .id
@@ -235,27 +235,27 @@ async fn no_secret_is_in_a_log_an_answer_an_argument_a_row_or_anything_that_is_p
         "/segments".into(),
     ] {
         let answer = api.get(&path).await;
-        seen.push((path, answer.to_string().into_bytes()));
+        texts.push((path, answer.to_string().into_bytes()));
     }
     for process in &processes {
         for file in ["cmdline", "environ"] {
             let path = format!("/proc/{}/{file}", process.id());
             let text = std::fs::read(&path).unwrap();
-            seen.push((path, text));
+            texts.push((path, text));
         }
     }
     drop(processes);
-    collected(harness.folder.path(), &mut seen);
+    collected(harness.folder.path(), &mut texts);
     // One of several concurrent processes has the audit log of that name, and the others `fencing-audit.2.jsonl` and so on.
     for name in ["/engine.log", "/api.log", "/fencing-audit."] {
         let is_named = |(path, text): &(String, Vec<u8>)| path.contains(name) && text.len() > 100;
-        assert!(seen.iter().any(is_named), "{name} was checked");
+        assert!(texts.iter().any(is_named), "{name} was checked");
     }
-    assert_none_is_shown(&harness, &seen);
+    assert_none_is_shown(&harness, &texts);
 }
 
 /// Asserts that no text contains a password or a part of MAAS's key.
-fn assert_none_is_shown(harness: &Harness, seen: &[(String, Vec<u8>)]) {
+fn assert_none_is_shown(harness: &Harness, texts: &[(String, Vec<u8>)]) {
     let key = harness.sandbox.maas_api_key();
     let passwords = [
         harness.sandbox.credentials().password,
@@ -267,7 +267,7 @@ fn assert_none_is_shown(harness: &Harness, seen: &[(String, Vec<u8>)]) {
         .filter(|secret| secret.len() > 5)
         .collect();
     assert!(secrets.len() >= 4, "there is something to look for");
-    for (place, text) in seen {
+    for (place, text) in texts {
         for secret in &secrets {
             let found = text.windows(secret.len()).any(|part| part == secret.as_bytes());
             assert!(!found, "a secret is in {place}");

@@ -211,11 +211,11 @@ async fn an_operator_confirms_off_a_host_whose_devices_cannot_be_read() {
     let engine = harness
         .engine_fenced(harness.journal(), quick_policy(), Topology::of_maas(maas))
         .await;
-    let held_by = async |arguments: &str| {
+    let is_on_hold_for = async |arguments: &str| {
         let (_, message) = harness.status(notification).await;
         message.is_some_and(|text| text.starts_with("on hold: ") && text.contains(arguments))
     };
-    until("it to be held", LIMIT, async || held_by("503").await).await;
+    until("it to be held", LIMIT, async || is_on_hold_for("503").await).await;
     let recovery = harness.store.operator_journal().recoveries(false).await.unwrap()[0]
         .id
         .to_string();
@@ -244,7 +244,7 @@ async fn an_operator_confirms_off_a_host_whose_devices_cannot_be_read() {
     region.faults().maas_query(HOST, on).unwrap();
     assert_eq!(vouch(HOST).0, 0);
     until("the word to be gainsaid", LIMIT, async || {
-        held_by("confirmed that it is off").await
+        is_on_hold_for("confirmed that it is off").await
     })
     .await;
     assert_eq!(region.requests().count("#evacuate"), 0);
@@ -276,7 +276,10 @@ async fn an_operator_confirms_off_a_host_whose_devices_cannot_be_read() {
     assert_eq!(proof["number"], 1);
     assert_eq!(proof["kind"], "operator");
     let instances = shown["instances"].as_array().unwrap();
-    assert!(instances.iter().all(|one| one["proof"] == 1), "{instances:?}");
+    assert!(
+        instances.iter().all(|instance| instance["proof"] == 1),
+        "{instances:?}"
+    );
     engine.stop().await;
 }
 
@@ -365,7 +368,7 @@ async fn redfish_without_force_off() -> FakeHttp {
     const SYSTEM: &str = "/redfish/v1/Systems/blade9";
     let system: Value =
         serde_json::from_str(include_str!("../../clients/fence/tests/cases/no-forceoff.json")).unwrap();
-    FakeHttp::start(move |asked, _| match asked.line().as_str() {
+    FakeHttp::start(move |request, _| match request.line().as_str() {
         "GET /redfish/v1/" => Reply::Json(200, json!({"Systems": {"@odata.id": "/redfish/v1/Systems"}})),
         "GET /redfish/v1/Systems" => Reply::Json(200, json!({"Members": [{"@odata.id": SYSTEM}]})),
         line if line == format!("GET {SYSTEM}") => Reply::Json(200, system.clone()),
@@ -423,9 +426,9 @@ async fn a_device_that_would_refuse_a_power_off_is_a_warning_of_fence_check_and_
             "{verb}: {tests}"
         );
     }
-    let sent = service.asked();
+    let sent = service.requests();
     assert!(
-        sent.iter().all(|asked| asked.method != "POST"),
+        sent.iter().all(|request| request.method != "POST"),
         "a test switches nothing"
     );
 }

@@ -356,9 +356,9 @@ async fn a_drill_leaves_a_service_that_an_operator_has_disabled() {
         let shown = region.host(HOST).unwrap();
         assert!(!shown.enabled, "closed {closed}, stopped {stopped}: {note}");
         assert_eq!(shown.disabled_reason.as_deref(), Some(BROKEN), "{note}");
-        let wanted = "meanwhile: it is disabled (RAID";
+        let expected = "meanwhile: it is disabled (RAID";
         assert!(
-            note.contains(wanted),
+            note.contains(expected),
             "closed {closed}, stopped {stopped}: {note}"
         );
         let left = note.contains("its service is LEFT AS IT IS: another actor has changed it");

@@ -24,8 +24,11 @@ fn boot(harness: &Harness, treatment: Option<&str>) -> Uuid {
 }
 
 async fn read(monitors: &Api, disks: &[Uuid]) {
-    let says = json!({"version": "test", "watching": false, "local_disks": disks});
-    assert_eq!(monitors.send_heartbeat_with(HOST, "instance", says).await, 204);
+    let heartbeat = json!({"version": "test", "watching": false, "local_disks": disks});
+    assert_eq!(
+        monitors.send_heartbeat_with(HOST, "instance", heartbeat).await,
+        204
+    );
 }
 
 fn finding(harness: &Harness) -> Option<Value> {
@@ -129,10 +132,10 @@ async fn what_a_monitor_has_read_on_a_local_disk_is_reported_and_treated_as_its_
     let own = own.unwrap();
     assert_eq!(own["waits"]["for"], "local-disk", "{own}");
     assert_eq!(own["needs_person"], false, "{own}");
-    let says = shown(&harness, waits);
+    let output = shown(&harness, waits);
     assert!(
-        says.contains("known: its disk is on this host alone: it waits for the host until "),
-        "{says}"
+        output.contains("known: its disk is on this host alone: it waits for the host until "),
+        "{output}"
     );
     assert!(
         is_on_host(&harness, waits) && began.elapsed() < WAIT,

@@ -19,10 +19,10 @@ fn append(harness: &Harness, text: &str) {
 /// Sends a heartbeat of each of the three monitors of the host, with this uptime.
 async fn beat(monitors: &Api, seconds: u64) {
     for kind in ["host", "process", "instance"] {
-        let says = json!({
+        let heartbeat = json!({
             "version": "test", "watching": false, "boot_id": "8f4d7e0e-0000-4000-8000-000000000001", "uptime_ms": seconds * 1_000,
         });
-        assert_eq!(monitors.send_heartbeat_with(HOST, kind, says).await, 204);
+        assert_eq!(monitors.send_heartbeat_with(HOST, kind, heartbeat).await, 204);
     }
 }
 

@@ -12,7 +12,7 @@ use super::support::{Harness, json, quick_region, run, until, until_good};
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(90);
 
-fn asked(harness: &Harness) -> u64 {
+fn evacuations(harness: &Harness) -> u64 {
     harness.sandbox.region().requests().count("#evacuate")
 }
 
@@ -160,7 +160,7 @@ async fn an_aborted_recovery_follows_what_is_in_flight_and_a_retry_moves_the_res
     let notification = harness.report(HOST).await;
     let engine = harness.spawn("engine");
     until("evacuations to be requested", LIMIT, async || {
-        asked(&harness) >= 1
+        evacuations(&harness) >= 1
     })
     .await;
     let id = json(&harness, &["recovery", "list"])[0]["recovery"]
@@ -191,7 +191,7 @@ async fn an_aborted_recovery_follows_what_is_in_flight_and_a_retry_moves_the_res
         message.starts_with("aborted by ") && message.contains("wrong rack"),
         "{message}"
     );
-    let now = asked(&harness);
+    let now = evacuations(&harness);
     assert!(now < 20, "nothing new is started: {now}");
     region.tune(|settings| settings.rebuild_time = Duration::from_millis(500));
     for server in &servers {
@@ -414,7 +414,7 @@ async fn an_action_without_a_running_engine_is_answered_with_that() {
 fn found(harness: &Harness, code: &str) -> String {
     let status = json(harness, &["status"]);
     let findings = status["findings"].as_array().unwrap().iter();
-    let of_code = findings.filter(|one| one["code"] == code);
+    let of_code = findings.filter(|finding| finding["code"] == code);
     let printed: Vec<String> = of_code
         .map(|one| format!("{}{}", one["subjects"], one["text"]))
         .collect();

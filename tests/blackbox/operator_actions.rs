@@ -55,8 +55,8 @@ async fn operator_success_is_taken_where_nova_shows_the_instance_and_it_is_not_s
     .await;
     let arguments = ["vmove", "recover", &id, "--success", "--on", there];
     until("an engine to have seen where Nova shows it", LIMIT, async || {
-        let (code, _, said) = run(&harness, &arguments);
-        code == 1 && said.contains("nothing was written: Nova showed")
+        let (code, _, stderr) = run(&harness, &arguments);
+        code == 1 && stderr.contains("nothing was written: Nova showed")
     })
     .await;
     region.operator().correct_host(server, there).unwrap();
@@ -73,9 +73,9 @@ async fn operator_success_is_taken_where_nova_shows_the_instance_and_it_is_not_s
     assert_eq!(shown.host.as_deref(), Some(there));
     assert!(!shown.locked, "{:?}", shown.locked_reason);
     assert_eq!(region.ledger().double_runs, 0);
-    let asked = region.migrations(server).into_iter();
+    let migrations = region.migrations(server).into_iter();
     assert_eq!(
-        asked
+        migrations
             .filter(|record| record.kind == MigrationKind::Evacuation)
             .count(),
         0
@@ -116,11 +116,11 @@ async fn operator_retry_asks_for_an_instance_again_at_once_and_it_comes_back() {
     region.faults().clear_faults();
     // While Nova works on it the action is refused, so it is repeated until it is accepted.
     until("the engine to read the action", LIMIT, async || {
-        let (code, _, said) = run(&harness, &["vmove", "recover", &id, "--retry"]);
+        let (code, _, stderr) = run(&harness, &["vmove", "recover", &id, "--retry"]);
         let over = harness.status(notification).await.0 == NotificationStatus::Finished;
         assert!(
-            code == 0 || over || said.contains("may still be working"),
-            "{said}"
+            code == 0 || over || stderr.contains("may still be working"),
+            "{stderr}"
         );
         code == 0 || over
     })

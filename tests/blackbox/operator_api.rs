@@ -20,7 +20,9 @@ async fn response(api: &Api, path: &str, key: &str) -> Value {
 
 fn codes(situation: &Value) -> Vec<&str> {
     let findings = situation["findings"].as_array().unwrap().iter();
-    findings.map(|one| one["code"].as_str().unwrap()).collect()
+    findings
+        .map(|finding| finding["code"].as_str().unwrap())
+        .collect()
 }
 
 /// Removes the values that depend on the time of the call.
@@ -91,7 +93,7 @@ async fn operator_api_tells_what_the_commands_tell_and_nothing_good_without_an_e
     }
     let round = Round {
         put: kept,
-        forget: Vec::new(),
+        discard: Vec::new(),
     };
     let turn = table.take_round().await.unwrap();
     assert!(table.write_facts(turn, &round).await.unwrap());
@@ -164,7 +166,9 @@ async fn operator_api_and_command_forecast_the_same_and_what_is_full_is_told() {
     until("no room to be found", LIMIT, async || {
         let findings = response(&api, "findings", "findings").await;
         let mut findings = findings.as_array().unwrap().iter();
-        findings.any(|one| one["code"] == "NO_ROOM" && one["grade"] == "warn" && one["instances"] == 3)
+        findings.any(|finding| {
+            finding["code"] == "NO_ROOM" && finding["grade"] == "warn" && finding["instances"] == 3
+        })
     })
     .await;
     let (_, explained, _) = run(&harness, &["show", HOST]);
@@ -301,8 +305,8 @@ async fn operator_api_of_two_opposite_actions_both_apply_and_the_abort_wins() {
     harness.report(HOST).await;
     let id = response(&api, "recoveries", "recoveries").await[0]["recovery"].clone();
     for (action, reason) in [("abort", "wrong rack"), ("approve", "go on")] {
-        let said = serde_json::json!({"word": {"word": action, "recovery": id, "reason": reason}});
-        let (status, answer) = api.submit(&said).await;
+        let body = serde_json::json!({"word": {"word": action, "recovery": id, "reason": reason}});
+        let (status, answer) = api.submit(&body).await;
         assert_eq!(
             (status, &answer["word"]["already"]),
             (202, &Value::Bool(false)),

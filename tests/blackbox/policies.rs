@@ -161,7 +161,7 @@ async fn amphorae_and_what_a_rule_names_are_left_and_the_others_go_by_priority()
     let engine = harness.engine(harness.journal(), policy).await;
     let notification = host_stopped(&harness, "NORMAL").await.unwrap();
     harness.until_finished(notification, LIMIT).await;
-    let asked: Vec<String> = region
+    let requested: Vec<String> = region
         .requests()
         .journal()
         .into_iter()
@@ -169,11 +169,11 @@ async fn amphorae_and_what_a_rule_names_are_left_and_the_others_go_by_priority()
         .map(|entry| entry.target)
         .collect();
     let order = [marked, high, plain, low];
-    assert_eq!(asked.len(), order.len(), "{asked:?}");
-    for (target, server) in asked.iter().zip(order) {
+    assert_eq!(requested.len(), order.len(), "{requested:?}");
+    for (target, server) in requested.iter().zip(order) {
         assert!(
             target.contains(&server.to_string()),
-            "{asked:?} in the order {order:?}"
+            "{requested:?} in the order {order:?}"
         );
     }
     let vmoves = harness

@@ -28,7 +28,7 @@ async fn dead_host() -> (Harness, Vec<uuid::Uuid>, tachi_domain::NotificationId)
 }
 
 /// Waits for this number of evacuation requests.
-async fn asked(harness: &Harness, count: u64) {
+async fn until_requested(harness: &Harness, count: u64) {
     let requests = harness.sandbox.region().requests();
     until("evacuations to be requested", LIMIT, async || {
         requests.count("#evacuate") >= count
@@ -40,7 +40,7 @@ async fn asked(harness: &Harness, count: u64) {
 async fn an_engine_killed_in_the_middle_is_taken_over_by_the_one_beside_it() {
     let (harness, servers, notification) = dead_host().await;
     let first = harness.spawn("engine");
-    asked(&harness, 1).await;
+    until_requested(&harness, 1).await;
     let second = harness.spawn("engine");
     first.kill();
     harness.until_finished(notification, LIMIT).await;
@@ -79,7 +79,7 @@ async fn an_engine_that_was_stopped_and_wakes_up_does_nothing_any_more() {
         .region()
         .tune(|settings| settings.rebuild_time = Duration::from_secs(8));
     let first = harness.spawn("engine");
-    asked(&harness, 1).await;
+    until_requested(&harness, 1).await;
     let before = harness.store.journal().unsettled().await.unwrap()[0].clone();
     stop_between_transactions(&harness, &first).await;
     let second = harness.spawn("engine");
@@ -134,7 +134,7 @@ pub(crate) async fn stop_between_transactions(harness: &Harness, process: &super
 async fn sigterm_gives_the_claim_free_so_that_the_next_engine_need_not_wait() {
     let (harness, servers, notification) = dead_host().await;
     let mut first = harness.spawn("engine");
-    asked(&harness, 1).await;
+    until_requested(&harness, 1).await;
     first.signal(Signal::TERM);
     assert_eq!(first.ended(Duration::from_secs(10)).await, Some(0));
     let views = harness.store.journal().unsettled().await.unwrap();

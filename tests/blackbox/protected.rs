@@ -176,7 +176,7 @@ impl Scenario {
             .servers
             .iter()
             .copied()
-            .filter(|one| !self.stopped.contains(one))
+            .filter(|server| !self.stopped.contains(server))
             .collect();
         let lost = region.lost(&should_run);
         let should_be_named: BTreeSet<String> =

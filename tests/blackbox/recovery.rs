@@ -158,14 +158,14 @@ async fn a_lying_power_controller_holds_the_recovery_until_it_is_repaired_and_an
     assert_eq!(region.requests().count("#evacuate"), 0);
     assert_eq!(region.double_runs(), 0);
 
-    let held = harness.store.operator_journal().recoveries(false).await.unwrap();
+    let on_hold = harness.store.operator_journal().recoveries(false).await.unwrap();
     // An approval while the controller still reads wrong leads to another check and another hold.
     assert_eq!(
         harness
             .store
             .operator_journal()
             .submit(
-                held[0].id,
+                on_hold[0].id,
                 OperatorCommand::Approve,
                 &ApprovedWait::Current,
                 "test"
@@ -197,7 +197,7 @@ async fn a_lying_power_controller_holds_the_recovery_until_it_is_repaired_and_an
         .store
         .operator_journal()
         .submit(
-            held[0].id,
+            on_hold[0].id,
             OperatorCommand::Approve,
             &ApprovedWait::Current,
             "test",
@@ -246,9 +246,9 @@ async fn each_vm_state_comes_back_as_it_was() {
     let notification = harness.report(HOST).await;
     let engine = harness.engine(harness.journal(), quick_policy()).await;
     harness.until_finished(notification, LIMIT).await;
-    for ((was, wanted), id) in states.iter().zip(&servers) {
+    for ((was, expected), id) in states.iter().zip(&servers) {
         let server = region.server(*id).unwrap();
-        assert_eq!(server.vm_state, *wanted, "was {was:?}");
+        assert_eq!(server.vm_state, *expected, "was {was:?}");
         assert_ne!(server.host.as_deref(), Some(HOST), "was {was:?}");
         assert!(!server.locked, "was {was:?}");
     }
@@ -355,15 +355,15 @@ async fn marked_instances_are_asked_for_first() {
     };
     let engine = harness.engine(harness.journal(), policy).await;
     harness.until_finished(notification, LIMIT).await;
-    let asked: Vec<String> = region
+    let requested: Vec<String> = region
         .requests()
         .journal()
         .into_iter()
         .filter(|entry| entry.route.contains("#evacuate"))
         .map(|entry| entry.target)
         .collect();
-    assert_eq!(asked.len(), 8);
-    for (place, target) in asked.iter().enumerate() {
+    assert_eq!(requested.len(), 8);
+    for (place, target) in requested.iter().enumerate() {
         let is_marked = marked.iter().any(|id| target.contains(&id.to_string()));
         assert_eq!(
             is_marked,

@@ -25,12 +25,12 @@ async fn report(api: &Api, host: &str) -> u16 {
 
 /// Returns the number of refusals by reason.
 fn refused(harness: &Harness, host: &str, at: &str) -> Vec<(String, u64)> {
-    let (code, printed, said) = run(
+    let (code, printed, stderr) = run(
         harness,
         &["show", host, "--at", at, "--within", "10m", "-f", "json"],
     );
     if code != 0 {
-        assert!(said.contains("there are no records of a host"), "{said}");
+        assert!(stderr.contains("there are no records of a host"), "{stderr}");
         return Vec::new();
     }
     let printed: Value = serde_json::from_str(&printed).unwrap();
@@ -62,13 +62,13 @@ async fn operator_explain_at_shows_the_refused_and_the_last_reports() {
     // A span that ends now would end later in a later call.
     let then = time(SystemClock.wall().minus_seconds(50).whole_seconds());
     let printed = assert_same_output(&harness, &["show", HOST, "--at", &then, "--within", "50s"]);
-    for wanted in [
+    for expected in [
         "1 report accepted, 3 refused, 1 recovery, no freeze",
         " report of ",
         "    not accepted 3 times until ",
         "it only repeats an earlier one (409)",
     ] {
-        assert!(printed.contains(wanted), "{wanted}: {printed}");
+        assert!(printed.contains(expected), "{expected}: {printed}");
     }
     let printed = assert_same_output(&harness, &["show", "stranger", "--at", &then, "--within", "50s"]);
     assert!(

@@ -56,39 +56,39 @@ fn timeless(text: &str) -> String {
 }
 
 /// Asserts the same code and the same output from both sources, except for times; returns both outputs of standard error.
-pub(crate) fn assert_same_but_for_the_moment(
+pub(crate) fn assert_same_ignoring_time(
     harness: &Harness,
     arguments: &[&str],
     code: i32,
 ) -> (String, [String; 2]) {
     let ask = || {
-        let (here, there) = (run(harness, arguments), over(harness, ADMIN, arguments));
+        let (local, remote) = (run(harness, arguments), over(harness, ADMIN, arguments));
         assert_eq!(
-            (here.0, there.0),
+            (local.0, remote.0),
             (code, code),
             "{arguments:?}: {} {}",
-            here.2,
-            there.2
+            local.2,
+            remote.2
         );
-        ([timeless(&here.1), timeless(&there.1)], [here.2, there.2])
+        ([timeless(&local.1), timeless(&remote.1)], [local.2, remote.2])
     };
     // Between the two calls an engine may have written, a longer age widens a column, and the API caches for a moment.
     let began = Instant::now();
-    let (printed, said) = loop {
-        let (printed, said) = ask();
+    let (printed, stderr) = loop {
+        let (printed, stderr) = ask();
         if printed[0] == printed[1] || began.elapsed() > SAME {
-            break (printed, said);
+            break (printed, stderr);
         }
     };
     assert_eq!(printed[0], printed[1], "{arguments:?}");
     let [printed, _] = printed;
-    (printed, said)
+    (printed, stderr)
 }
 
 /// Asserts the same output from the database and over HTTP.
 pub(crate) fn assert_same_output(harness: &Harness, arguments: &[&str]) -> String {
-    let (printed, [said, answered]) = assert_same_but_for_the_moment(harness, arguments, 0);
-    assert_eq!(said, answered, "{arguments:?}");
+    let (printed, [stderr, answered]) = assert_same_ignoring_time(harness, arguments, 0);
+    assert_eq!(stderr, answered, "{arguments:?}");
     printed
 }
 
@@ -156,10 +156,10 @@ async fn operator_api_commands_print_the_same_bytes_over_http_and_from_the_datab
         &["recovery", "report", "nobody"],
         &["status", "nobody"],
     ] {
-        let ((here, _, said), (there, _, answered)) =
+        let ((local, _, stderr), (remote, _, answered)) =
             (run(&harness, arguments), over(&harness, ADMIN, arguments));
-        assert_eq!((here, &said), (there, &answered), "{arguments:?}");
-        assert_eq!(here, 1, "{said}");
+        assert_eq!((local, &stderr), (remote, &answered), "{arguments:?}");
+        assert_eq!(local, 1, "{stderr}");
     }
     let printed = assert_same_output(&harness, &["mon", "--once"]);
     assert!(
@@ -177,7 +177,7 @@ fn assert_past(harness: &Harness, id: &str) {
     let within = format!("{half}s");
     let arguments = ["show", HOST, "--at", &at, "--within", &within];
     let printed = assert_same_output(harness, &arguments);
-    for wanted in [
+    for expected in [
         "1 report accepted, 1 recovery, no freeze",
         ": COMPUTE_HOST (",
         "    accepted; it finished",
@@ -186,7 +186,7 @@ fn assert_past(harness: &Harness, id: &str) {
         "  ? reports without a valid token",
         "and has sent heartbeats since",
     ] {
-        assert!(printed.contains(wanted), "{wanted}: {printed}");
+        assert!(printed.contains(expected), "{expected}: {printed}");
     }
     let json = [&arguments[..], &["-f", "json"]].concat();
     assert_same_output(harness, &json);
@@ -195,15 +195,15 @@ fn assert_past(harness: &Harness, id: &str) {
         ("%", "there are no records of a host"),
     ] {
         let arguments = ["show", name, "--at", &at];
-        let ((here, _, said), (there, _, answered)) =
+        let ((local, _, stderr), (remote, _, answered)) =
             (run(harness, &arguments), over(harness, ADMIN, &arguments));
-        assert_eq!((here, &said), (there, &answered), "{name}");
-        assert!(here == 1 && said.contains(why), "{said}");
+        assert_eq!((local, &stderr), (remote, &answered), "{name}");
+        assert!(local == 1 && stderr.contains(why), "{stderr}");
     }
     let tomorrow = time(SystemClock.wall().minus_seconds(-86_400));
     for arguments in [["--at", &tomorrow], ["--at", "midnight"]] {
-        let (code, _, said) = run(harness, &[&["show", HOST][..], &arguments].concat());
-        assert!(code == 2 && said.contains("--at"), "{said}");
+        let (code, _, stderr) = run(harness, &[&["show", HOST][..], &arguments].concat());
+        assert!(code == 2 && stderr.contains("--at"), "{stderr}");
     }
 }
 
@@ -229,7 +229,7 @@ fn assert_report(harness: &Harness, id: &str, evil: &str) {
     assert!(page.contains(&shown), "{page}");
     let (code, printed, note) = run(harness, &["recovery", "report", id]);
     assert_eq!(code, 0, "{note}");
-    for wanted in [
+    for expected in [
         "All 3 instances are back",
         "| confirmed off | 2",
         "| disabled and forced down in Nova | 2",
@@ -239,7 +239,7 @@ fn assert_report(harness: &Harness, id: &str, evil: &str) {
         "no operator has acted",
         "- fencing = engine",
     ] {
-        assert!(printed.contains(wanted), "{wanted}: {printed}");
+        assert!(printed.contains(expected), "{expected}: {printed}");
     }
     let nowhere = harness.folder.path().join("none/report.md");
     let (code, _, note) = run(
@@ -340,11 +340,8 @@ async fn operator_api_an_action_from_a_laptop_is_audited_under_keystones_user_an
 
     // A refusal is the reason alone.
     let (code, _, printed) = tachi(&clouds, Some(ADMIN), &["forecast", "nosuch"]);
-    assert_eq!(code, 1, "{printed}");
-    assert!(
-        printed.starts_with("tachi: no segment is named \"nosuch\""),
-        "{printed}"
-    );
+    let refusal = "tachi: no segment is named \"nosuch\"";
+    assert!(code == 1 && printed.starts_with(refusal), "{code} {printed}");
 
     // The error names the source that is unreachable.
     api.kill();
@@ -357,12 +354,12 @@ async fn operator_api_an_action_from_a_laptop_is_audited_under_keystones_user_an
     );
     // So does the error of an unreachable Keystone, with its address.
     let text = std::fs::read_to_string(&clouds).unwrap();
-    let away = text.lines().map(|line| match line.split_once("auth_url: ") {
+    let edited = text.lines().map(|line| match line.split_once("auth_url: ") {
         Some((before, _)) => format!("{before}auth_url: http://127.0.0.1:9/identity/v3\n"),
         None => format!("{line}\n"),
     });
     let without_keystone = harness.folder.path().join("without-keystone.yaml");
-    std::fs::write(&without_keystone, away.collect::<String>()).unwrap();
+    std::fs::write(&without_keystone, edited.collect::<String>()).unwrap();
     let (code, _, printed) = tachi(&without_keystone, Some(ADMIN), &["status"]);
     assert_eq!(code, 1, "{printed}");
     assert!(
@@ -405,9 +402,9 @@ async fn operator_api_an_api_without_our_paths_is_named_as_one() {
         &["thaw", "region"],
         &["host", "report-down", HOST, "--reason", "x", "--yes"],
     ] {
-        let (code, printed, said) = tachi(&clouds, Some(ADMIN), arguments);
-        assert_eq!((code, printed.as_str()), (1, ""), "{arguments:?}: {said}");
-        assert!(said.contains("has no /operator/v1"), "{arguments:?}: {said}");
+        let (code, printed, stderr) = tachi(&clouds, Some(ADMIN), arguments);
+        assert_eq!((code, printed.as_str()), (1, ""), "{arguments:?}: {stderr}");
+        assert!(stderr.contains("has no /operator/v1"), "{arguments:?}: {stderr}");
     }
 }
 
@@ -424,21 +421,21 @@ async fn operator_api_a_command_that_asks_no_api_does_nothing_while_a_shell_name
         &["jobs", "run", "purge"],
         &vouch,
     ] {
-        let (code, printed, said) = tachi(none, Some("production"), arguments);
-        assert_eq!((code, printed.as_str()), (2, ""), "{arguments:?}: {said}");
+        let (code, printed, stderr) = tachi(none, Some("production"), arguments);
+        assert_eq!((code, printed.as_str()), (2, ""), "{arguments:?}: {stderr}");
         for part in [
             "refused: OS_CLOUD names cloud \"production\"",
             "--config-file /etc/",
         ] {
-            assert!(said.contains(part), "{arguments:?}: {part}: {said}");
+            assert!(stderr.contains(part), "{arguments:?}: {part}: {stderr}");
         }
         // An empty variable names no cloud, and a named configuration is intended.
-        let (_, _, said) = tachi(none, Some(""), arguments);
-        assert!(!said.contains("OS_CLOUD"), "{arguments:?}: {said}");
+        let (_, _, stderr) = tachi(none, Some(""), arguments);
+        assert!(!stderr.contains("OS_CLOUD"), "{arguments:?}: {stderr}");
         let named = [arguments, &["--config-file", "/nonexistent/tachi.conf"]].concat();
-        let (code, _, said) = tachi(none, Some("production"), &named);
+        let (code, _, stderr) = tachi(none, Some("production"), &named);
         assert_ne!(code, 0, "{arguments:?}");
-        assert!(!said.contains("OS_CLOUD"), "{arguments:?}: {said}");
+        assert!(!stderr.contains("OS_CLOUD"), "{arguments:?}: {stderr}");
     }
     for arguments in [
         &["db", "version"][..],
@@ -448,13 +445,13 @@ async fn operator_api_a_command_that_asks_no_api_does_nothing_while_a_shell_name
         &["policy", "list"],
         &["config", "show"],
     ] {
-        let (_, _, said) = tachi(none, Some("production"), arguments);
+        let (_, _, stderr) = tachi(none, Some("production"), arguments);
         assert!(
-            said.contains("this command ignores OS_CLOUD (\"production\") and reads /etc/"),
-            "{arguments:?}: {said}"
+            stderr.contains("this command ignores OS_CLOUD (\"production\") and reads /etc/"),
+            "{arguments:?}: {stderr}"
         );
     }
-    let (code, _, said) = tachi(none, Some("production"), &["openapi"]);
-    assert_eq!(code, 0, "{said}");
-    assert!(!said.contains("OS_CLOUD"), "{said}");
+    let (code, _, stderr) = tachi(none, Some("production"), &["openapi"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(!stderr.contains("OS_CLOUD"), "{stderr}");
 }

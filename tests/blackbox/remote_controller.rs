@@ -5,16 +5,16 @@ use std::time::Duration;
 use serde_json::Value;
 use tachi_domain::situation::FindingCode;
 
-use super::remote::{ADMIN, DEMO, assert_same_but_for_the_moment, assert_same_output, audited, over};
+use super::remote::{ADMIN, DEMO, assert_same_ignoring_time, assert_same_output, audited, over};
 use super::support::{Harness, json, quick_region, run, until};
 
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(90);
 
 fn assert_refused(harness: &Harness, cloud: &str, arguments: &[&str], code: i32, part: &str) {
-    let (ended, printed, said) = over(harness, cloud, arguments);
-    assert_eq!((ended, printed.as_str()), (code, ""), "{arguments:?}: {said}");
-    assert!(said.contains(part), "{arguments:?}: {part}: {said}");
+    let (ended, printed, stderr) = over(harness, cloud, arguments);
+    assert_eq!((ended, printed.as_str()), (code, ""), "{arguments:?}: {stderr}");
+    assert!(stderr.contains(part), "{arguments:?}: {part}: {stderr}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -26,13 +26,13 @@ async fn operator_api_what_nova_has_and_a_hosts_way_back_are_told_from_a_laptop_
         &["setup", "import"][..],
         &["setup", "import", "--by", "zone", "--default-zone", "az 9/%"],
     ] {
-        let (code, here, said) = run(&harness, arguments);
-        assert_eq!(code, 0, "{said}");
-        let (code, there, said) = over(&harness, ADMIN, arguments);
-        assert_eq!((code, said.as_str()), (0, ""), "{there}");
-        let (seen, last) = there.trim_end().rsplit_once('\n').unwrap();
-        assert_eq!(seen, here.trim_end().rsplit_once('\n').unwrap().0);
-        assert!(seen.contains("  compute-003  + add"), "{seen}");
+        let (code, local, stderr) = run(&harness, arguments);
+        assert_eq!(code, 0, "{stderr}");
+        let (code, remote, stderr) = over(&harness, ADMIN, arguments);
+        assert_eq!((code, stderr.as_str()), (0, ""), "{remote}");
+        let (lines, last) = remote.trim_end().rsplit_once('\n').unwrap();
+        assert_eq!(lines, local.trim_end().rsplit_once('\n').unwrap().0);
+        assert!(lines.contains("  compute-003  + add"), "{lines}");
         assert!(last.contains("--apply` on a controller"), "{last}");
     }
     let racks = ["setup", "import", "--by", "rack"];
@@ -96,25 +96,25 @@ async fn operator_api_the_audit_log_of_the_machine_that_answers_is_shown_page_by
         &["-f", "json"],
     ] {
         let arguments = [&["audit", "show"], more].concat();
-        let (_, [_, answered]) = assert_same_but_for_the_moment(&harness, &arguments, 0);
+        let (_, [_, answered]) = assert_same_ignoring_time(&harness, &arguments, 0);
         assert!(answered.contains("whose API has answered"), "{answered}");
     }
     let all = audited(&harness);
     assert_eq!(all.len(), 4);
-    let mut seen: Vec<Value> = Vec::new();
+    let mut lines: Vec<Value> = Vec::new();
     let mut path = "/operator/v1/audit?limit=1".to_owned();
     loop {
         let (status, page) = api.ask(&path).await;
         assert_eq!(status, 200, "{page}");
         let page = &page["audit"];
-        seen.extend(page["lines"].as_array().unwrap().iter().cloned());
+        lines.extend(page["lines"].as_array().unwrap().iter().cloned());
         let Some(marker) = page["marker"].as_str() else {
             break;
         };
         path = format!("/operator/v1/audit?limit=1&marker={marker}");
     }
-    seen.reverse();
-    assert_eq!(seen, all);
+    lines.reverse();
+    assert_eq!(lines, all);
     assert_eq!(api.ask("/operator/v1/audit?marker=x").await.0, 400);
 
     // A line that cannot be read hides no other.
@@ -126,11 +126,11 @@ async fn operator_api_the_audit_log_of_the_machine_that_answers_is_shown_page_by
     let text = std::fs::read_to_string(&log).unwrap();
     std::fs::write(&log, format!("no line\u{1b}[2J\n{text}")).unwrap();
     let arguments = ["audit", "show"];
-    let (printed, both) = assert_same_but_for_the_moment(&harness, &arguments, 1);
+    let (printed, both) = assert_same_ignoring_time(&harness, &arguments, 1);
     assert!(printed.contains(HOST), "{printed}");
-    for said in both {
-        assert!(said.contains("line 1 is not a line"), "{said}");
-        assert!(!said.contains('\u{1b}'), "{said}");
+    for stderr in both {
+        assert!(stderr.contains("line 1 is not a line"), "{stderr}");
+        assert!(!stderr.contains('\u{1b}'), "{stderr}");
     }
     let log = log.to_str().unwrap();
     assert_refused(&harness, ADMIN, &["audit", "show", log], 2, "--os-cloud");
@@ -150,12 +150,12 @@ async fn operator_api_a_doctor_from_a_laptop_calls_nothing_good_that_it_cannot_s
     .await;
     let checks = |cloud: bool| -> Vec<(String, String, String)> {
         let arguments = ["doctor", "--all", "-f", "json"];
-        let (code, printed, said) = if cloud {
+        let (code, printed, stderr) = if cloud {
             over(&harness, ADMIN, &arguments)
         } else {
             run(&harness, &arguments)
         };
-        assert_eq!(code, 0, "{said}");
+        assert_eq!(code, 0, "{stderr}");
         let printed: Value = serde_json::from_str(&printed).unwrap();
         let text = |row: &Value, key: &str| row[key].as_str().unwrap_or_default().to_owned();
         let rows = printed["checks"].as_array().unwrap().iter();
@@ -176,8 +176,8 @@ async fn operator_api_a_doctor_from_a_laptop_calls_nothing_good_that_it_cannot_s
             let all = checks(cloud).into_iter().map(|(name, grade, _)| (name, grade));
             all.filter(|(name, _)| codes.contains(name)).collect()
         };
-        let (here, there) = (of_region(false), of_region(true));
-        here == there && here.len() == codes.len()
+        let (local, remote) = (of_region(false), of_region(true));
+        local == remote && local.len() == codes.len()
     })
     .await;
     let others: Vec<_> = checks(true)
@@ -187,12 +187,12 @@ async fn operator_api_a_doctor_from_a_laptop_calls_nothing_good_that_it_cannot_s
     assert!(others.len() > 3, "{others:?}");
     for (name, grade, details) in &others {
         assert_eq!(grade, "unknown", "{name}: {details}");
-        let wanted = if name == "doctor-by-the-clock" {
+        let expected = if name == "doctor-by-the-clock" {
             "scheduled"
         } else {
             "not checkable from here"
         };
-        assert!(details.contains(wanted), "{name}: {details}");
+        assert!(details.contains(expected), "{name}: {details}");
     }
     let (code, printed, _) = over(&harness, ADMIN, &["doctor", "configuration", "--check"]);
     assert_eq!(code, 3);

@@ -37,27 +37,27 @@ async fn slow_operator_api_a_host_is_drained_and_given_back_to_from_a_laptop() {
         "host", "drain", HOST, "--for", "1h", "--reason", "firmware", "--yes",
     ];
     // No engine has read Nova yet, so the host's state is unknown, and nothing is written.
-    let (code, _, said) = over(&harness, ADMIN, &drain);
-    assert_eq!(code, 1, "{said}");
-    assert!(said.contains("no engine has read Nova"), "{said}");
+    let (code, _, stderr) = over(&harness, ADMIN, &drain);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("no engine has read Nova"), "{stderr}");
     let _engine = harness.spawn("engine");
     until("the instances to be listed", LIMIT, async || {
         json(&harness, &["status"])["instances"]["protected"] == 3
     })
     .await;
-    let (code, _, said) = over(&harness, DEMO, &drain);
-    assert_eq!(code, 1, "{said}");
-    assert!(said.contains("os_masakari_api:operator:read"), "{said}");
+    let (code, _, stderr) = over(&harness, DEMO, &drain);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("os_masakari_api:operator:read"), "{stderr}");
     let nowhere = [
         "host", "drain", "nowhere", "--for", "1h", "--reason", "x", "--yes",
     ];
-    let (code, _, said) = over(&harness, ADMIN, &nowhere);
-    assert_eq!(code, 1, "{said}");
-    assert!(said.contains("no host has the name \"nowhere\""), "{said}");
+    let (code, _, stderr) = over(&harness, ADMIN, &nowhere);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("no host has the name \"nowhere\""), "{stderr}");
     assert_eq!(lines(&harness), []);
 
-    let (code, printed, said) = over(&harness, ADMIN, &drain);
-    assert_eq!(code, 0, "{printed} {said}");
+    let (code, printed, stderr) = over(&harness, ADMIN, &drain);
+    assert_eq!(code, 0, "{printed} {stderr}");
     assert!(printed.contains("3 instances were on compute-001"), "{printed}");
     assert!(
         printed.contains("compute-001 is drained: 3 instances moved, nothing is left; frozen for 60 min"),
@@ -82,21 +82,21 @@ async fn slow_operator_api_a_host_is_drained_and_given_back_to_from_a_laptop() {
     assert!(reason.contains("drained by admin, Keystone user "), "{reason}");
     // The answer was lost, and the same operator repeats the request.
     let quick = [&drain[..], &["--no-follow"]].concat();
-    let (code, printed, said) = over(&harness, ADMIN, &quick);
+    let (code, printed, stderr) = over(&harness, ADMIN, &quick);
     if code == 0 {
         assert!(printed.contains("nothing new was written"), "{printed}");
     } else {
         assert!(
-            said.contains("is frozen until"),
-            "more than a minute has passed: {said}"
+            stderr.contains("is frozen until"),
+            "more than a minute has passed: {stderr}"
         );
     }
     assert_eq!(lines(&harness).len(), 2);
 
     assert_eq!(over(&harness, ADMIN, &["thaw", "host", HOST]).0, 0);
     let back = ["host", "return", HOST, "--do", "--reason", "flashed", "--yes"];
-    let (code, printed, said) = run(&harness, &back);
-    assert_eq!(code, 0, "{printed} {said}");
+    let (code, printed, stderr) = run(&harness, &back);
+    assert_eq!(code, 0, "{printed} {stderr}");
     until("an engine to see it enabled", LIMIT, async || {
         let (_, printed, _) = over(&harness, ADMIN, &["host", "giveback", HOST, "--dry-run"]);
         !printed.contains("nothing would be started now")
@@ -105,8 +105,8 @@ async fn slow_operator_api_a_host_is_drained_and_given_back_to_from_a_laptop() {
     .await;
     let dry = ["host", "giveback", HOST, "--dry-run"];
     assert_eq!(over(&harness, ADMIN, &dry).1, run(&harness, &dry).1);
-    let (code, printed, said) = over(&harness, ADMIN, &["host", "giveback", HOST, "--yes"]);
-    assert_eq!(code, 0, "{printed} {said}");
+    let (code, printed, stderr) = over(&harness, ADMIN, &["host", "giveback", HOST, "--yes"]);
+    assert_eq!(code, 0, "{printed} {stderr}");
     assert!(
         printed.contains("3 instances moved back to compute-001"),
         "{printed}"

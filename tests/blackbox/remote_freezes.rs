@@ -35,11 +35,11 @@ async fn slow_operator_api_a_host_is_frozen_and_thawed_from_a_laptop() {
 
     let freeze = ["freeze", "host", HOST, "--for", "2h", "--reason", "firmware"];
     // A reader can list, and a user without the right cannot act; nothing is written for either.
-    let (code, _, said) = over(&harness, DEMO, &freeze);
-    assert_eq!(code, 1, "{said}");
+    let (code, _, stderr) = over(&harness, DEMO, &freeze);
+    assert_eq!(code, 1, "{stderr}");
     assert!(
-        said.contains("os_masakari_api:operator:act") && said.contains("nothing was written"),
-        "{said}"
+        stderr.contains("os_masakari_api:operator:act") && stderr.contains("nothing was written"),
+        "{stderr}"
     );
     for (arguments, code, part) in [
         (
@@ -59,19 +59,19 @@ async fn slow_operator_api_a_host_is_frozen_and_thawed_from_a_laptop() {
         ),
         (vec!["thaw", "host", HOST], 1, "no frozen host has the name"),
     ] {
-        let (got, _, said) = over(&harness, ADMIN, &arguments);
-        assert_eq!(got, code, "{arguments:?}: {said}");
-        assert!(said.contains(part), "{arguments:?}: {said}");
+        let (got, _, stderr) = over(&harness, ADMIN, &arguments);
+        assert_eq!(got, code, "{arguments:?}: {stderr}");
+        assert!(stderr.contains(part), "{arguments:?}: {stderr}");
     }
     assert_eq!(lines(&harness), []);
 
-    let (code, text, said) = over(&harness, ADMIN, &freeze);
-    assert_eq!(code, 0, "{said}");
+    let (code, text, stderr) = over(&harness, ADMIN, &freeze);
+    assert_eq!(code, 0, "{stderr}");
     assert!(text.starts_with("host compute-001 is frozen until "), "{text}");
     assert!(text.contains("2 instances have no HA until then"), "{text}");
     // The answer was lost, and the request is repeated: nothing is written a second time.
-    let (code, again, said) = over(&harness, ADMIN, &freeze);
-    assert_eq!(code, 0, "{said}");
+    let (code, again, stderr) = over(&harness, ADMIN, &freeze);
+    assert_eq!(code, 0, "{stderr}");
     assert!(!again.contains("in place of"), "{again}");
     let by = lines(&harness)[0].2.clone();
     assert!(by.starts_with("admin, Keystone user "), "{by}");
@@ -82,15 +82,15 @@ async fn slow_operator_api_a_host_is_frozen_and_thawed_from_a_laptop() {
     );
 
     // Both sources show the same.
-    let (_, text, said) = over(&harness, ADMIN, &["freeze", "list", "-f", "json"]);
-    let mut there: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}{said}"));
-    let mut here = printed(&harness, &["freeze", "list"]);
-    for list in [&mut there, &mut here] {
+    let (_, text, stderr) = over(&harness, ADMIN, &["freeze", "list", "-f", "json"]);
+    let mut remote: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}{stderr}"));
+    let mut local = printed(&harness, &["freeze", "list"]);
+    for list in [&mut remote, &mut local] {
         assert_eq!(list.as_array().unwrap().len(), 1, "{list}");
         list[0]["left_seconds"].take();
     }
-    assert_eq!(here, there);
-    assert_eq!((&here[0]["name"], &here[0]["by"]), (&json!(HOST), &json!(by)));
+    assert_eq!(local, remote);
+    assert_eq!((&local[0]["name"], &local[0]["by"]), (&json!(HOST), &json!(by)));
 
     // The freeze works: the host fails, and is not touched until the thaw.
     harness.sandbox.region().faults().power_loss(HOST).unwrap();
@@ -99,8 +99,8 @@ async fn slow_operator_api_a_host_is_frozen_and_thawed_from_a_laptop() {
         printed(&harness, &["recovery", "list"])[0]["waits"]["for"] == "frozen"
     })
     .await;
-    let (code, text, said) = over(&harness, ADMIN, &["thaw", "host", HOST]);
-    assert_eq!(code, 0, "{said}");
+    let (code, text, stderr) = over(&harness, ADMIN, &["thaw", "host", HOST]);
+    assert_eq!(code, 0, "{stderr}");
     assert!(text.starts_with("host compute-001 is thawed, 1 h 5"), "{text}");
     harness.until_finished(notification, LIMIT).await;
     harness.assert_each_exactly_once(&servers, HOST);
@@ -111,17 +111,17 @@ async fn slow_operator_api_a_host_is_frozen_and_thawed_from_a_laptop() {
 
     // Without Keystone or an API, a controller uses the database.
     api.kill();
-    let (code, _, said) = over(&harness, ADMIN, &freeze);
-    assert_eq!(code, 1, "{said}");
+    let (code, _, stderr) = over(&harness, ADMIN, &freeze);
+    assert_eq!(code, 1, "{stderr}");
     assert!(
-        said.contains("cannot be reached") || said.contains("repeat it"),
-        "{said}"
+        stderr.contains("cannot be reached") || stderr.contains("repeat it"),
+        "{stderr}"
     );
-    let (code, text, said) = run(
+    let (code, text, stderr) = run(
         &harness,
         &["freeze", "region", "--for", "5m", "--reason", "network"],
     );
-    assert_eq!(code, 0, "{said}");
+    assert_eq!(code, 0, "{stderr}");
     assert!(text.starts_with("everything is frozen until "), "{text}");
     drop(engine);
 }
@@ -146,19 +146,19 @@ async fn slow_operator_api_a_host_is_reported_failed_from_a_laptop() {
         "smoke in rack 7",
         "--yes",
     ];
-    let (code, _, said) = over(&harness, DEMO, &fail);
-    assert_eq!(code, 1, "{said}");
-    assert!(said.contains("os_masakari_api:operator:read"), "{said}");
-    let (code, _, said) = over(
+    let (code, _, stderr) = over(&harness, DEMO, &fail);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("os_masakari_api:operator:read"), "{stderr}");
+    let (code, _, stderr) = over(
         &harness,
         ADMIN,
         &["host", "report-down", "nobody", "--reason", "x", "--yes"],
     );
-    assert_eq!(code, 1, "{said}");
-    assert!(said.contains("no host has the name \"nobody\""), "{said}");
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("no host has the name \"nobody\""), "{stderr}");
     // There is no terminal; the consequences are shown.
-    let (code, text, said) = over(&harness, ADMIN, &fail[..5]);
-    assert_eq!(code, 2, "{text}{said}");
+    let (code, text, stderr) = over(&harness, ADMIN, &fail[..5]);
+    assert_eq!(code, 2, "{text}{stderr}");
     assert!(
         text.contains("Nova showed compute-001 up") && text.contains("2 instances were on it"),
         "{text}"
@@ -166,13 +166,13 @@ async fn slow_operator_api_a_host_is_reported_failed_from_a_laptop() {
     assert_eq!(audited(&harness), [] as [Value; 0]);
 
     harness.sandbox.region().faults().power_loss(HOST).unwrap();
-    let (code, text, said) = over(&harness, ADMIN, &fail);
-    assert_eq!(code, 0, "{said}");
+    let (code, text, stderr) = over(&harness, ADMIN, &fail);
+    assert_eq!(code, 0, "{stderr}");
     let id = text.lines().find_map(|line| line.strip_prefix("recovery      "));
     let id = id.unwrap_or_else(|| panic!("{text}"));
     // The answer was lost, and the request is repeated.
-    let (code, again, said) = over(&harness, ADMIN, &fail);
-    assert_eq!(code, 0, "{said}");
+    let (code, again, stderr) = over(&harness, ADMIN, &fail);
+    assert_eq!(code, 0, "{stderr}");
     assert!(
         again.contains("was already reported down") && again.contains(id),
         "{again}"

@@ -74,9 +74,9 @@ async fn operator_api_a_reporter_is_unmuted_and_a_monitor_removed_from_a_laptop(
         &["monitor", "unmute", HOST][..],
         &["monitor", "forget", HOST, "host"],
     ] {
-        let (code, _, said) = over(&harness, DEMO, arguments);
-        assert_eq!(code, 1, "{said}");
-        assert!(said.contains("os_masakari_api:operator:act"), "{said}");
+        let (code, _, stderr) = over(&harness, DEMO, arguments);
+        assert_eq!(code, 1, "{stderr}");
+        assert!(stderr.contains("os_masakari_api:operator:act"), "{stderr}");
     }
     for (arguments, part) in [
         (&["monitor", "unmute", "../x"][..], "no reporter ../x is muted"),
@@ -95,15 +95,15 @@ async fn operator_api_a_reporter_is_unmuted_and_a_monitor_removed_from_a_laptop(
             "the API serves only `tachi show HOST --if-fails`",
         ),
     ] {
-        let (code, _, said) = over(&harness, ADMIN, arguments);
-        assert_ne!(code, 0, "{arguments:?}: {said}");
-        assert!(said.contains(part), "{arguments:?}: {said}");
+        let (code, _, stderr) = over(&harness, ADMIN, arguments);
+        assert_ne!(code, 0, "{arguments:?}: {stderr}");
+        assert!(stderr.contains(part), "{arguments:?}: {stderr}");
     }
     assert_eq!(audited(&harness), [] as [Value; 0]);
 
     let unmute = ["monitor", "unmute", HOST, "--reason", "its clock was wrong"];
-    let (code, printed, said) = over(&harness, ADMIN, &unmute);
-    assert_eq!(code, 0, "{said}");
+    let (code, printed, stderr) = over(&harness, ADMIN, &unmute);
+    assert_eq!(code, 0, "{stderr}");
     assert!(
         printed.contains("are accepted again, by admin, Keystone user "),
         "{printed}"
@@ -113,23 +113,27 @@ async fn operator_api_a_reporter_is_unmuted_and_a_monitor_removed_from_a_laptop(
         "{printed}"
     );
     assert_actor(&harness, "unmutes it");
-    let (code, _, said) = over(&harness, ADMIN, &unmute);
+    let (code, _, stderr) = over(&harness, ADMIN, &unmute);
     assert_eq!(code, 1);
-    assert!(said.contains("it was unmuted, or never muted"), "{said}");
+    assert!(stderr.contains("it was unmuted, or never muted"), "{stderr}");
 
     until("the monitor to be known", LIMIT, async || {
         json(&harness, &["monitor", "list"]).as_array().unwrap().len() == 1
     })
     .await;
-    let forget = ["monitor", "forget", HOST, "host"];
-    let (code, printed, said) = over(&harness, ADMIN, &forget);
-    assert_eq!(code, 0, "{said}");
+    let delete_arguments = ["monitor", "forget", HOST, "host"];
+    let (code, printed, stderr) = over(&harness, ADMIN, &delete_arguments);
+    assert_eq!(code, 0, "{stderr}");
     assert!(
         printed.contains("the host monitor of compute-001 is removed, by admin"),
         "{printed}"
     );
     assert_actor(&harness, "removes the host monitor");
-    assert_eq!(over(&harness, ADMIN, &forget).0, 1, "it is not there any more");
+    assert_eq!(
+        over(&harness, ADMIN, &delete_arguments).0,
+        1,
+        "it is not there any more"
+    );
     assert_eq!(audited(&harness).len(), 4);
 }
 
@@ -160,8 +164,8 @@ async fn operator_api_a_failed_recovery_is_tried_again_once_from_a_laptop() {
         .unwrap()
         .to_owned();
     let retry = ["recovery", "retry", &id, "--yes", "--reason", "the right rack"];
-    let (code, printed, said) = over(&harness, ADMIN, &retry);
-    assert_eq!(code, 0, "{said}");
+    let (code, printed, stderr) = over(&harness, ADMIN, &retry);
+    assert_eq!(code, 0, "{stderr}");
     assert!(!printed.contains("nothing was written"), "{printed}");
     let lines: Vec<Value> = audited(&harness);
     let ours: Vec<&Value> = lines
@@ -179,8 +183,8 @@ async fn operator_api_a_failed_recovery_is_tried_again_once_from_a_laptop() {
         (&"intent".into(), &"outcome".into())
     );
     // The answer was lost, and the same operator repeats the request.
-    let (code, again, said) = over(&harness, ADMIN, &retry);
-    assert_eq!(code, 0, "{said}");
+    let (code, again, stderr) = over(&harness, ADMIN, &retry);
+    assert_eq!(code, 0, "{stderr}");
     assert!(again.contains("nothing was written"), "{again}");
     assert!(again.ends_with(&printed), "{again}");
     let all = json(&harness, &["recovery", "list", "--all"]);

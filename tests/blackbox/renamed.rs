@@ -96,7 +96,7 @@ async fn operator_hosts_instances_and_events_are_listed() {
             .starts_with("recovery (host) opened"),
         "{events:?}"
     );
-    let times: Vec<&str> = events.iter().map(|one| one["at"].as_str().unwrap()).collect();
+    let times: Vec<&str> = events.iter().map(|event| event["at"].as_str().unwrap()).collect();
     assert!(times.is_sorted() && times.len() > 3, "{events:?}");
     drop(engine);
 

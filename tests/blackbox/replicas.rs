@@ -19,12 +19,12 @@ async fn page(api: &Api, marker: &str) -> Option<(String, String)> {
 
 /// Returns the first event of a stream.
 async fn first(stream: &mut reqwest::Response) -> String {
-    let mut said = String::new();
-    while !said.contains("\n\n") {
+    let mut received = String::new();
+    while !received.contains("\n\n") {
         let more = stream.chunk().await.unwrap().expect("the stream continues");
-        said.push_str(std::str::from_utf8(&more).unwrap());
+        received.push_str(std::str::from_utf8(&more).unwrap());
     }
-    said
+    received
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -49,12 +49,12 @@ async fn operator_host_fail_recovers_a_dead_host_and_audits_the_actor() {
     harness.sandbox.region().faults().power_loss(HOST).unwrap();
     let (code, printed, note) = fail(&harness, HOST);
     assert_eq!(code, 0, "{note}");
-    for wanted in [
+    for expected in [
         "Nova received its heartbeat",
         "has 2 instances on it",
         "confirms it off before it moves an instance",
     ] {
-        assert!(printed.contains(wanted), "{wanted}: {printed}");
+        assert!(printed.contains(expected), "{expected}: {printed}");
     }
     let id = printed
         .lines()
@@ -193,9 +193,9 @@ async fn operator_a_removed_monitor_is_audited_with_the_actor() {
             (line["phase"].as_str().unwrap(), line["text"].as_str().unwrap())
         })
         .collect();
-    let wanted = [
+    let expected = [
         ("intent", "removes the host monitor"),
         ("outcome", "the host monitor is removed"),
     ];
-    assert_eq!(printed, wanted);
+    assert_eq!(printed, expected);
 }

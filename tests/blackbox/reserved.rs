@@ -50,10 +50,10 @@ async fn assert_in_reserve(harness: &Harness, name: &str, source: &str) {
     let shown = harness.sandbox.region().host(name).unwrap();
     assert!(!shown.enabled, "{name} is disabled");
     assert_eq!(shown.disabled_reason.as_deref(), Some(IN_RESERVE));
-    assert_not_held(harness, source).await;
+    assert_not_on_hold(harness, source).await;
 }
 
-async fn assert_not_held(harness: &Harness, source: &str) {
+async fn assert_not_on_hold(harness: &Harness, source: &str) {
     let source = row(harness, source).await.0;
     let reserve = harness.store.journal().reserve(source).await.unwrap();
     assert!(reserve.iter().all(|row| !row.busy), "{reserve:?}");
@@ -102,7 +102,7 @@ async fn reserved_host_takes_the_instances_and_joins_the_aggregates_of_the_dead_
             .aggregate_hosts(rack)
             .contains(&"compute-004".to_owned())
     );
-    assert_not_held(&harness, "compute-001").await;
+    assert_not_on_hold(&harness, "compute-001").await;
     engine.stop().await;
 }
 
@@ -151,7 +151,7 @@ async fn two_hosts_fail_at_once_and_one_reserved_host_goes_to_exactly_one_of_the
         "the other's are where they were"
     );
     assert_eq!(region.ledger().double_runs, 0);
-    assert_not_held(&harness, sources[0]).await;
+    assert_not_on_hold(&harness, sources[0]).await;
     for engine in engines {
         engine.stop().await;
     }
@@ -257,8 +257,8 @@ async fn a_host_that_is_back_and_stays_up_is_enabled_and_out_of_maintenance_if_t
     };
     let engine = harness.engine(harness.journal(), policy).await;
     harness.until_finished(notification, LIMIT).await;
-    let away = region.host("compute-001").unwrap();
-    assert!(!away.enabled && away.forced_down);
+    let source_host = region.host("compute-001").unwrap();
+    assert!(!source_host.enabled && source_host.forced_down);
     region.faults().power_on("compute-001").unwrap();
     until("the host to be in service again", LIMIT, async || {
         let shown = region.host("compute-001").unwrap();

@@ -38,8 +38,8 @@ async fn commands_leave_a_database_of_another_version_alone_and_say_what_to_run(
     for arguments in COMMANDS {
         let (code, stderr) = run(&harness, arguments);
         assert_eq!(code, 1, "{arguments:?}: {stderr}");
-        let wanted = format!("has an older version, without {version}: run `tachi db sync`");
-        assert!(stderr.contains(&wanted), "{arguments:?}: {stderr}");
+        let expected = format!("has an older version, without {version}: run `tachi db sync`");
+        assert!(stderr.contains(&expected), "{arguments:?}: {stderr}");
     }
     let pending = harness.store.pending().await.unwrap();
     assert_eq!(pending, [version], "it was not applied");
@@ -52,7 +52,7 @@ async fn commands_leave_a_database_of_another_version_alone_and_say_what_to_run(
     for arguments in COMMANDS {
         let (code, stderr) = run(&harness, arguments);
         assert_eq!(code, 1, "{arguments:?}: {stderr}");
-        let wanted = "has a newer version, with m20991231_0010_to_come";
-        assert!(stderr.contains(wanted), "{arguments:?}: {stderr}");
+        let expected = "has a newer version, with m20991231_0010_to_come";
+        assert!(stderr.contains(expected), "{arguments:?}: {stderr}");
     }
 }

@@ -295,13 +295,13 @@ async fn twenty_waiting_notifications_are_begun_side_by_side() {
         requests.count("#evacuate") >= 20
     })
     .await;
-    let asked: Vec<f64> = requests
+    let sent: Vec<f64> = requests
         .journal()
         .iter()
         .filter(|entry| entry.route.ends_with("#evacuate"))
         .map(|entry| entry.at_seconds)
         .collect();
-    let took = asked.last().unwrap() - asked[0];
+    let took = sent.last().unwrap() - sent[0];
     assert!(
         took < 30.0,
         "{took} s; one after the other they need 76 s for the rebuilds alone"
@@ -385,13 +385,13 @@ async fn a_nova_that_asks_for_patience_is_left_alone_for_so_long() {
     harness.assert_each_exactly_once(&servers, HOST);
     engine.stop().await;
     let journal = region.requests().journal();
-    let asked: Vec<_> = journal
+    let sent: Vec<_> = journal
         .iter()
         .filter(|entry| entry.route.ends_with("#evacuate"))
         .collect();
-    let throttled_at = asked.iter().find(|entry| entry.status == 429).unwrap().at_seconds;
+    let throttled_at = sent.iter().find(|entry| entry.status == 429).unwrap().at_seconds;
     // Requests in flight are not held back.
-    let meanwhile = asked
+    let meanwhile = sent
         .iter()
         .filter(|entry| (throttled_at + 0.7..throttled_at + 2.9).contains(&entry.at_seconds))
         .count();
@@ -399,13 +399,12 @@ async fn a_nova_that_asks_for_patience_is_left_alone_for_so_long() {
         meanwhile,
         0,
         "requested at {:?}",
-        asked
-            .iter()
+        sent.iter()
             .map(|entry| entry.at_seconds - throttled_at)
             .collect::<Vec<_>>()
     );
     assert!(
-        asked.iter().any(|entry| entry.at_seconds > throttled_at + 2.9),
+        sent.iter().any(|entry| entry.at_seconds > throttled_at + 2.9),
         "and continues after that"
     );
 }

@@ -179,7 +179,7 @@ impl Harness {
 
     /// Writes a host monitor's report directly into the registry.
     pub(crate) async fn report(&self, host: &str) -> NotificationId {
-        self.report_seen(host, SystemClock.wall()).await
+        self.report_at(host, SystemClock.wall()).await
     }
 
     pub(crate) async fn report_instance(&self, host: &str, instance: Uuid) -> NotificationId {
@@ -223,7 +223,7 @@ impl Harness {
     }
 
     /// As `report`, observed at this time.
-    pub(crate) async fn report_seen(&self, host: &str, seen: Timestamp) -> NotificationId {
+    pub(crate) async fn report_at(&self, host: &str, reported_at: Timestamp) -> NotificationId {
         let now = SystemClock.wall();
         let payload = [
             ("event", "STOPPED"),
@@ -233,7 +233,7 @@ impl Harness {
         let new = NewNotification {
             kind: NotificationType::ComputeHost,
             hostname: host.into(),
-            generated_time: seen,
+            generated_time: reported_at,
             payload: payload
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .into(),
@@ -522,8 +522,8 @@ fn password(login: &tachi_sandbox::Credentials) -> Value {
 }
 
 async fn token(http: &reqwest::Client, auth_url: &str, body: &Value) -> String {
-    let asked = http.post(format!("{auth_url}/auth/tokens")).json(body);
-    let answer = asked.send().await.unwrap();
+    let request = http.post(format!("{auth_url}/auth/tokens")).json(body);
+    let answer = request.send().await.unwrap();
     answer.headers()["x-subject-token"].to_str().unwrap().to_owned()
 }
 
@@ -607,8 +607,8 @@ pub(crate) struct Api {
 
 impl Api {
     pub(crate) async fn ask(&self, path: &str) -> (u16, Value) {
-        let asked = self.http.get(format!("{}{path}", self.base));
-        let answer = asked.header("X-Auth-Token", &self.token).send().await.unwrap();
+        let request = self.http.get(format!("{}{path}", self.base));
+        let answer = request.header("X-Auth-Token", &self.token).send().await.unwrap();
         (answer.status().as_u16(), answer.json().await.unwrap())
     }
 
@@ -634,8 +634,8 @@ impl Api {
     }
 
     pub(crate) async fn listen(&self) -> reqwest::Response {
-        let asked = self.http.get(format!("{}/operator/v1/events", self.base));
-        let answer = asked.header("X-Auth-Token", &self.token).send().await.unwrap();
+        let request = self.http.get(format!("{}/operator/v1/events", self.base));
+        let answer = request.header("X-Auth-Token", &self.token).send().await.unwrap();
         assert_eq!(answer.status(), 200);
         answer
     }
@@ -650,22 +650,22 @@ impl Api {
 
     /// Sends an operator's action; returns the answer.
     pub(crate) async fn submit(&self, action: &Value) -> (u16, Value) {
-        let said = self
+        let request = self
             .http
             .post(format!("{}/operator/v1/words", self.base))
             .json(action);
-        let answer = said.header("X-Auth-Token", &self.token).send().await.unwrap();
+        let answer = request.header("X-Auth-Token", &self.token).send().await.unwrap();
         (answer.status().as_u16(), answer.json().await.unwrap())
     }
 
     pub(crate) async fn send_heartbeat(&self, host: &str, kind: &str, watches: &[&str]) -> u16 {
-        let says = json!({"version": "test", "troubles": {}, "watches": watches, "watching": true});
-        self.send_heartbeat_with(host, kind, says).await
+        let heartbeat = json!({"version": "test", "troubles": {}, "watches": watches, "watching": true});
+        self.send_heartbeat_with(host, kind, heartbeat).await
     }
 
     /// As `send_heartbeat`, with additional fields.
-    pub(crate) async fn send_heartbeat_with(&self, host: &str, kind: &str, says: Value) -> u16 {
-        let body = json!({ "monitor": says });
+    pub(crate) async fn send_heartbeat_with(&self, host: &str, kind: &str, heartbeat: Value) -> u16 {
+        let body = json!({ "monitor": heartbeat });
         let signed = self
             .http
             .put(format!("{}/v1/monitors/{host}/{kind}", self.base))
@@ -766,14 +766,14 @@ pub(crate) async fn until_good(
 ) {
     let began = Instant::now();
     loop {
-        let asked = Instant::now();
+        let polled_at = Instant::now();
         let Err(wrong) = poll().await else { return };
         assert!(
             began.elapsed() < limit,
             "waited {limit:?} in vain for {what}: {wrong}"
         );
         // A poll that starts a process takes processor time from the awaited work.
-        let pause = (asked.elapsed() * 4).clamp(Duration::from_millis(20), Duration::from_millis(400));
+        let pause = (polled_at.elapsed() * 4).clamp(Duration::from_millis(20), Duration::from_millis(400));
         tokio::time::sleep(pause).await;
     }
 }

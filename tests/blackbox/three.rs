@@ -22,19 +22,19 @@ const TAKEOVER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Moments of a recovery at which its owner is stopped or killed, counted from its claim; the recovery takes about as long as all of
 /// them.
-const MOMENTS: u32 = 10;
-const MOMENT_SPACING: Duration = Duration::from_millis(250);
+const OFFSET_COUNT: u32 = 10;
+const OFFSET_SPACING: Duration = Duration::from_millis(250);
 
 /// Returns the tested moments: all of them on SQLite and in `--long`, a fifth of them on a server, chosen by the commit.
-fn moments() -> Vec<u32> {
+fn offsets() -> Vec<u32> {
     let sample = std::env::var("TACHI_SAMPLE").ok();
     let drawn = sample
         .filter(|_| database() != "sqlite")
         .and_then(|sample| u32::from_str_radix(sample.get(..6)?, 16).ok());
-    let tried: Vec<u32> = (0..MOMENTS)
-        .filter(|moment| drawn.is_none_or(|drawn| moment % 5 == drawn % 5))
+    let tried: Vec<u32> = (0..OFFSET_COUNT)
+        .filter(|offset| drawn.is_none_or(|drawn| offset % 5 == drawn % 5))
         .collect();
-    println!("{}: moments {tried:?} of {MOMENTS}", database());
+    println!("{}: moments {tried:?} of {OFFSET_COUNT}", database());
     tried
 }
 
@@ -116,8 +116,8 @@ impl ThreeEngines {
     async fn assert_once(&self) {
         self.harness.until_finished(self.notification, LIMIT).await;
         self.harness.assert_each_exactly_once(&self.servers, HOST);
-        let asked = self.harness.sandbox.region().requests().count("#evacuate");
-        assert_eq!(asked, INSTANCES as u64, "each was requested once");
+        let evacuations = self.harness.sandbox.region().requests().count("#evacuate");
+        assert_eq!(evacuations, INSTANCES as u64, "each was requested once");
     }
 }
 
@@ -161,23 +161,23 @@ async fn kill_at(after: Duration) -> Option<Duration> {
 /// Covers R2, R4.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn slow_an_engine_stopped_at_any_moment_writes_and_calls_nothing_when_it_continues() {
-    for round in moments().chunks(CONCURRENT_STOPS) {
-        join_all(round.iter().map(|moment| stop_at(MOMENT_SPACING * *moment))).await;
+    for round in offsets().chunks(CONCURRENT_STOPS) {
+        join_all(round.iter().map(|offset| stop_at(OFFSET_SPACING * *offset))).await;
     }
 }
 
 /// Covers EW9.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn slow_an_engine_killed_at_any_moment_is_taken_over_within_five_seconds() {
-    let moments = moments();
+    let offsets = offsets();
     let mut took = Vec::new();
-    for round in moments.chunks(CONCURRENT_KILLS) {
-        let round = round.iter().map(|moment| kill_at(MOMENT_SPACING * *moment));
+    for round in offsets.chunks(CONCURRENT_KILLS) {
+        let round = round.iter().map(|offset| kill_at(OFFSET_SPACING * *offset));
         took.extend(join_all(round).await.into_iter().flatten());
     }
     took.sort_unstable();
     assert!(
-        took.len() * 10 >= moments.len() * 4,
+        took.len() * 10 >= offsets.len() * 4,
         "a recovery is longer than this: {took:?}"
     );
     let database = database();
@@ -202,8 +202,8 @@ async fn kill_the_server_of(mut server: OwnServer, after: Duration) {
 /// Covers EW9.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn slow_a_database_server_killed_in_the_middle_costs_time_and_nothing_else() {
-    let moments = [0, 400, 900, 1_500, 2_100].map(Duration::from_millis);
+    let offsets = [0, 400, 900, 1_500, 2_100].map(Duration::from_millis);
     // SQLite has no server; the death of its process is tested above.
-    let each = moments.map(|after| Some(kill_the_server_of(OwnServer::make()?, after)));
+    let each = offsets.map(|after| Some(kill_the_server_of(OwnServer::make()?, after)));
     join_all(each.into_iter().flatten()).await;
 }

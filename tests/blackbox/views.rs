@@ -16,7 +16,7 @@ const LIMIT: Duration = Duration::from_secs(90);
 /// A program that runs until it is stopped, and its output.
 struct RunningProgram {
     child: Child,
-    said: Arc<Mutex<Vec<String>>>,
+    printed: Arc<Mutex<Vec<String>>>,
     folder: TempDir,
 }
 
@@ -28,19 +28,23 @@ impl RunningProgram {
         command.env_remove("OS_CLOUD").env_remove("OS_CLIENT_CONFIG_FILE");
         let command = command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.stderr(Stdio::null()).spawn().unwrap();
-        let said = Arc::new(Mutex::new(Vec::new()));
-        let (from, to) = (child.stdout.take().unwrap(), said.clone());
+        let printed = Arc::new(Mutex::new(Vec::new()));
+        let (from, to) = (child.stdout.take().unwrap(), printed.clone());
         std::thread::spawn(move || {
             for line in BufReader::new(from).lines().map_while(Result::ok) {
                 to.lock().unwrap().push(line);
             }
         });
-        Self { child, said, folder }
+        Self {
+            child,
+            printed,
+            folder,
+        }
     }
 
     fn line(&self, part: &str) -> Option<String> {
-        let said = self.said.lock().unwrap();
-        said.iter().find(|line| line.contains(part)).cloned()
+        let printed = self.printed.lock().unwrap();
+        printed.iter().find(|line| line.contains(part)).cloned()
     }
 
     async fn until_printed(&self, part: &str) -> String {
@@ -82,9 +86,9 @@ fn address(line: &str) -> String {
 async fn slow_operator_a_sandbox_that_is_served_is_protected_and_its_board_is_there() {
     let mut cloud = RunningProgram::start(&["serve", "--sandbox", "--hosts", "3", "--state-dir", "state"]);
     cloud.until_printed("ready;").await;
-    let said = cloud.until_printed("board").await;
-    assert!(said.contains("(user admin, password "), "{said}");
-    let board = address(&said);
+    let printed = cloud.until_printed("board").await;
+    assert!(printed.contains("(user admin, password "), "{printed}");
+    let board = address(&printed);
     let answer = reqwest::get(&board).await.unwrap();
     assert_eq!(answer.status(), 200, "{board}");
     // It accepts actions, but not from foreign pages.
@@ -98,12 +102,12 @@ async fn slow_operator_a_sandbox_that_is_served_is_protected_and_its_board_is_th
         assert_eq!(code, 0, "{note}");
         serde_json::from_str::<Value>(&out).unwrap()
     };
-    let seen = status();
-    assert_eq!(seen["segments"][0]["name"], "nova", "{seen}");
+    let status_view = status();
+    assert_eq!(status_view["segments"][0]["name"], "nova", "{status_view}");
     assert_eq!(
-        seen["segments"][0]["hosts"].as_array().unwrap().len(),
+        status_view["segments"][0]["hosts"].as_array().unwrap().len(),
         3,
-        "{seen}"
+        "{status_view}"
     );
     // With the printed options, from the folder where it was started.
     let args = cloud.until_printed("tachi status ").await;
@@ -120,7 +124,7 @@ async fn slow_operator_a_sandbox_that_is_served_is_protected_and_its_board_is_th
         status()["instances"]["protected"] == 20
     })
     .await;
-    let asked = |args: &[&str]| {
+    let rows_of = |args: &[&str]| {
         let args: Vec<&str> = args
             .iter()
             .chain(&["-f", "json", "--config-file", conf])
@@ -130,12 +134,12 @@ async fn slow_operator_a_sandbox_that_is_served_is_protected_and_its_board_is_th
         assert_eq!(code, 0, "{args:?}: {note}");
         serde_json::from_str::<Value>(&out).unwrap()
     };
-    let jobs = asked(&["jobs", "list"]);
+    let jobs = rows_of(&["jobs", "list"]);
     assert_eq!(jobs.as_array().unwrap().len(), 4, "{jobs}");
     until("each host's monitors to sign", LIMIT, async || {
-        let monitors = asked(&["monitor", "list"]);
+        let monitors = rows_of(&["monitor", "list"]);
         let monitors = monitors.as_array().unwrap();
-        monitors.len() == 9 && monitors.iter().all(|one| one["grade"] == "ok")
+        monitors.len() == 9 && monitors.iter().all(|monitor| monitor["grade"] == "ok")
     })
     .await;
     // As printed: a host fails without a report by the test, and its instances are back.
@@ -159,9 +163,9 @@ async fn slow_operator_a_sandbox_that_is_served_is_protected_and_its_board_is_th
     assert_eq!(code, Some(1), "{out}");
     assert!(out.contains("no simulated host is named compute-900"), "{out}");
     until("the host to be reported and recovered", LIMIT, async || {
-        let all = asked(&["recovery", "list", "--all"]);
-        let seen = status();
-        all[0]["host"] == "compute-001" && seen["instances"]["protected"] == 20
+        let all = rows_of(&["recovery", "list", "--all"]);
+        let status_view = status();
+        all[0]["host"] == "compute-001" && status_view["instances"]["protected"] == 20
     })
     .await;
     for (args, part) in [
@@ -199,8 +203,12 @@ async fn operator_a_bare_sandbox_is_left_as_it_is() {
     let (code, out, note) =
         Harness::command(&["status", "-f", "json", "--config-file", conf.to_str().unwrap()]);
     assert_eq!(code, 0, "{note}");
-    let seen: Value = serde_json::from_str(&out).unwrap();
-    assert_eq!(seen["segments"].as_array().unwrap().len(), 0, "{seen}");
+    let status_view: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        status_view["segments"].as_array().unwrap().len(),
+        0,
+        "{status_view}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

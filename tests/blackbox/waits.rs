@@ -20,16 +20,16 @@ fn facts(harness: &Harness) -> Value {
         rows.map(|row| names.iter().map(|name| row[name].clone()).collect())
             .collect()
     };
-    let held = pick(
+    let on_hold = pick(
         json(harness, &["recovery", "list", "--state", "held"]),
         &["recovery", "status", "waits"],
     );
-    let id = held[0][0].as_str().unwrap().to_owned();
+    let id = on_hold[0][0].as_str().unwrap().to_owned();
     let shown = json(harness, &["recovery", "show", &id]);
     let moves = &["instance", "state", "needs_person", "waits", "commands"];
     serde_json::json!({
         "status": status["needs_person"],
-        "held": held,
+        "held": on_hold,
         "shown": [shown["waits"], shown["waits_for"]],
         "moves": pick(json(harness, &["instance", "list", "--recovering"]), moves),
         "needing": pick(json(harness, &["instance", "list", "--waiting"]), moves),
@@ -81,11 +81,11 @@ async fn what_waits_for_a_person_is_said_first_whatever_messages_are_called() {
         text.contains("\nACTION NEEDED: 1 instance is down, 1 recovery is on hold\n"),
         "{text}"
     );
-    let word = format!(
+    let expected = format!(
         "tachi instance resolve {} --not-running-on compute-002",
         servers[0]
     );
-    assert!(text.contains(&word), "{text}");
+    assert!(text.contains(&expected), "{text}");
     assert!(text.contains("✗ MOVE_NEEDS_PERSON  1 inst"), "{text}");
     assert_eq!(run(&harness, &["status", "--check"]).0, 2);
     engine.kill();

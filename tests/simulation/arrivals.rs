@@ -104,9 +104,9 @@ pub(crate) fn draw(mut rng: Rng) -> Vec<PlannedDeparture> {
 
 impl World {
     pub(crate) fn plan_arrivals(&mut self) {
-        for one in self.weather.faults.arriving.clone() {
-            let at = self.first_failure.saturating_sub(one.before);
-            self.at(at, Event::Departs(one));
+        for departure in self.weather.faults.arriving.clone() {
+            let at = self.first_failure.saturating_sub(departure.before);
+            self.at(at, Event::Departs(departure));
         }
     }
 
@@ -130,10 +130,10 @@ impl World {
         })
     }
 
-    pub(crate) fn departs(&mut self, one: PlannedDeparture) {
+    pub(crate) fn departs(&mut self, departure: PlannedDeparture) {
         let PlannedDeparture {
             kind, leaves, lands, ..
-        } = one;
+        } = departure;
         let dest: HostIx = 0;
         let first = self.arrivals.rng.below(self.nova.servers.len());
         let planned = !self.weather.faults.arriving.is_empty();

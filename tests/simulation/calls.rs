@@ -438,7 +438,7 @@ impl World {
                 truth
             }
             Bmc::Truth | Bmc::NoEffect => truth,
-            Bmc::Foreign => {
+            Bmc::WrongMachine => {
                 self.mishaps.happened(Mishap::PowerForeign);
                 Power::Off
             }
@@ -485,7 +485,7 @@ impl World {
         }
         self.compare(host, target)?;
         match self.machines[host].bmc {
-            Bmc::Foreign | Bmc::Named => Ok(()),
+            Bmc::WrongMachine | Bmc::Named => Ok(()),
             Bmc::Truth | Bmc::OffOnce | Bmc::Unknown | Bmc::EverOff => {
                 if self.rng.percent(30) && self.chaos() {
                     // The controller still reports a false "off" once while the host goes down.
@@ -512,13 +512,13 @@ impl World {
         self.stats.power_ons += 1;
         match self.machines[host].bmc {
             Bmc::Dead if !devices::is_outlet(target) => Err(fault(Some(503), false)),
-            Bmc::NoEffect | Bmc::Foreign | Bmc::Named if !devices::is_outlet(target) => Ok(()),
+            Bmc::NoEffect | Bmc::WrongMachine | Bmc::Named if !devices::is_outlet(target) => Ok(()),
             Bmc::Truth
             | Bmc::OffOnce
             | Bmc::Unknown
             | Bmc::Dead
             | Bmc::NoEffect
-            | Bmc::Foreign
+            | Bmc::WrongMachine
             | Bmc::Named
             | Bmc::EverOff => {
                 let delay = self.rng.between(500, 9_000);

@@ -104,7 +104,7 @@ impl Harness {
                 let committed = journal.commit(&claim, &write, (now, Duration::ZERO));
                 return Answer::Committed(Outcome::of(committed, index_of));
             }
-            Operation::Beat {
+            Operation::RenewLease {
                 recovery,
                 epoch,
                 millis,
@@ -140,12 +140,12 @@ impl Harness {
                 return Answer::Committed(Outcome::of(beaten, index_of));
             }
             Operation::MarkRewound { recovery, lost } => {
-                let seen = shown(journal, *recovery);
+                let view = shown(journal, *recovery);
                 let known = RowVersion {
-                    epoch: seen.epoch,
-                    seq: seen.seq + lost,
+                    epoch: view.epoch,
+                    seq: view.seq + lost,
                 };
-                journal.mark_rewound(&seen, known);
+                journal.mark_rewound(&view, known);
             }
             Operation::Submit { recovery, word } => journal.submit(*recovery, *word, now),
             Operation::Segment { enabled } => journal.segment_enabled = *enabled,
@@ -161,14 +161,14 @@ impl Harness {
                 );
             }
             Operation::Waits => {
-                let held = journal.held().into_iter().filter_map(|rec| {
+                let on_hold = journal.on_hold().into_iter().filter_map(|rec| {
                     let wait = journal.recs[rec].wait.clone()?;
                     Some((rec, wait.what, wait.on.into_iter().collect()))
                 });
                 let servers = journal.needing_operator().into_iter();
                 let servers = servers.map(|(server, wait)| (tachi_contract::number(server), wait.what));
                 return Answer::Waits {
-                    held: held.collect(),
+                    held: on_hold.collect(),
                     servers: servers.collect(),
                 };
             }

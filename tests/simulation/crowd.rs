@@ -105,7 +105,7 @@ pub(crate) struct Aborts {
 impl Aborts {
     /// Drops the actions after `known`: the database lost them, so no engine can read them.
     pub(crate) fn forget_since(&mut self, known: u64) {
-        self.aborted.retain(|_, said| *said <= known);
+        self.aborted.retain(|_, aborted_at| *aborted_at <= known);
     }
 }
 
@@ -136,7 +136,7 @@ impl Journal {
     /// date, and without evidence the retry makes no off claim (R31).
     pub(crate) fn retry(&mut self, rec: RecIx, now: u64) -> Option<RecIx> {
         let failed = &self.recs[rec];
-        let claim = failed.off_word.as_ref();
+        let claim = failed.off_claim.as_ref();
         let evidence = claim.and_then(|claim| claim.evidence.clone());
         let claims = evidence.is_some() || mutated("retry");
         let again = RepeatedReport {
@@ -202,7 +202,7 @@ impl World {
             Act::Approve => self.journal.submit(rec, OperatorCommand::Approve, self.now),
             Act::Abort => {
                 self.journal.submit(rec, OperatorCommand::Reject, self.now);
-                self.said.aborted.insert(rec, self.now);
+                self.aborts.aborted.insert(rec, self.now);
             }
             Act::Confirm if self.machines[host].powered => {}
             Act::Confirm => self.journal.submit(rec, OperatorCommand::HostIsOff, self.now),
@@ -220,7 +220,7 @@ impl World {
     /// Checks, before a power-off or an evacuation, that no known abort is outstanding. An approval counts if
     /// its operator could have seen the abort.
     pub(crate) fn check_aborted(&mut self, rec: RecIx, what: &str) {
-        let Some(aborted) = self.said.aborted.get(&rec).copied() else {
+        let Some(aborted) = self.aborts.aborted.get(&rec).copied() else {
             return;
         };
         let approved = self.journal.recs[rec].approved;
@@ -240,8 +240,11 @@ impl World {
             return;
         }
         let reported = self.weather.reported;
-        let seen = (self.now, self.now);
-        if let Some(rec) = self.journal.open(RecoveryKind::Host, host, None, reported, seen) {
+        let observed_at = (self.now, self.now);
+        if let Some(rec) = self
+            .journal
+            .open(RecoveryKind::Host, host, None, reported, observed_at)
+        {
             note!(self, "host {host} is running and reported: recovery {rec}");
             self.wake();
         }

@@ -60,8 +60,8 @@ impl Journal {
         let open = |row: &&Rec| row.kind == RecoveryKind::Vm && row.life == Life::Open;
         let rows = self.recs.iter().filter(open);
         let servers = rows.filter_map(|row| Some((row.host, server_id(row.server?))));
-        let here = servers.filter(|(reported, server)| *reported == host || order.left.contains(server));
-        let servers: BTreeSet<ServerId> = here.map(|(_, server)| server).collect();
+        let on_host = servers.filter(|(reported, server)| *reported == host || order.left.contains(server));
+        let servers: BTreeSet<ServerId> = on_host.map(|(_, server)| server).collect();
         servers.into_iter().collect()
     }
 
@@ -72,8 +72,8 @@ impl Journal {
             let theirs = row.kind == RecoveryKind::Host || row.kind.is_planned();
             row.host == host && row.life != Life::Closed && theirs
         };
-        let held = kind == RecoveryKind::Drain && self.reserve.is_held(host);
-        if held || self.recs.iter().any(busy) {
+        let is_reserved = kind == RecoveryKind::Drain && self.reserve.is_reserved(host);
+        if is_reserved || self.recs.iter().any(busy) {
             return None;
         }
         self.open(kind, host, None, "", (now, now))
@@ -158,11 +158,11 @@ impl World {
                 last.insert(row.server, row);
             }
         }
-        let away = last.into_iter().filter(|(server, row)| {
+        let moved_away = last.into_iter().filter(|(server, row)| {
             let shown = &self.nova.servers[*server];
             row.source == host && shown.host != host && shown.exists
         });
-        let instances: BTreeMap<ServerId, String> = away
+        let instances: BTreeMap<ServerId, String> = moved_away
             .filter_map(|(server, row)| Some((server_id(server), host_name(row.dest?))))
             .collect();
         if !instances.is_empty() && self.plan(RecoveryKind::Giveback, host, instances) {

@@ -107,7 +107,7 @@ impl World {
 
     /// Starts a sweep early, on a wake-up.
     pub(crate) fn woken(&mut self, engine: usize, life: u32) {
-        if self.awake(engine, life, || Event::Wake { engine, life }) {
+        if self.awake(engine, life, || Event::Wakeup { engine, life }) {
             self.claim_due(engine);
         }
     }
@@ -377,7 +377,7 @@ impl World {
         } else {
             let flight = in_flight.saturating_sub(demand.in_flight);
             let room = flight.min(RULES.queued.saturating_sub(demand.queued));
-            (demand.asked + u64::from(room), in_flight)
+            (demand.requested + u64::from(room), in_flight)
         };
         Permits {
             evacuations,
@@ -463,7 +463,7 @@ impl World {
             Effect::Written(_) => None,
             Effect::Audit(_) => Some(tachi_driver::Event::Audited(self.audit())),
             Effect::Commit(claim, write) => self.commit(owner, &claim, write),
-            Effect::Beat(beat) => Some(self.beat(owner, &beat)),
+            Effect::RenewLease(beat) => Some(self.beat(owner, &beat)),
             Effect::Alarm { .. } => {
                 self.stats.alarms += 1;
                 None
@@ -506,7 +506,7 @@ impl World {
             it.sweeper.uncertain(recovery_id(owner.rec), owner.epoch);
         }
         let (engine, life) = (owner.engine, owner.life);
-        self.after(1, Event::Wake { engine, life });
+        self.after(1, Event::Wakeup { engine, life });
     }
 
     fn audit(&mut self) -> Option<Fault> {

@@ -15,7 +15,7 @@ use crate::world::{Event, Owner, World, note};
 /// True if a terminal status may be written now.
 fn is_settled(state: &dyn Recovery) -> bool {
     let returning =
-        |state: &HostRecovery| matches!(state.stage, Stage::Returning | Stage::Starting | Stage::Over);
+        |state: &HostRecovery| matches!(state.stage, Stage::Returning | Stage::Starting | Stage::Done);
     state.is_finished() || state.of_host().is_some_and(returning)
 }
 
@@ -221,8 +221,12 @@ impl World {
         let notified = write.notification.is_some();
         let lacks_normal = guarded.as_ref().is_some_and(|state| !state.has_normal_report());
         if let Some(state) = guarded {
-            let held = state.hold.is_some() || state.moves.values().any(|one| one.step == MoveStep::Held);
-            self.stats.held += u64::from(held && notified);
+            let on_hold = state.hold.is_some()
+                || state
+                    .moves
+                    .values()
+                    .any(|instance| instance.step == MoveStep::OnHold);
+            self.stats.holds += u64::from(on_hold && notified);
             self.note_guards(owner.rec, &state, notified);
         }
         if let Some((status, message)) = &write.notification {

@@ -182,8 +182,10 @@ impl World {
         let recs = (0..self.journal.recs.len()).rev().filter(of_host);
         let ends = recs.filter_map(|rec| {
             let moves = self.moves_of(rec);
-            let one = moves.into_iter().find(|one| index_of(one.server) == server)?;
-            one.start.map(|start| start.end)
+            let instance = moves
+                .into_iter()
+                .find(|instance| index_of(instance.server) == server)?;
+            instance.start.map(|start| start.end)
         });
         ends.flatten().next()
     }

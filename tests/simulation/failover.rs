@@ -138,7 +138,7 @@ impl World {
         }
         // Reports and operators' actions that are lost with the database reach no engine.
         let known = copy.now;
-        self.said.forget_since(known);
+        self.aborts.forget_since(known);
         self.report_ledger.real.retain(|_, reported| *reported <= known);
         self.journal.goes_back(&copy);
         if away > 0 {

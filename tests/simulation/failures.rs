@@ -128,7 +128,7 @@ impl World {
         // An unfinished live migration: the guest runs at either end, and Nova still shows the source. Nova
         // schedules nothing on a disabled host.
         if host == 0 && self.weather.live_migration && !self.nova.services[4].disabled {
-            let away = self.rng.percent(50);
+            let is_moved = self.rng.percent(50);
             // Not an instance that a drain has moved or is moving away.
             let leaving = |server: ServerIx| {
                 let mut all = self.nova.migrations.iter();
@@ -140,8 +140,11 @@ impl World {
             };
             let running: Vec<ServerIx> = (0..self.weather.servers)
                 .filter(|server| {
-                    let one = &self.nova.servers[*server];
-                    one.vm_state == VmState::Active && one.launched && one.host == host && !leaving(*server)
+                    let guest = &self.nova.servers[*server];
+                    guest.vm_state == VmState::Active
+                        && guest.launched
+                        && guest.host == host
+                        && !leaving(*server)
                 })
                 .collect();
             if let Some(server) = running.first().copied() {
@@ -155,13 +158,13 @@ impl World {
                     dest: Some(4),
                     created: self.now,
                 });
-                if away && self.machines[4].powered {
+                if is_moved && self.machines[4].powered {
                     self.machines[0].guests.remove(&server);
                     self.machines[4].guests.insert(server, true);
                 }
                 note!(
                     self,
-                    "vm-{server} is being live-migrated to host 4, runs there: {away}"
+                    "vm-{server} is being live-migrated to host 4, runs there: {is_moved}"
                 );
                 self.mishap(Mishap::LiveMigration);
             }

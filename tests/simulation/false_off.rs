@@ -23,7 +23,7 @@ impl Weather {
         let mut rng = Rng::new(seed ^ 0x5eed_0009);
         let drawn = rng.percent(PERCENT);
         let bmc = if rng.percent(50) {
-            Bmc::Foreign
+            Bmc::WrongMachine
         } else {
             Bmc::EverOff
         };
@@ -35,7 +35,7 @@ impl Weather {
         // A host that hangs or is isolated is as silent as one that is off.
         self.failure = if fails { Failure::Plug } else { Failure::FalseAlarm };
         self.comes_back = None;
-        self.more.worst = None;
+        self.more.return_moment = None;
         self.more.late_report = None;
         self.more.outlets = false;
         self.storms.deaf = None;
@@ -47,7 +47,8 @@ impl Weather {
         let mut rng = Rng::new(seed ^ 0x5eed_0010);
         let drawn = rng.percent(PERCENT);
         let isolated = rng.percent(60);
-        if !drawn || self.mode != FencingMode::Engine || matches!(self.bmc, Bmc::Foreign | Bmc::EverOff) {
+        if !drawn || self.mode != FencingMode::Engine || matches!(self.bmc, Bmc::WrongMachine | Bmc::EverOff)
+        {
             return;
         }
         self.bmc = Bmc::Named;

@@ -81,7 +81,7 @@ fn percent(kind: Kind) -> u64 {
     static OVERRIDES: OnceLock<Vec<(String, u64)>> = OnceLock::new();
     let given = OVERRIDES.get_or_init(|| {
         let text = std::env::var("SIM_SHARES").unwrap_or_default();
-        let pairs = text.split(',').filter_map(|one| one.split_once('='));
+        let pairs = text.split(',').filter_map(|pair| pair.split_once('='));
         let pairs: Vec<(String, u64)> = pairs
             .map(|(label, share)| (label.to_owned(), share.parse().unwrap()))
             .collect();

@@ -15,12 +15,12 @@ impl World {
     /// Stores the instances on the host when its fencing proof becomes durable: these are to be recovered.
     pub(crate) fn note_victims(&mut self, rec: RecIx) {
         let host = self.journal.recs[rec].host;
-        let here = (0..self.nova.servers.len()).filter(|server| {
+        let on_host = (0..self.nova.servers.len()).filter(|server| {
             let row = &self.nova.servers[*server];
             row.exists && row.host == host
         });
-        let here: Vec<ServerIx> = here.collect();
-        self.report_ledger.victims.entry(rec).or_default().extend(here);
+        let servers: Vec<ServerIx> = on_host.collect();
+        self.report_ledger.victims.entry(rec).or_default().extend(servers);
     }
 
     /// Checks a recovery that ended as `finished`.
@@ -61,8 +61,8 @@ impl World {
         let mut all = self.report_ledger.victims.get(&rec).cloned().unwrap_or_default();
         all.extend(now_there);
         for server in all {
-            let one = moves.iter().find(|one| one.server == server_id(server));
-            if let Some(wrong) = self.is_wrong(rec, server, one) {
+            let instance = moves.iter().find(|instance| instance.server == server_id(server));
+            if let Some(wrong) = self.is_wrong(rec, server, instance) {
                 return self.violate(format!("recovery {rec} of host {host} is finished: {wrong}"));
             }
         }
@@ -71,18 +71,20 @@ impl World {
     /// True if an earlier recovery failed with the instance and reported it: it has been in ERROR since then
     /// and returns as such.
     fn was_left_to_operator(&self, rec: RecIx, server: ServerIx) -> bool {
-        let failed = |one: &Move| one.server == server_id(server) && one.step == MoveStep::Over(End::Person);
+        let failed = |instance: &Move| {
+            instance.server == server_id(server) && instance.step == MoveStep::Done(End::Person)
+        };
         (0..rec).any(|earlier| self.moves_of(earlier).iter().any(failed))
     }
 
     /// Returns the contradiction between `finished` and the state of one instance, if any.
-    fn is_wrong(&self, rec: RecIx, server: ServerIx, one: Option<&Move>) -> Option<String> {
+    fn is_wrong(&self, rec: RecIx, server: ServerIx, instance: Option<&Move>) -> Option<String> {
         let host = self.journal.recs[rec].host;
         let row = &self.nova.servers[server];
         if !row.exists {
             return None;
         }
-        let Some(one) = one else {
+        let Some(instance) = instance else {
             // It left before the list, for example by an earlier recovery. Or it arrived after the last list,
             // while the hooks ran; then the message names it as on its way.
             let message = self.journal.recs[rec].message.as_deref().unwrap_or_default();
@@ -91,24 +93,24 @@ impl World {
             return (row.host == host && !is_named)
                 .then(|| format!("vm-{server} is still there and was never listed"));
         };
-        let note = one.note.as_deref().unwrap_or_default();
+        let note = instance.note.as_deref().unwrap_or_default();
         if row.host == host {
             let skipped = note.contains("skipped: hook") && !self.hook_plan.flows.host_auto.main.is_empty();
             let by_operator = note.contains("left as it is by");
             let unlaunched = note.contains("never launched") && !row.launched;
             let excluded = note.contains("exclude_instance_metadata") && row.excluded;
             let for_disk = note.contains("local_disk is leave") || note.contains("its host is running again");
-            let named = one.step == MoveStep::Over(End::Left)
+            let named = instance.step == MoveStep::Done(End::Left)
                 && (skipped || by_operator || unlaunched || excluded || for_disk);
             return (!named).then(|| {
                 format!(
                     "vm-{server} is still there, {:?}, without a valid policy: {note:?}",
-                    one.step
+                    instance.step
                 )
             });
         }
         // It has left. Its current host may have failed since.
-        let elsewhere = self.ever_failed.contains(&row.host) || !self.machines[row.host].powered;
+        let is_lost_again = self.ever_failed.contains(&row.host) || !self.machines[row.host].powered;
         let known = self.restarted.contains(&server)
             || self.slipped.contains(&server)
             || self.report_ledger.trusted_normals.contains(&server)
@@ -118,7 +120,7 @@ impl World {
             // Nova found it shut down before the move, and the finding INSTANCE_DOWN names it.
             || row.actions.last() == Some(&("stop", Actor::Nova))
             || row.task_state.is_some();
-        if elsewhere || known || one.step != MoveStep::Over(End::Moved) {
+        if is_lost_again || known || instance.step != MoveStep::Done(End::Moved) {
             return None;
         }
         let (was, power) = &self.was[server];

@@ -32,7 +32,7 @@ impl World {
         };
         let of = |what: Target, host: HostIx| match what {
             Target::Region | Target::Segment => true,
-            Target::Host(one) => one == host,
+            Target::Host(frozen) => frozen == host,
             Target::Instance(_) => false,
         };
         let mut rows = self.journal.freezes.rows.iter();

@@ -112,8 +112,8 @@ impl Freezes {
     pub(crate) fn since(&self, host: HostIx, server: Option<ServerIx>, now: u64) -> Option<u64> {
         let about = |what: Target| match what {
             Target::Region | Target::Segment => server.is_none(),
-            Target::Host(one) => server.is_none() && one == host,
-            Target::Instance(one) => server == usize::try_from(one).ok(),
+            Target::Host(frozen) => server.is_none() && frozen == host,
+            Target::Instance(frozen) => server == usize::try_from(frozen).ok(),
         };
         let rows = self.rows.iter();
         let rows = rows.filter(|row| about(row.what) && row.in_force(now));

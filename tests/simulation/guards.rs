@@ -156,10 +156,11 @@ impl World {
         let twice = write
             .moves
             .iter()
-            .filter(|one| one.open)
-            .map(|one| one.server)
+            .filter(|row| row.open)
+            .map(|row| row.server)
             .find(|server| {
-                let open = |row: &&crate::journal::Rec| row.moves.get(server).is_some_and(|one| one.open);
+                let open =
+                    |row: &&crate::journal::Rec| row.moves.get(server).is_some_and(|move_row| move_row.open);
                 self.journal.recs.iter().filter(open).count() > 1
             });
         if let Some(server) = twice {
@@ -216,7 +217,7 @@ impl World {
         self.journal.recs[owner.rec]
             .moves
             .get(&crate::nova::server_id(server))
-            .is_some_and(|one| one.state.contains("could not be locked"))
+            .is_some_and(|move_row| move_row.state.contains("could not be locked"))
     }
 
     /// Checks that in mode external a report without evidence or confirmation starts no action (R15).
@@ -232,7 +233,7 @@ impl World {
     pub(crate) fn note_operators_no(&mut self) {
         let now = self.now;
         let journal = &mut self.journal;
-        let since = |said: bool, before: Option<u64>| said.then(|| before.unwrap_or(now));
+        let since = |applies: bool, before: Option<u64>| applies.then(|| before.unwrap_or(now));
         journal.disabled_since = since(!journal.segment_enabled, journal.disabled_since);
         journal.maintenance_since = since(journal.maintenance.contains(&0), journal.maintenance_since);
     }

@@ -148,7 +148,7 @@ impl World {
             host: fault.host,
             server: None,
             status: "NORMAL",
-            seen: self.now,
+            observed_at: self.now,
             evidence: false,
         };
         self.claims(ReportSource::Control(1), &claim);

@@ -128,8 +128,8 @@ impl World {
 
     /// True if a hook before the fence has ended the recovery and the recovery shows it.
     pub(crate) fn was_skipped(&self, rec: RecIx) -> bool {
-        let said = self.journal.recs[rec].message.as_deref().unwrap_or_default();
-        said.starts_with("skipped: hook") && !self.hook_plan.flows.host_auto.pre.is_empty()
+        let message = self.journal.recs[rec].message.as_deref().unwrap_or_default();
+        message.starts_with("skipped: hook") && !self.hook_plan.flows.host_auto.pre.is_empty()
     }
 
     /// Checks that no evacuation starts while an earlier hook runs on any engine.

@@ -50,7 +50,7 @@ pub(crate) struct Report {
     /// `host_status`.
     pub reported: &'static str,
     /// Time of the reporter's observation, and time of arrival.
-    pub seen: u64,
+    pub observed_at: u64,
     pub now: u64,
     pub reporter: Option<Reporter>,
     pub evidence: Option<Box<GivenEvidence>>,
@@ -73,7 +73,7 @@ impl Report {
         host: HostIx,
         server: Option<ServerIx>,
         reported: &'static str,
-        (seen, now): (u64, u64),
+        (observed_at, now): (u64, u64),
     ) -> Self {
         Self {
             kind,
@@ -81,7 +81,7 @@ impl Report {
             server,
             event: "STOPPED",
             reported,
-            seen,
+            observed_at,
             now,
             reporter: None,
             evidence: None,
@@ -89,14 +89,14 @@ impl Report {
         }
     }
 
-    fn off_word(&self) -> Option<OffClaim> {
+    fn off_claim(&self) -> Option<OffClaim> {
         let claims_off = self.kind == RecoveryKind::Host && self.reported == "NORMAL";
         claims_off.then(|| OffClaim {
             arrived: Some(stamp(self.now)),
             dated: self
                 .evidence
                 .as_ref()
-                .map_or(stamp(self.seen.min(self.now)), |given| given.dated()),
+                .map_or(stamp(self.observed_at.min(self.now)), |given| given.dated()),
             evidence: self.evidence.clone(),
         })
     }
@@ -125,7 +125,7 @@ pub(crate) struct Rec {
     /// `host_status` of the notification.
     pub reported: &'static str,
     /// Time of the reporter's observation.
-    pub seen: u64,
+    pub observed_at: u64,
     /// Time when its notification was accepted.
     pub opened: u64,
     /// Time of its first claim.
@@ -156,7 +156,7 @@ pub(crate) struct Rec {
     /// Every action so far.
     pub commands: Vec<OperatorCommand>,
     /// Off claims from joined reports, and whether a joined report claimed that the host is off.
-    pub off_word: Option<OffClaim>,
+    pub off_claim: Option<OffClaim>,
     pub joined: bool,
     /// First reporter, where known, and all reporters of the same failure.
     pub reporter: Option<Reporter>,
@@ -340,7 +340,7 @@ impl Journal {
         }
         // As in the API: equal reports count within one window before or after this report's time, unless their
         // recovery failed. Reports dated after their arrival do not count.
-        let at = report.seen.min(report.now);
+        let at = report.observed_at.min(report.now);
         let may_know_more = |rec: &Rec| {
             let both = report.reporter.as_ref().zip(rec.reporter.as_ref());
             let another = both.is_some_and(|(now, then)| !now.is_same_identity(then));
@@ -354,19 +354,19 @@ impl Journal {
                 && (rec.event, rec.reported) == (report.event, report.reported)
                 && !(stopped && rec.status == NotificationStatus::Failed)
                 && !(stopped && may_know_more(rec))
-                && !(rec.running_again && !rec.status.is_open() && rec.seen != report.seen)
-                && rec.seen.min(rec.opened) + window >= at
+                && !(rec.running_again && !rec.status.is_open() && rec.observed_at != report.observed_at)
+                && rec.observed_at.min(rec.opened) + window >= at
         };
         if (kind == RecoveryKind::Host || report.reporter.is_some()) && self.recs.iter().any(repeated) {
             return ReportResult::Duplicate;
         }
-        let off_word = report.off_word().filter(|word| word.evidence.is_some());
+        let off_claim = report.off_claim().filter(|claim| claim.evidence.is_some());
         self.recs.push(Rec {
             kind,
             host,
             server,
             reported: report.reported,
-            seen: report.seen,
+            observed_at: report.observed_at,
             opened: report.now,
             claimed: None,
             guards: BTreeSet::new(),
@@ -388,7 +388,7 @@ impl Journal {
             actions: Vec::new(),
             move_words: Vec::new(),
             commands: Vec::new(),
-            off_word,
+            off_claim,
             joined: false,
             reporters: report.reporter.iter().cloned().collect(),
             reporter: report.reporter,
@@ -412,21 +412,21 @@ impl Journal {
 
     /// Adds information that the open recovery lacks: that its host is off, or another reporter of the failure.
     fn join(&mut self, rec: RecIx, report: Report) -> ReportResult {
-        let word = report.off_word();
+        let claim = report.off_claim();
         let open = &mut self.recs[rec];
         let mut more = false;
-        if let Some(word) = word {
-            let together = match open.off_word.take() {
+        if let Some(claim) = claim {
+            let together = match open.off_claim.take() {
                 Some(known) => {
-                    let together = known.clone().with(word);
+                    let together = known.clone().with(claim);
                     more = together != known;
                     together
                 }
-                None => word,
+                None => claim,
             };
             more |= !open.joined;
             open.joined = true;
-            open.off_word = Some(together);
+            open.off_claim = Some(together);
         }
         let spoke = report.reporter.is_some_and(|who| who.join(&mut open.reporters));
         if more || spoke {
@@ -457,10 +457,10 @@ impl Journal {
             .collect()
     }
 
-    pub(crate) fn claim(&mut self, seen: &PeerClaim, owner: &str, now: u64) -> Option<ClaimedRecovery> {
-        let rec = index_of_recovery(seen.id);
+    pub(crate) fn claim(&mut self, peer: &PeerClaim, owner: &str, now: u64) -> Option<ClaimedRecovery> {
+        let rec = index_of_recovery(peer.id);
         let row = &mut self.recs[rec];
-        let as_seen = (row.epoch, row.seq, &row.owner) == (seen.epoch, seen.seq, &seen.owner);
+        let as_seen = (row.epoch, row.seq, &row.owner) == (peer.epoch, peer.seq, &peer.owner);
         if !as_seen || row.life == Life::Closed {
             return None;
         }
@@ -504,7 +504,7 @@ impl Journal {
     fn read(&self, rec: RecIx) -> (Option<String>, Vec<String>) {
         let row = &self.recs[rec];
         let states =
-            |moves: &BTreeMap<ServerId, MoveRow>| moves.values().map(|one| one.state.clone()).collect();
+            |moves: &BTreeMap<ServerId, MoveRow>| moves.values().map(|entry| entry.state.clone()).collect();
         match &row.before {
             Some(before) => (before.0.clone(), states(&before.1)),
             None => (row.head.clone(), states(&row.moves)),
@@ -537,18 +537,18 @@ impl Journal {
 
     /// Returns other hosts where the instance may run, by the youngest recovery that moved it. Here no operator
     /// resolves that.
-    fn elsewhere(&self, asked: &Elsewhere) -> BTreeSet<String> {
+    fn elsewhere(&self, rule: &Elsewhere) -> BTreeSet<String> {
         let mut rows = self.recs.iter().rev();
-        let youngest = rows.find_map(|row| Some((row.life, row.moves.get(&asked.server)?)));
-        let Some((life, one)) = youngest else {
+        let youngest = rows.find_map(|row| Some((row.life, row.moves.get(&rule.server)?)));
+        let Some((life, entry)) = youngest else {
             return BTreeSet::new();
         };
-        let given_up = one
+        let given_up = entry
             .wait
             .as_ref()
             .is_some_and(|wait| wait.what == WaitsFor::GivenUp);
-        let mut hosts = one.may_run.clone();
-        hosts.remove(&asked.host);
+        let mut hosts = entry.may_run.clone();
+        hosts.remove(&rule.host);
         if !given_up && life != Life::Open {
             hosts.clear();
         }
@@ -560,7 +560,7 @@ impl Journal {
         if write.latest.is_some_and(|latest| stamp(now) > latest.plus(took)) {
             return Some(WriteOutcome::TooLate);
         }
-        let source = write.unless_elsewhere.as_ref().map(|asked| &asked.host);
+        let source = write.unless_elsewhere.as_ref().map(|rule| &rule.host);
         let source = source.filter(|_| self.recs[rec].kind.is_planned());
         let mut hosts = write.unless_host_recovery.iter().chain(source);
         if hosts.any(|host| self.host_is_recovered(rec, host)) && !crate::mutate::mutated("exclusion") {
@@ -571,21 +571,21 @@ impl Journal {
         if let Some(servers) = servers.filter(|servers| !servers.is_empty()) {
             return Some(WriteOutcome::InstancesUnderRecovery(servers));
         }
-        let elsewhere = write.unless_elsewhere.as_ref().map(|asked| self.elsewhere(asked));
+        let elsewhere = write.unless_elsewhere.as_ref().map(|rule| self.elsewhere(rule));
         if let Some(hosts) = elsewhere.filter(|hosts| !hosts.is_empty()) {
             return Some(WriteOutcome::MayRunOn(hosts));
         }
-        let evidence = |word: &OffClaim| word.evidence.is_some();
+        let evidence = |claim: &OffClaim| claim.evidence.is_some();
         let has_unread_report = write.unless_joined && self.recs[rec].joined
-            || write.unless_evidence && self.recs[rec].off_word.as_ref().is_some_and(evidence);
+            || write.unless_evidence && self.recs[rec].off_claim.as_ref().is_some_and(evidence);
         if has_unread_report && !crate::mutate::mutated("joined") {
             return Some(WriteOutcome::Joined);
         }
         let taken: Vec<ServerId> = write
             .moves
             .iter()
-            .filter(|one| one.open && self.open_elsewhere(rec, one.server))
-            .map(|one| one.server)
+            .filter(|entry| entry.open && self.open_elsewhere(rec, entry.server))
+            .map(|entry| entry.server)
             .collect();
         if !taken.is_empty() {
             return Some(WriteOutcome::MovesTaken(taken));
@@ -687,8 +687,8 @@ impl Journal {
         }
         if write.life == Some(Life::Closed) {
             // A closed recovery has no open moves and holds nothing.
-            for one in row.moves.values_mut() {
-                one.open = false;
+            for entry in row.moves.values_mut() {
+                entry.open = false;
             }
             self.reserve.free(rec);
         }
@@ -746,7 +746,7 @@ impl Journal {
         !crate::mutate::mutated("move-key")
             && rows
                 .into_iter()
-                .any(|(ix, row)| ix != rec && row.moves.get(&server).is_some_and(|one| one.open))
+                .any(|(ix, row)| ix != rec && row.moves.get(&server).is_some_and(|entry| entry.open))
     }
 
     /// Returns the records of Nova that recoveries of `host` have given up.
@@ -758,21 +758,21 @@ impl Journal {
         let recs: Vec<&Rec> = recs.collect();
         let latest = recs.len().saturating_sub(MAX_GIVEN_UP_RECOVERIES.into());
         let moves = recs[latest..].iter().flat_map(|row| &row.moves);
-        given_up(moves.map(|(server, one)| (*server, one.written_off.clone())))
+        given_up(moves.map(|(server, entry)| (*server, entry.written_off.clone())))
     }
 
     /// Returns where instances may run, by the results of recoveries.
     pub(crate) fn may_run(&self) -> BTreeMap<ServerId, BTreeSet<String>> {
         let moves = self.recs.iter().flat_map(|row| &row.moves);
-        may_run(moves.map(|(server, one)| (*server, one.may_run.clone())))
+        may_run(moves.map(|(server, entry)| (*server, entry.may_run.clone())))
     }
 
     /// Returns the recoveries on hold.
-    pub(crate) fn held(&self) -> Vec<RecIx> {
-        let held =
-            |row: &Rec| row.life == Life::Open && row.wait.as_ref().is_some_and(|wait| wait.what.is_held());
+    pub(crate) fn on_hold(&self) -> Vec<RecIx> {
+        let on_hold =
+            |row: &Rec| row.life == Life::Open && row.wait.as_ref().is_some_and(|it| it.what.is_on_hold());
         (0..self.recs.len())
-            .filter(|rec| held(&self.recs[*rec]))
+            .filter(|rec| on_hold(&self.recs[*rec]))
             .collect()
     }
 
@@ -784,7 +784,7 @@ impl Journal {
         }
         let waiting = youngest.into_iter().filter_map(|(server, (life, one))| {
             let wait = one.wait.clone()?;
-            let counts = wait.what == WaitsFor::GivenUp || (wait.what.is_held() && life != Life::Closed);
+            let counts = wait.what == WaitsFor::GivenUp || (wait.what.is_on_hold() && life != Life::Closed);
             counts.then_some((server, wait))
         });
         waiting.collect()

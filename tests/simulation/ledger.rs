@@ -55,14 +55,16 @@ impl World {
     /// Checks terminal statuses: every move is done, and with `finished` no instance is lost.
     pub(crate) fn check_terminal(&mut self, rec: RecIx, status: NotificationStatus) {
         let moves = self.moves_of(rec);
-        if let Some(open) = moves.iter().find(|one| !one.is_finished()) {
+        if let Some(open) = moves.iter().find(|instance| !instance.is_finished()) {
             let text = format!(
                 "notification of {rec} is {status}, and {} is {:?}",
                 open.name, open.step
             );
             return self.violate(text);
         }
-        let persons = moves.iter().any(|one| one.step == MoveStep::Over(End::Person));
+        let persons = moves
+            .iter()
+            .any(|instance| instance.step == MoveStep::Done(End::Person));
         if persons && status == NotificationStatus::Finished {
             self.violate(format!(
                 "notification of {rec} is finished with instances that need an operator"
@@ -87,8 +89,9 @@ impl World {
 
     /// True if a recovery has ended with a request to an operator.
     pub(crate) fn is_left_to_operator(&self, server: ServerIx) -> bool {
-        let left_to_operator = |one: &Move| {
-            index_of(one.server) == server && matches!(one.step, MoveStep::Over(End::Person | End::Left))
+        let left_to_operator = |instance: &Move| {
+            index_of(instance.server) == server
+                && matches!(instance.step, MoveStep::Done(End::Person | End::Left))
         };
         (0..self.journal.recs.len()).any(|rec| self.moves_of(rec).iter().any(left_to_operator))
     }
@@ -166,8 +169,8 @@ impl World {
 
     /// Checks that every moved instance has its original state or a note with the reason.
     fn check_states(&mut self, rec: RecIx) {
-        for one in self.moves_of(rec) {
-            let server = usize::try_from(one.server.0.as_u128() - 0x5e7).unwrap();
+        for instance in self.moves_of(rec) {
+            let server = usize::try_from(instance.server.0.as_u128() - 0x5e7).unwrap();
             let row = &self.nova.servers[server];
             let again = self
                 .nova
@@ -176,7 +179,7 @@ impl World {
                 .filter(|row| row.server == server && row.kind == MigrationType::Evacuation)
                 .any(|row| row.source != self.journal.recs[rec].host);
             // Or the database lost the original state (R33).
-            let noted = one
+            let noted = instance
                 .note
                 .as_deref()
                 .is_some_and(|note| note.contains("moved, but") || note.contains("is not known"));
@@ -185,12 +188,12 @@ impl World {
             let left_before = (0..rec).any(|earlier| {
                 self.moves_of(earlier)
                     .iter()
-                    .any(|other| other.server == one.server && other.step == MoveStep::Over(End::Person))
+                    .any(|other| other.server == instance.server && other.step == MoveStep::Done(End::Person))
             });
             // Or Nova found it shut down before the move: INSTANCE_DOWN names it.
             let found = row.actions.last() == Some(&("stop", Actor::Nova));
             let known = found || self.restarted.contains(&server) || self.slipped.contains(&server);
-            if one.step != MoveStep::Over(End::Moved)
+            if instance.step != MoveStep::Done(End::Moved)
                 || known
                 || !row.exists
                 || again
@@ -201,18 +204,18 @@ impl World {
                 continue;
             }
             let (was, power) = &self.was[server];
-            let wanted = match was {
+            let expected = match was {
                 VmState::Rescued => VmState::Stopped,
                 other => other.clone(),
             };
-            if row.vm_state != wanted {
+            if row.vm_state != expected {
                 let text = format!(
                     "vm-{server} was {was} and is {}, and no note shows why",
                     row.vm_state
                 );
                 return self.violate(text);
             }
-            let stopped = wanted == VmState::Error && *power != PowerState::Running;
+            let stopped = expected == VmState::Error && *power != PowerState::Running;
             if stopped && self.machines[row.host].runs(server) {
                 return self.violate(format!("vm-{server} was in error and off, and runs"));
             }
@@ -230,18 +233,17 @@ impl World {
                 "the lists of recovery {rec} were read {lists} times in {open_for} ms (R13)"
             ));
         }
-        let is_noted = |one: &Move| {
-            let note = one.note.as_deref();
+        let is_noted = |instance: &Move| {
+            let note = instance.note.as_deref();
             note.is_some_and(|note| note.contains("local disk discarded"))
         };
-        let silent = self
-            .moves_of(rec)
-            .into_iter()
-            .find(|one| one.image_backed && one.step == MoveStep::Over(End::Moved) && !is_noted(one));
-        if let Some(one) = silent {
+        let silent = self.moves_of(rec).into_iter().find(|instance| {
+            instance.image_backed && instance.step == MoveStep::Done(End::Moved) && !is_noted(instance)
+        });
+        if let Some(instance) = silent {
             self.violate(format!(
                 "{} has lost its local disk and no note shows it (R14)",
-                one.name
+                instance.name
             ));
         }
     }
@@ -274,12 +276,13 @@ impl World {
         if !calm || !one_way {
             return;
         }
-        for one in self.moves_of(rec) {
-            let server = usize::try_from(one.server.0.as_u128() - 0x5e7).unwrap();
+        for instance in self.moves_of(rec) {
+            let server = usize::try_from(instance.server.0.as_u128() - 0x5e7).unwrap();
             let ordinary = matches!(self.was[server].0, VmState::Active | VmState::Stopped);
             // The plan's row is part of a batch.
-            let writes = self.journal.recs[rec].writes[&one.server].saturating_sub(1);
-            if ordinary && one.step == MoveStep::Over(End::Moved) && writes > 3 && one.failures == 0 {
+            let writes = self.journal.recs[rec].writes[&instance.server].saturating_sub(1);
+            if ordinary && instance.step == MoveStep::Done(End::Moved) && writes > 3 && instance.failures == 0
+            {
                 let text = format!("vm-{server} took {writes} transactions (R7)");
                 return self.violate(text);
             }
@@ -302,13 +305,13 @@ impl World {
                 "{} {} {} {:?} {:?} {} {}",
                 row.kind, row.host, row.status, row.life, row.message, row.epoch, row.messages
             ));
-            for one in self.moves_of(rec) {
+            for instance in self.moves_of(rec) {
                 lines.push(format!(
                     "{} {:?} {:?} {:?}",
-                    one.name,
-                    one.status(),
-                    one.dest,
-                    one.note
+                    instance.name,
+                    instance.status(),
+                    instance.dest,
+                    instance.note
                 ));
             }
         }
@@ -324,7 +327,11 @@ impl World {
             .iter()
             .enumerate()
             .map(|(rec, row)| {
-                let moves: Vec<String> = row.moves.values().map(|one| one.state.clone()).collect();
+                let moves: Vec<String> = row
+                    .moves
+                    .values()
+                    .map(|instance| instance.state.clone())
+                    .collect();
                 let stage = row
                     .head
                     .as_ref()
@@ -339,10 +346,14 @@ impl World {
                 let steps: Vec<String> = self
                     .moves_of(rec)
                     .iter()
-                    .map(|one| {
+                    .map(|instance| {
                         format!(
                             "{} {:?} lock {:?} loose {:?} {:?}",
-                            one.name, one.step, one.lock, one.unanswered_lock, one.note
+                            instance.name,
+                            instance.step,
+                            instance.lock,
+                            instance.unanswered_lock,
+                            instance.note
                         )
                     })
                     .collect();

@@ -146,7 +146,7 @@ pub(crate) struct Claim {
     pub host: HostIx,
     pub server: Option<ServerIx>,
     pub status: &'static str,
-    pub seen: u64,
+    pub observed_at: u64,
     pub evidence: bool,
 }
 
@@ -154,7 +154,7 @@ pub(crate) struct Claim {
 #[derive(Debug, Default)]
 pub(crate) struct ReportLedger {
     /// Every report that a host has stopped, whatever its result.
-    pub said: Vec<(HostIx, ReportSource, u64)>,
+    pub claims_made: Vec<(HostIx, ReportSource, u64)>,
     /// Time of each host's last heartbeat, and end of the silence before that.
     beat: BTreeMap<HostIx, u64>,
     silent_until: BTreeMap<HostIx, u64>,
@@ -237,7 +237,7 @@ impl World {
             _ => (RecoveryKind::Process, any, None),
         };
         let server = server.map(|()| self.rng.below(self.nova.servers.len()));
-        let seen = match self.rng.between(0, 3) {
+        let observed_at = match self.rng.between(0, 3) {
             0 => self.now.saturating_sub(self.rng.between(0, 600_000)),
             1 => self.now + self.rng.between(1, 4_000_000_000),
             _ => self.now,
@@ -252,7 +252,7 @@ impl World {
             host,
             server,
             status: if self.rng.percent(60) { "NORMAL" } else { "UNKNOWN" },
-            seen,
+            observed_at,
             // Evidence of a control node is trusted: docs/design/guarantees.md.
             evidence: !who.is_admitted() && self.rng.percent(50),
         };
@@ -311,7 +311,7 @@ impl World {
         let mut new = NewNotification {
             kind,
             hostname: host_name(claim.host),
-            generated_time: stamp(claim.seen),
+            generated_time: stamp(claim.observed_at),
             payload: payload
                 .into_iter()
                 .map(|(key, value)| (key.into(), value.into()))
@@ -323,7 +323,7 @@ impl World {
             .binding
             .judge(who.reporter(), || who.is_admitted(), &mut new);
         if claim.kind == RecoveryKind::Host && claim.event == "STOPPED" {
-            self.report_ledger.said.push((claim.host, who, self.now));
+            self.report_ledger.claims_made.push((claim.host, who, self.now));
         }
         if let Err(why) = judged {
             note!(
@@ -336,7 +336,7 @@ impl World {
             return None;
         }
         let reporter = new.reporter.map(|reporter| *reporter)?;
-        if reporter.unheard.is_some() {
+        if reporter.discarded_status.is_some() {
             self.mishap(Mishap::NormalDiscarded);
         }
         let off = claims_off(&new.payload);
@@ -356,7 +356,7 @@ impl World {
                 RecoveryKind::Host => "UNKNOWN",
                 RecoveryKind::Vm | RecoveryKind::Process | RecoveryKind::Drain | RecoveryKind::Giveback => "",
             },
-            seen: claim.seen,
+            observed_at: claim.observed_at,
             now: self.now,
             reporter: Some(reporter),
             evidence: given.then(|| Box::new(self.evidence(claim))),
@@ -375,15 +375,15 @@ impl World {
     }
 
     fn evidence(&self, claim: &Claim) -> GivenEvidence {
-        let seen = stamp(claim.seen);
+        let observed_at = stamp(claim.observed_at);
         let evidence = FenceEvidence {
             kind: EvidenceKind::PacemakerFence,
             cluster: Some("cluster".into()),
             target: host_name(claim.host),
             host: host_name(claim.host),
             action: FenceAction::Off,
-            completed_at: seen,
-            observed_at: seen,
+            completed_at: observed_at,
+            observed_at,
             reporter: "controller-0".into(),
             device: None,
             agent: None,
@@ -394,7 +394,7 @@ impl World {
         GivenEvidence {
             evidence,
             by: "controller-0".into(),
-            generated: seen,
+            generated: observed_at,
             arrived: stamp(self.now),
         }
     }
@@ -406,7 +406,7 @@ impl World {
         host: HostIx,
         server: Option<ServerIx>,
         reported: &'static str,
-        seen: u64,
+        observed_at: u64,
     ) -> bool {
         let Some(liars) = self.weather.liars.clone() else {
             return false;
@@ -431,7 +431,7 @@ impl World {
             host,
             server,
             status: reported,
-            seen,
+            observed_at,
             evidence: liars.evidence && is_off && self.weather.failure != Failure::FalseAlarm,
         };
         let accepted = self.claims(who, &claim);
@@ -456,7 +456,7 @@ impl World {
         };
         // A report about a host on maintenance joins nothing.
         let on_maintenance = matches!(accepted, Some(ReportResult::OnMaintenance(_)));
-        if !self.suffices(claim) || claim.seen < died || on_maintenance {
+        if !self.suffices(claim) || claim.observed_at < died || on_maintenance {
             return;
         }
         let open = self
@@ -540,7 +540,7 @@ impl World {
         let runs = machine.beats() && machine.guests.values().any(|runs| *runs);
         let row = &self.journal.recs[rec];
         let evidence = row
-            .off_word
+            .off_claim
             .as_ref()
             .is_some_and(|claim| claim.evidence.is_some());
         if self.weather.liars.is_none()
@@ -554,7 +554,7 @@ impl World {
         let beside = |other: HostIx| other == host || (other < rack && host < rack);
         let voices: BTreeSet<ReportSource> = self
             .report_ledger
-            .said
+            .claims_made
             .iter()
             .filter(|(of, who, at)| {
                 let outside = !matches!(who, ReportSource::Compute(own) if beside(*own));
@@ -577,7 +577,7 @@ impl World {
         let row = &self.journal.recs[rec];
         let bare = row.reported == "NORMAL" || row.joined;
         let control =
-            self.report_ledger.said.iter().any(|(of, who, _)| {
+            self.report_ledger.claims_made.iter().any(|(of, who, _)| {
                 *of == host && matches!(who, ReportSource::Control(number) if *number != 0)
             });
         // An operator may report it by mistake.

@@ -41,7 +41,7 @@ impl LocalDisks {
 
     pub(crate) fn rules(this: Option<&Self>) -> LocalDiskRules {
         LocalDiskRules {
-            usual: this.map_or(LocalDisk::Evacuate, |one| one.treatment),
+            usual: this.map_or(LocalDisk::Evacuate, |own| own.treatment),
             ..LocalDiskRules::default()
         }
     }
@@ -105,14 +105,14 @@ impl World {
         let host = self.journal.recs[rec].host;
         let local = self.local_disks_of(host);
         let moves = self.moves_of(rec);
-        let mut left = moves.iter().filter(|one| {
-            let note = one.note.as_deref().unwrap_or_default();
-            one.step == MoveStep::Over(End::Left) && note.contains("local_disk is leave")
+        let mut left = moves.iter().filter(|instance| {
+            let note = instance.note.as_deref().unwrap_or_default();
+            instance.step == MoveStep::Done(End::Left) && note.contains("local_disk is leave")
         });
-        if let Some(one) = left.clone().find(|one| !local.contains(&one.server)) {
+        if let Some(instance) = left.clone().find(|instance| !local.contains(&instance.server)) {
             let text = format!(
                 "vm-{} is left without a reading of its host (R14)",
-                index_of(one.server)
+                index_of(instance.server)
             );
             return self.violate(text);
         }

@@ -18,7 +18,7 @@ pub(crate) enum Bmc {
     /// Accepts commands without effect.
     NoEffect,
     /// Controls another machine, which is off.
-    Foreign,
+    WrongMachine,
     /// Always reports "off", and obeys commands.
     EverOff,
     /// Controls another machine, which is off, and names it.

@@ -42,7 +42,7 @@ pub(crate) struct ExtraFaults {
     pub third_failure: bool,
     /// Delay from the start of the first rebuild to the death of its host, in ms.
     pub dest_dies: Option<u64>,
-    pub worst: Option<ReturnMoment>,
+    pub return_moment: Option<ReturnMoment>,
     /// True if users send calls for their instances while the host is dead.
     pub user_calls: bool,
     /// True if the dead host's queue is not purged before its nova-compute starts, contrary to `tachi host
@@ -70,7 +70,7 @@ impl ExtraFaults {
         let late_report = times(12, 31_000, 300_000);
         let report_again = times(40, 2_000, 30_000);
         let dest_dies = times(20, 200, 12_000);
-        let worst = times(25, 0, 3);
+        let return_moment = times(25, 0, 3);
         let vm_fails = times(30, 1_000, chaos_end);
         let process_fails = times(20, 1_000, chaos_end);
         let nova_down = times(6, 5_000, 60_000).map(|from| (from, from + 600_000));
@@ -101,7 +101,7 @@ impl ExtraFaults {
             unknown_first,
             third_failure,
             dest_dies,
-            worst: worst.map(|which| match which {
+            return_moment: return_moment.map(|which| match which {
                 0 => ReturnMoment::Proof,
                 1 => ReturnMoment::ForcedDown,
                 2 => ReturnMoment::Evacuate,

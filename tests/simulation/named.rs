@@ -73,7 +73,7 @@ fn all_moved(world: &World) -> bool {
     let mut moves = (0..world.journal.recs.len()).flat_map(|rec| world.moves_of(rec));
     let finished = |rec: &crate::journal::Rec| rec.status == NotificationStatus::Finished;
     world.journal.recs.iter().any(finished)
-        && moves.all(|one| matches!(one.step, MoveStep::Over(End::Moved | End::Left)))
+        && moves.all(|instance| matches!(instance.step, MoveStep::Done(End::Moved | End::Left)))
 }
 
 /// Covers EW2.

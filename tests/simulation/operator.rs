@@ -192,12 +192,12 @@ impl World {
         {
             self.machines[host].bmc = Bmc::Truth;
         }
-        if let Some(asked) = message
+        if let Some(request) = message
             .clone()
             .filter(|text| text.contains("must be reported and confirmed off"))
         {
             // Includes hosts whose own recovery was aborted and is only watched since.
-            let dead = |host: &usize| !self.machines[*host].powered && asked.contains(&host_name(*host));
+            let dead = |host: &usize| !self.machines[*host].powered && request.contains(&host_name(*host));
             for host in (0..HOSTS).filter(dead).collect::<Vec<_>>() {
                 self.notify(host);
             }
@@ -246,7 +246,7 @@ impl World {
         }
         self.handle_moves(rec, state);
         // The operator checks at which end the guest of an unfinished live migration runs.
-        for one in state.moves.values().filter(|one| one.step == MoveStep::Held) {
+        for one in state.moves.values().filter(|one| one.step == MoveStep::OnHold) {
             let server = usize::try_from(one.server.0.as_u128() - 0x5e7).unwrap();
             let mut there = false;
             for row in &mut self.nova.migrations {
@@ -299,17 +299,17 @@ impl World {
     /// Checks a host where an instance may run, ends its guest there, prevents further work by Nova, and
     /// records that.
     fn handle_moves(&mut self, rec: RecIx, state: &HostRecovery) {
-        for one in state.moves.values() {
-            let server = index_of(one.server);
-            if one.step == MoveStep::Held && !one.may_run.is_empty() {
-                for host in one.may_run.iter().map(|name| index_named(name)) {
+        for instance in state.moves.values() {
+            let server = index_of(instance.server);
+            if instance.step == MoveStep::OnHold && !instance.may_run.is_empty() {
+                for host in instance.may_run.iter().map(|name| index_named(name)) {
                     self.end_guest(host, server);
                     self.journal
-                        .submit_failure(rec, one.server, Some(host_name(host)));
+                        .submit_failure(rec, instance.server, Some(host_name(host)));
                 }
-            } else if one.waits_for() == WaitsFor::Progress {
+            } else if instance.waits_for() == WaitsFor::Progress {
                 // The host to report: the destination, or the host where the guest may run.
-                let named = one.dest.as_ref().or(one.may_run.first()).cloned();
+                let named = instance.dest.as_ref().or(instance.may_run.first()).cloned();
                 for job in self.jobs.iter_mut().filter(|job| job.server == server) {
                     job.over = true;
                 }
@@ -317,7 +317,7 @@ impl World {
                     self.end_guest(host, server);
                 }
                 self.mishap(Mishap::FailureConfirmed);
-                self.journal.submit_failure(rec, one.server, named);
+                self.journal.submit_failure(rec, instance.server, named);
             }
         }
     }

@@ -67,12 +67,12 @@ impl World {
         });
         // A late report shows the state at the time of the observation.
         let late = self.weather.more.late_report.filter(|_| host == 0 && !before);
-        let mut seen = self.now.saturating_sub(late.unwrap_or(0));
+        let mut observed_at = self.now.saturating_sub(late.unwrap_or(0));
         if external && before && self.machines[host].powered {
             // No confirmation is possible for a running host: this report waited in a spool.
-            seen = self.machines[host].on_since.saturating_sub(1);
+            observed_at = self.machines[host].on_since.saturating_sub(1);
         }
-        let accepted = self.report_seen(RecoveryKind::Host, host, None, reported, seen);
+        let accepted = self.report_seen(RecoveryKind::Host, host, None, reported, observed_at);
         // A refused report is repeated only by a reporter that still sees the failure.
         if let Some(soon) = fenced.filter(|_| accepted) {
             self.after(soon, Event::Notify { host });
@@ -89,12 +89,12 @@ impl World {
         host: HostIx,
         server: Option<ServerIx>,
         reported: &'static str,
-        seen: u64,
+        observed_at: u64,
     ) -> bool {
         if self.weather.liars.is_some() {
-            return self.send_report(kind, host, server, reported, seen);
+            return self.send_report(kind, host, server, reported, observed_at);
         }
-        let times = (seen, self.now);
+        let times = (observed_at, self.now);
         let Some(rec) = self.journal.open(kind, host, server, reported, times) else {
             return false;
         };
@@ -118,14 +118,14 @@ impl World {
                 1 => {
                     self.mishap(Mishap::WakeLate);
                     let late = self.rng.between(1_000, 20_000);
-                    self.after(late, Event::Wake { engine, life });
+                    self.after(late, Event::Wakeup { engine, life });
                 }
                 2 => {
                     self.mishap(Mishap::WakeTwice);
-                    self.after(soon, Event::Wake { engine, life });
-                    self.after(soon * 2, Event::Wake { engine, life });
+                    self.after(soon, Event::Wakeup { engine, life });
+                    self.after(soon * 2, Event::Wakeup { engine, life });
                 }
-                _ => self.after(soon, Event::Wake { engine, life }),
+                _ => self.after(soon, Event::Wakeup { engine, life }),
             }
         }
     }
@@ -202,11 +202,14 @@ impl World {
         let being_moved = self.journal.recs.iter().any(|rec| {
             rec.is_open_for_host()
                 && rec.host == host
-                && rec.moves.get(&crate::nova::server_id(server)).is_some_and(|one| {
-                    one.open
-                        && one.state.contains("\"at\":\"asked\"")
-                        && one.state.contains("\"lock\":\"ours\"")
-                })
+                && rec
+                    .moves
+                    .get(&crate::nova::server_id(server))
+                    .is_some_and(|move_row| {
+                        move_row.open
+                            && move_row.state.contains("\"at\":\"asked\"")
+                            && move_row.state.contains("\"lock\":\"ours\"")
+                    })
         });
         if being_moved {
             return self.violate(format!(
@@ -252,7 +255,7 @@ impl World {
 
     /// Powers the failed host on at the worst moment.
     pub(crate) fn worst_moment(&mut self, which: ReturnMoment) {
-        if self.return_triggered || !self.chaos() || self.weather.more.worst != Some(which) {
+        if self.return_triggered || !self.chaos() || self.weather.more.return_moment != Some(which) {
             return;
         }
         self.return_triggered = true;

@@ -87,7 +87,7 @@ impl Reserve {
 }
 
 impl Reserve {
-    pub(crate) fn is_held(&self, host: HostIx) -> bool {
+    pub(crate) fn is_reserved(&self, host: HostIx) -> bool {
         self.rows.get(&host).is_some_and(|row| row.holder.is_some())
     }
 

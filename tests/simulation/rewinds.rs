@@ -53,9 +53,9 @@ impl Journal {
     }
 
     /// Marks a row that is older than an engine's version of it.
-    pub(crate) fn mark_rewound(&mut self, seen: &PeerClaim, known: RowVersion) {
-        let row = &mut self.recs[index_of_recovery(seen.id)];
-        let as_seen = (row.epoch, row.seq) == (seen.epoch, seen.seq);
+    pub(crate) fn mark_rewound(&mut self, claim: &PeerClaim, known: RowVersion) {
+        let row = &mut self.recs[index_of_recovery(claim.id)];
+        let as_seen = (row.epoch, row.seq) == (claim.epoch, claim.seq);
         if as_seen && (row.epoch < known.epoch || row.seq < known.seq) {
             mark(row, known);
         }

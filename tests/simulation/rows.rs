@@ -50,7 +50,7 @@ impl Journal {
             match row.again {
                 Some(RepeatedReport { of, own_stamp }) if row.kind == RecoveryKind::Host => {
                     let has_evidence = row
-                        .off_word
+                        .off_claim
                         .as_ref()
                         .is_some_and(|claim| claim.evidence.is_some());
                     retry::payload(recovery_id(of), own_stamp, has_evidence, fields)
@@ -63,7 +63,7 @@ impl Journal {
             row: 1,
             id: NotificationId(Uuid::from_u128(0x70 + u128::try_from(rec).unwrap())),
             kind,
-            generated_time: stamp(row.seen),
+            generated_time: stamp(row.observed_at),
             source_host: host_id(row.host),
             segment: Some(SEGMENT),
             payload: planned.unwrap_or_else(as_reported),

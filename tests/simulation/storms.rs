@@ -325,8 +325,8 @@ impl World {
     pub(crate) fn note_storm(&mut self) {
         let mut open = self.journal.recs.iter().filter(|row| row.is_open_for_host());
         // Fast path: this runs after each event, and mostly there is one host.
-        let one = open.next().map(|row| row.host);
-        let many = open.any(|row| Some(row.host) != one) && {
+        let next_host = open.next().map(|row| row.host);
+        let many = open.any(|row| Some(row.host) != next_host) && {
             let open = self.journal.recs.iter().filter(|row| row.is_open_for_host());
             let counts = |host| !self.is_suspect_only(host) && !self.is_away_for_repair(host);
             let mut out = open.filter(|row| counts(row.host));

@@ -159,7 +159,7 @@ pub(crate) enum Event {
         server: ServerIx,
     },
     /// A wake-up of an engine.
-    Wake {
+    Wakeup {
         engine: usize,
         life: u32,
     },
@@ -329,7 +329,7 @@ pub(crate) struct Stats {
     pub crashes: u64,
     pub takeovers: u64,
     pub second_checks: u64,
-    pub held: u64,
+    pub holds: u64,
     pub evacuations: u64,
     pub evacuation_retries: u64,
     pub not_sent: u64,
@@ -365,7 +365,7 @@ impl Stats {
         self.crashes += other.crashes;
         self.takeovers += other.takeovers;
         self.second_checks += other.second_checks;
-        self.held += other.held;
+        self.holds += other.holds;
         self.evacuations += other.evacuations;
         self.evacuation_retries += other.evacuation_retries;
         self.not_sent += other.not_sent;
@@ -398,7 +398,7 @@ impl Stats {
                 ("crashes", self.crashes),
                 ("take-overs", self.takeovers),
                 ("second looks", self.second_checks),
-                ("held recoveries", self.held),
+                ("held recoveries", self.holds),
                 ("evacuations", self.evacuations),
                 ("evacuations retried", self.evacuation_retries),
                 ("calls not sent", self.not_sent),
@@ -479,7 +479,7 @@ pub(crate) struct World {
     /// The state of the journal's replica, and the end of the outage after its takeover.
     pub copy: Option<Box<Journal>>,
     pub failing_over: Option<u64>,
-    pub said: Aborts,
+    pub aborts: Aborts,
     /// Parsed journal states, by version.
     pub states: BTreeMap<RecIx, (u64, HostRecovery)>,
 }
@@ -545,7 +545,7 @@ impl World {
             past: Snapshot::default(),
             copy: None,
             failing_over: None,
-            said: Aborts::default(),
+            aborts: Aborts::default(),
             states: BTreeMap::new(),
             rng,
             weather,
@@ -622,10 +622,10 @@ impl World {
         while self.violation.is_none() && self.slip_harm.is_none() && !self.is_done() {
             self.note_operators_no();
             self.note_storm();
-            let Some(Reverse(due)) = self.queue.pop() else {
+            let Some(Reverse(entry)) = self.queue.pop() else {
                 break;
             };
-            self.now = due.at;
+            self.now = entry.at;
             self.journal.now = self.now;
             if self.now > self.weather.end {
                 self.violate(format!("still not settled after {} s", self.now / 1_000));
@@ -639,7 +639,7 @@ impl World {
             self.beat_hosts();
             self.remember();
             self.monitors_beat();
-            match due.what {
+            match entry.what {
                 QueuedEvent::Sweep { engine, life } => self.sweep(usize::try_from(engine).unwrap(), life),
                 QueuedEvent::Other(event) => self.happen(*event),
             }
@@ -750,7 +750,7 @@ impl World {
             Event::DrainOfFault { host } => self.drain_of_fault(host),
             Event::Giveback { host } => self.give_back(host),
             Event::LiveEnds(live) => self.live_ends(&live),
-            Event::Departs(one) => self.departs(one),
+            Event::Departs(departure) => self.departs(departure),
             Event::Moves(moving, stage) => self.moves(moving, stage),
             Event::Replicated => self.replicated(),
             Event::FailsOver { away } => self.fails_over(away),
@@ -763,7 +763,7 @@ impl World {
             Event::Acts { rec, act } => self.acts(rec, act),
             Event::FalselyReported { host } => self.falsely_reported(host),
             Event::Retries { host } => self.retries(host),
-            Event::Wake { engine, life } => self.woken(engine, life),
+            Event::Wakeup { engine, life } => self.woken(engine, life),
             Event::Jump { engine, seconds } => {
                 self.mishap(Mishap::ClockJump);
                 note!(self, "the wall clock of engine {engine} jumps by {seconds} s");

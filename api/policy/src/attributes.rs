@@ -19,7 +19,7 @@ pub trait Attributes {
             return false;
         };
         let mut roles = roles.as_array().into_iter().flatten().filter_map(Value::as_str);
-        roles.any(|held| python::same_but_for_case(held, role))
+        roles.any(|own_role| python::same_but_for_case(own_role, role))
     }
 
     /// True for an administrator; `None` while the admin rule is being evaluated.

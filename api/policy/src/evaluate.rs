@@ -95,7 +95,7 @@ impl<'a> Question<'a> {
             Check::Deny => PolicyDecision::Deny,
             Check::Unclear => PolicyDecision::Unclear,
             Check::Rule(name) => self.refer(name, inner, Some(within)),
-            Check::IsAdmin(wanted) => PolicyDecision::of(self.caller.is_admin() == Some(*wanted)),
+            Check::IsAdmin(expected) => PolicyDecision::of(self.caller.is_admin() == Some(*expected)),
             Check::Role(role) => self.role(role),
             Check::Literal(value, expected) => {
                 self.filled(expected, |expected| PolicyDecision::of(value == expected))

@@ -62,8 +62,11 @@ pub(crate) fn text(rule: &str) -> ParsedRule {
     }
     let mut problems = Vec::new();
     let mut stack = Stack::default();
-    for word in rule.split(python::is_space).filter(|word| !word.is_empty()) {
-        if let Err(problem) = each_token(word, &mut problems, &mut |token| stack.shift(token)) {
+    for fragment in rule
+        .split(python::is_space)
+        .filter(|fragment| !fragment.is_empty())
+    {
+        if let Err(problem) = each_token(fragment, &mut problems, &mut |token| stack.shift(token)) {
             return ParsedRule::refused(problem);
         }
     }
@@ -139,12 +142,12 @@ enum Token {
 
 /// Splits a word into leading parentheses, the bare word and trailing parentheses.
 fn each_token(
-    word: &str,
+    fragment: &str,
     problems: &mut Vec<Problem>,
     shift: &mut dyn FnMut(Token) -> Result<(), Problem>,
 ) -> Result<(), Problem> {
-    let bare = word.trim_start_matches('(');
-    for _ in 0..word.len() - bare.len() {
+    let bare = fragment.trim_start_matches('(');
+    for _ in 0..fragment.len() - bare.len() {
         shift(Token::Open)?;
     }
     if bare.is_empty() {
@@ -169,11 +172,11 @@ fn each_token(
     Ok(())
 }
 
-fn is_quoted(word: &str) -> bool {
-    word.chars().count() >= 2
+fn is_quoted(fragment: &str) -> bool {
+    fragment.chars().count() >= 2
         && ['"', '\'']
             .iter()
-            .any(|quote| word.starts_with(*quote) && word.ends_with(*quote))
+            .any(|quote| fragment.starts_with(*quote) && fragment.ends_with(*quote))
 }
 
 /// Parses a single check.
@@ -229,7 +232,7 @@ enum Item {
     Whole(Check, usize),
     And(Vec<Check>, usize),
     Or(Alternatives),
-    Word(Token),
+    Token(Token),
 }
 
 /// Checks joined by `or`.
@@ -286,7 +289,7 @@ impl Stack {
             Token::Check(check) => self.whole(check, 1),
             Token::Close => self.close(),
             Token::Text | Token::And | Token::Or | Token::Not | Token::Open => {
-                self.0.push(Item::Word(token));
+                self.0.push(Item::Token(token));
                 Ok(())
             }
         }
@@ -294,8 +297,8 @@ impl Stack {
 
     fn close(&mut self) -> Result<(), Problem> {
         let opened = self.0.len().checked_sub(2).and_then(|at| self.0.get(at));
-        if !matches!(opened, Some(Item::Word(Token::Open))) {
-            self.0.push(Item::Word(Token::Close));
+        if !matches!(opened, Some(Item::Token(Token::Open))) {
+            self.0.push(Item::Token(Token::Close));
             return Ok(());
         }
         match self.0.pop() {
@@ -314,7 +317,7 @@ impl Stack {
             }
             other => {
                 self.0.extend(other);
-                self.0.push(Item::Word(Token::Close));
+                self.0.push(Item::Token(Token::Close));
                 Ok(())
             }
         }
@@ -322,22 +325,24 @@ impl Stack {
 
     /// Joins a complete check with the items before it.
     fn whole(&mut self, mut check: Check, mut depth: usize) -> Result<(), Problem> {
-        while matches!(self.0.last(), Some(Item::Word(Token::Not))) {
+        while matches!(self.0.last(), Some(Item::Token(Token::Not))) {
             self.0.pop();
             check = Check::Not(Box::new(check));
             depth = deeper(depth)?;
         }
         let operator = match self.0.last() {
-            Some(Item::Word(Token::And)) => Token::And,
-            Some(Item::Word(Token::Or)) => Token::Or,
+            Some(Item::Token(Token::And)) => Token::And,
+            Some(Item::Token(Token::Or)) => Token::Or,
             _ => {
                 self.0.push(Item::Whole(check, depth));
                 return Ok(());
             }
         };
-        let Some(word) = self.0.pop() else { return Ok(()) };
+        let Some(operator_item) = self.0.pop() else {
+            return Ok(());
+        };
         let Some(left) = self.0.pop() else {
-            self.0.push(word);
+            self.0.push(operator_item);
             self.0.push(Item::Whole(check, depth));
             return Ok(());
         };
@@ -353,9 +358,9 @@ impl Stack {
                 Item::Or(Alternatives::of(Check::All(all), before, check, depth))
             }
             (Item::Or(alternatives), false) => Item::Or(alternatives.add(check, depth)),
-            (left @ Item::Word(_), _) => {
+            (left @ Item::Token(_), _) => {
                 self.0.push(left);
-                self.0.push(word);
+                self.0.push(operator_item);
                 Item::Whole(check, depth)
             }
         };
@@ -372,7 +377,7 @@ impl Stack {
             Item::Whole(check, _) => Some(check),
             Item::And(checks, _) => Some(Check::All(checks)),
             Item::Or(alternatives) => Some(Check::Any(alternatives.any)),
-            Item::Word(_) => None,
+            Item::Token(_) => None,
         }
     }
 }

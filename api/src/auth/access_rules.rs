@@ -23,7 +23,7 @@ impl AccessRule {
 enum Piece {
     Char(char),
     /// One or more characters other than a slash.
-    Part,
+    Segment,
     /// Any characters, including none.
     Rest,
 }
@@ -34,8 +34,8 @@ fn pieces(pattern: &str) -> Vec<Piece> {
     while let Some(c) = rest.chars().next() {
         let (piece, length) = match (c, rest.find('}')) {
             ('*', _) if rest.starts_with("**") => (Some(Piece::Rest), 2),
-            ('*', _) => (Some(Piece::Part), 1),
-            ('{', Some(end)) => (Some(Piece::Part), end + 1),
+            ('*', _) => (Some(Piece::Segment), 1),
+            ('{', Some(end)) => (Some(Piece::Segment), end + 1),
             // An unpaired brace matches the empty text, as upstream.
             ('{' | '}', _) => (None, 1),
             _ => (Some(Piece::Char(c)), c.len_utf8()),
@@ -49,7 +49,7 @@ fn pieces(pattern: &str) -> Vec<Piece> {
 /// True if the whole path matches. Users write the patterns, so the cost is bounded by the product of both lengths.
 fn matches(pattern: &str, path: &str) -> bool {
     let pieces = pieces(pattern);
-    // at[n]: the pieces before n match the path so far. begun[n]: piece n is a `Part` that has matched a character.
+    // at[n]: the pieces before n match the path so far. begun[n]: piece n is a `Segment` that has matched a character.
     let mut at = vec![false; pieces.len() + 1];
     let mut started = vec![false; pieces.len()];
     set(&mut at, 0);
@@ -58,15 +58,15 @@ fn matches(pattern: &str, path: &str) -> bool {
         let mut next = vec![false; pieces.len() + 1];
         let mut next_begun = vec![false; pieces.len()];
         for (n, piece) in pieces.iter().enumerate() {
-            let here = at.get(n) == Some(&true);
+            let is_active = at.get(n) == Some(&true);
             match piece {
-                Piece::Char(wanted) if here && *wanted == c => set(&mut next, n + 1),
-                Piece::Part if c != '/' && (here || started.get(n) == Some(&true)) => {
+                Piece::Char(expected) if is_active && *expected == c => set(&mut next, n + 1),
+                Piece::Segment if c != '/' && (is_active || started.get(n) == Some(&true)) => {
                     set(&mut next_begun, n);
                     set(&mut next, n + 1);
                 }
-                Piece::Rest if here => set(&mut next, n),
-                Piece::Char(_) | Piece::Part | Piece::Rest => {}
+                Piece::Rest if is_active => set(&mut next, n),
+                Piece::Char(_) | Piece::Segment | Piece::Rest => {}
             }
         }
         skip_rests(&pieces, &mut next);

@@ -157,16 +157,16 @@ mod tests {
     use super::*;
 
     /// A validator that answers when the test lets it.
-    struct Gate {
-        asked: AtomicUsize,
+    struct SlowValidator {
+        validations: AtomicUsize,
         open: Semaphore,
         fails: bool,
     }
 
-    impl Gate {
+    impl SlowValidator {
         fn new(fails: bool) -> Arc<Self> {
             Arc::new(Self {
-                asked: AtomicUsize::new(0),
+                validations: AtomicUsize::new(0),
                 open: Semaphore::new(0),
                 fails,
             })
@@ -174,9 +174,9 @@ mod tests {
     }
 
     #[async_trait]
-    impl TokenValidator for Gate {
+    impl TokenValidator for SlowValidator {
         async fn validate(&self, token: &str) -> Result<Option<Identity>, Unavailable> {
-            self.asked.fetch_add(1, Ordering::SeqCst);
+            self.validations.fetch_add(1, Ordering::SeqCst);
             self.open.acquire().await.unwrap().forget();
             if self.fails {
                 return Err(Unavailable {
@@ -195,9 +195,9 @@ mod tests {
         }
     }
 
-    fn identifier(gate: &Arc<Gate>) -> Arc<Identifier> {
+    fn identifier(validator: &Arc<SlowValidator>) -> Arc<Identifier> {
         Arc::new(Identifier::new(
-            gate.clone(),
+            validator.clone(),
             CacheOptions::default(),
             Arc::<ManualClock>::default(),
         ))
@@ -206,40 +206,40 @@ mod tests {
     #[tokio::test]
     async fn a_hundred_concurrent_callers_cost_one_validation() {
         for (token, fails) in [("good", false), ("bad", false), ("good", true)] {
-            let gate = Gate::new(fails);
-            let identifier = identifier(&gate);
+            let validator = SlowValidator::new(fails);
+            let identifier = identifier(&validator);
             let asking = (0..100).map(|_| identifier.identify(token, TokenRequirement::Valid));
             let mut asking = Box::pin(join_all(asking));
             assert!((&mut asking).now_or_never().is_none(), "all of them wait");
-            gate.open.add_permits(1);
+            validator.open.add_permits(1);
             for answer in asking.await {
                 assert_eq!(answer.is_err(), fails);
                 let user = answer.ok().flatten().map(|identity| identity.user_id.clone());
                 assert_eq!(user.as_deref(), (token == "good" && !fails).then_some("good"));
             }
-            assert_eq!(gate.asked.load(Ordering::SeqCst), 1, "{token} {fails}");
+            assert_eq!(validator.validations.load(Ordering::SeqCst), 1, "{token} {fails}");
             assert!(identifier.pending().is_empty());
         }
     }
 
     #[tokio::test]
     async fn a_validation_continues_when_the_first_caller_gives_up() {
-        let gate = Gate::new(false);
-        let identifier = identifier(&gate);
+        let validator = SlowValidator::new(false);
+        let identifier = identifier(&validator);
         let mut first = Box::pin(identifier.identify("good", TokenRequirement::Valid));
         let mut second = Box::pin(identifier.identify("good", TokenRequirement::Valid));
         assert!((&mut first).now_or_never().is_none());
         assert!((&mut second).now_or_never().is_none());
         drop(first);
-        gate.open.add_permits(1);
+        validator.open.add_permits(1);
         assert!(second.await.unwrap().is_some());
-        assert_eq!(gate.asked.load(Ordering::SeqCst), 1);
+        assert_eq!(validator.validations.load(Ordering::SeqCst), 1);
     }
 
     #[tokio::test]
     async fn an_abandoned_validation_is_repeated() {
-        let gate = Gate::new(false);
-        let identifier = identifier(&gate);
+        let validator = SlowValidator::new(false);
+        let identifier = identifier(&validator);
         for _ in 0..200 {
             let mut asking = Box::pin(identifier.identify("good", TokenRequirement::Valid));
             assert!((&mut asking).now_or_never().is_none());
@@ -254,7 +254,7 @@ mod tests {
             identifier.pending().len() <= SWEEP_THRESHOLD,
             "abandoned validations are removed"
         );
-        gate.open.add_permits(1);
+        validator.open.add_permits(1);
         assert!(
             identifier
                 .identify("good", TokenRequirement::Valid)
@@ -266,22 +266,22 @@ mod tests {
 
     #[tokio::test]
     async fn different_tokens_do_not_wait_for_each_other() {
-        let gate = Gate::new(false);
-        let identifier = identifier(&gate);
+        let validator = SlowValidator::new(false);
+        let identifier = identifier(&validator);
         let mut stuck = Box::pin(identifier.identify("stuck", TokenRequirement::Valid));
         assert!((&mut stuck).now_or_never().is_none());
         let mut other = Box::pin(identifier.identify("other", TokenRequirement::Valid));
         assert!((&mut other).now_or_never().is_none());
-        gate.open.add_permits(2);
+        validator.open.add_permits(2);
         assert_eq!(other.await.unwrap().unwrap().user_id, "other");
         assert_eq!(stuck.await.unwrap().unwrap().user_id, "stuck");
     }
 
     #[tokio::test(start_paused = true)]
     async fn made_up_tokens_do_not_flood_keystone() {
-        let gate = Gate::new(false);
-        let identifier = identifier(&gate);
-        gate.open.add_permits(1);
+        let validator = SlowValidator::new(false);
+        let identifier = identifier(&validator);
+        validator.open.add_permits(1);
         assert!(
             identifier
                 .identify("known", TokenRequirement::Valid)
@@ -295,7 +295,10 @@ mod tests {
             .map(|token| identifier.identify(token, TokenRequirement::Valid));
         let mut asking = Box::pin(join_all(asking));
         assert!((&mut asking).now_or_never().is_none());
-        assert_eq!(gate.asked.load(Ordering::SeqCst), 1 + MAX_CONCURRENT_VALIDATIONS);
+        assert_eq!(
+            validator.validations.load(Ordering::SeqCst),
+            1 + MAX_CONCURRENT_VALIDATIONS
+        );
         assert!(
             identifier
                 .identify("known", TokenRequirement::Valid)
@@ -306,7 +309,7 @@ mod tests {
         );
         let longer = PERMIT_TIMEOUT + Duration::from_secs(1);
         assert!(tokio::time::timeout(longer, &mut asking).await.is_err());
-        gate.open.add_permits(MAX_CONCURRENT_VALIDATIONS);
+        validator.open.add_permits(MAX_CONCURRENT_VALIDATIONS);
         let answers = asking.await;
         let failed = answers.iter().filter(|answer| answer.is_err()).count();
         assert_eq!(
@@ -314,7 +317,7 @@ mod tests {
             1000 - MAX_CONCURRENT_VALIDATIONS,
             "each waiter that timed out gets an error"
         );
-        gate.open.add_permits(1);
+        validator.open.add_permits(1);
         assert!(
             identifier
                 .identify("later", TokenRequirement::Valid)

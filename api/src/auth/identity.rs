@@ -58,8 +58,8 @@ impl Caller {
             roles: who.roles.clone(),
             host: None,
             control: false,
-            unheard: None,
-            set_aside: false,
+            discarded_status: None,
+            muted: false,
         }
     }
 }

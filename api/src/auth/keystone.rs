@@ -62,8 +62,8 @@ impl TokenAuth {
     }
 
     fn is_service(&self, identity: &Identity) -> bool {
-        let wanted = &self.options.service_roles;
-        identity.roles.iter().any(|role| wanted.contains(role))
+        let accepted = &self.options.service_roles;
+        identity.roles.iter().any(|role| accepted.contains(role))
     }
 
     /// True if the token's access rules, if it has any, permit the request.

@@ -110,8 +110,8 @@ fn parse(body: Value) -> Option<ActionRequest> {
     };
     match key.as_str() {
         "word" => {
-            let word = what.get("word").and_then(Value::as_str)?;
-            RECOVERY_ACTIONS.contains(&word).then(|| post("words"))
+            let action = what.get("word").and_then(Value::as_str)?;
+            RECOVERY_ACTIONS.contains(&action).then(|| post("words"))
         }
         "freeze" => Some(post("freezes")),
         "thaw" => {

@@ -78,7 +78,7 @@ pub(super) async fn file(
 
 fn answer(state: &BoardState, name: &str, headers: &HeaderMap) -> Response {
     let Some(asset) = state.assets.iter().find(|asset| asset.name == name) else {
-        return ApiError::nothing_here().into_response();
+        return ApiError::no_resource().into_response();
     };
     // The browser must revalidate each time, so that a page never runs with a script of another version.
     let known = headers.get(IF_NONE_MATCH).is_some() && headers.get(IF_NONE_MATCH) == asset.tag.as_ref();

@@ -39,7 +39,7 @@ pub(super) async fn log_in(State(state): State<BoardState>, request: Request) ->
     // Login CSRF: a page that logs a victim's browser in would show the victim another user's region.
     check_page(&parts.headers)?;
     let Some(login) = &state.login else {
-        return Err(ApiError::nothing_here());
+        return Err(ApiError::no_resource());
     };
     let bytes = read_body(&state.app, body).await?;
     let form: Form =
@@ -99,9 +99,9 @@ fn with_cookie(token: Option<&str>, request: &HeaderMap) -> Result<Response, Api
 
 fn refused(state: &BoardState) -> ApiError {
     match &state.app.gatekeeper {
-        AuthBackend::Keystone(gate) => ApiError::Unauthenticated {
-            challenge: gate.challenge.clone(),
+        AuthBackend::Keystone(keystone) => ApiError::Unauthenticated {
+            challenge: keystone.challenge.clone(),
         },
-        AuthBackend::Noauth2 => ApiError::nothing_here(),
+        AuthBackend::Noauth2 => ApiError::no_resource(),
     }
 }

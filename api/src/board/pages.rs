@@ -57,7 +57,7 @@ const MAX_LIMIT: u32 = 1_000;
 pub(super) async fn show(state: &BoardState, page: &str, request: Request) -> Response {
     let (page, name) = page.split_once('/').unwrap_or((page, ""));
     if name.contains('/') {
-        return ApiError::nothing_here().into_response();
+        return ApiError::no_resource().into_response();
     }
     let width = request
         .uri()
@@ -138,16 +138,17 @@ impl PageRequest<'_> {
 
     /// Renders the frame around every page: the region's state and the user. Returns an empty text if they are unknown.
     async fn head(&self) -> String {
-        let (Ok(seen), Some(rights)) = (self.state.app.region.cached_snapshot().await, self.rights().await)
+        let (Ok(snapshot), Some(rights)) =
+            (self.state.app.region.cached_snapshot().await, self.rights().await)
         else {
             return String::new();
         };
-        let waits = seen.held().count() + seen.waiting().count();
+        let waits = snapshot.on_hold().count() + snapshot.waiting().count();
         let role = if rights.act { "operator" } else { "read only" };
         format!(
             "<p id=\"state\" hidden data-grade=\"{}\" data-waits=\"{waits}\" data-who=\"{}\" data-roles=\"{}\"></p>",
-            seen.situation.grade,
-            escaped(&user_line(seen.place.region.as_deref(), &rights.user, role)),
+            snapshot.situation.grade,
+            escaped(&user_line(snapshot.place.region.as_deref(), &rights.user, role)),
             escaped(&rights.roles.join(", "))
         )
     }
@@ -158,7 +159,7 @@ impl PageRequest<'_> {
         may: bool,
         mut findings: impl Iterator<Item = &'a FindingView>,
     ) -> Result<Vec<FreezeView>, Response> {
-        if may && findings.any(|one| one.code == FindingCode::Frozen) {
+        if may && findings.any(|finding| finding.code == FindingCode::Frozen) {
             self.of("freezes").await
         } else {
             Ok(Vec::new())
@@ -191,9 +192,9 @@ async fn read<T: DeserializeOwned>(response: Response) -> Result<T, Response> {
 async fn made(client: &PageRequest<'_>, page: &str, name: &str, width: u16) -> Result<String, Response> {
     match page {
         "now" => {
-            let (seen, may): (SituationView, _) = (client.of("situation").await?, client.may().await);
-            let freezes = client.freezes(may, seen.findings.iter()).await?;
-            rendered(&NowPage::of(&seen, &freezes, may))
+            let (snapshot, may): (SituationView, _) = (client.of("situation").await?, client.may().await);
+            let freezes = client.freezes(may, snapshot.findings.iter()).await?;
+            rendered(&NowPage::of(&snapshot, &freezes, may))
         }
         "hosts" => rendered(&Hosts::of(&client.of("situation").await?)),
         "instances" => {
@@ -229,7 +230,7 @@ async fn made(client: &PageRequest<'_>, page: &str, name: &str, width: u16) -> R
             let jobs: Vec<JobView> = client.of("schedule").await?;
             rendered(&Schedule { jobs })
         }
-        _ => Err(ApiError::nothing_here().into_response()),
+        _ => Err(ApiError::no_resource().into_response()),
     }
 }
 
@@ -252,7 +253,8 @@ struct Instances {
 impl Instances {
     /// Keeps instances that are being moved or need an operator.
     fn of(all: Vec<VmoveView>) -> Self {
-        let is_done = |one: &VmoveView| !one.needs_person && ["moved", "left"].contains(&one.state.as_str());
+        let is_done =
+            |vmove: &VmoveView| !vmove.needs_person && ["moved", "left"].contains(&vmove.state.as_str());
         Self {
             instances: all.into_iter().filter(|one| !is_done(one)).collect(),
         }
@@ -295,8 +297,8 @@ async fn explained(client: &PageRequest<'_>, path: &str) -> Result<String, Respo
     })
 }
 
-fn holds(one: &ExplanationView, need: &NeedView) -> Fragment {
-    let grade = one.told_of(need).map(|(grade, _)| grade);
+fn holds(explanation: &ExplanationView, need: &NeedView) -> Fragment {
+    let grade = explanation.told_of(need).map(|(grade, _)| grade);
     match (grade, need.holds) {
         (Some(Severity::Info), _) if need.need == Need::Meant => mark("info", "excluded"),
         (Some(Severity::Info), _) => mark("info", "not assessed"),
@@ -314,19 +316,19 @@ fn holds(one: &ExplanationView, need: &NeedView) -> Fragment {
 }
 
 /// Summarizes all checks in one line; `None` if one of them needs attention.
-fn checks(one: &ExplanationView) -> Option<String> {
-    let grade = |need: &NeedView| one.told_of(need).map(|(grade, _)| grade);
-    let good = one
+fn checks(explanation: &ExplanationView) -> Option<String> {
+    let grade = |need: &NeedView| explanation.told_of(need).map(|(grade, _)| grade);
+    let good = explanation
         .needs
         .iter()
         .filter(|need| grade(need) == Some(Severity::Ok))
         .count();
-    let open = one
+    let open = explanation
         .needs
         .iter()
         .filter(|need| need.need != Need::Meant && grade(need) == Some(Severity::Info));
     let open = open.count();
-    let is_all = !one.needs.is_empty() && good + open == one.needs.len();
+    let is_all = !explanation.needs.is_empty() && good + open == explanation.needs.len();
     let not_assessed = if open > 0 {
         format!("; {open} not assessed")
     } else {
@@ -340,10 +342,10 @@ fn fits_on(room: &RoomView) -> Option<String> {
 }
 
 /// Renders the freeze button. A host in no segment has none, because nothing on it is fenced or moved.
-fn may_freeze(one: &ExplanationView) -> Fragment {
-    match (&one.id, &one.segment) {
-        (Some(id), _) => freeze(FreezeScope::Instance, id, &one.name),
-        (None, Some(_)) => freeze(FreezeScope::Host, &one.name, &one.name),
+fn may_freeze(explanation: &ExplanationView) -> Fragment {
+    match (&explanation.id, &explanation.segment) {
+        (Some(id), _) => freeze(FreezeScope::Instance, id, &explanation.name),
+        (None, Some(_)) => freeze(FreezeScope::Host, &explanation.name, &explanation.name),
         (None, None) => Fragment::nothing(),
     }
 }
@@ -406,30 +408,32 @@ fn failed(story: &RecoveryHistoryView) -> Fragment {
 }
 
 /// Returns the number of requests to Nova: each failure, and the one that is in progress or succeeded.
-fn tries(one: &InstanceView) -> String {
-    let is_asked =
-        matches!(one.status, Some(VmoveStatus::Ongoing | VmoveStatus::Succeeded)) && one.asked_at.is_some();
-    match one.failures.unwrap_or_default() + u64::from(is_asked) {
+fn tries(instance: &InstanceView) -> String {
+    let is_requested = matches!(
+        instance.status,
+        Some(VmoveStatus::Ongoing | VmoveStatus::Succeeded)
+    ) && instance.asked_at.is_some();
+    match instance.failures.unwrap_or_default() + u64::from(is_requested) {
         0 => String::new(),
         all => all.to_string(),
     }
 }
 
-const fn is_acknowledged(one: &InstanceView) -> bool {
-    one.seen_to.is_some()
+const fn is_acknowledged(instance: &InstanceView) -> bool {
+    instance.seen_to.is_some()
 }
 
 /// Renders the state of the recovery and its result.
 fn result(story: &RecoveryHistoryView) -> Fragment {
     let ignored = ResolutionKind::Ignore.as_str();
-    let is_dismissed = |one: &InstanceView| {
+    let is_dismissed = |instance: &InstanceView| {
         let last = story
             .instance_words
             .iter()
             .rev()
-            .find(|said| said.instance == one.id);
-        one.status != Some(VmoveStatus::Succeeded)
-            && (is_acknowledged(one) || last.is_some_and(|said| said.word == ignored))
+            .find(|resolution| resolution.instance == instance.id);
+        instance.status != Some(VmoveStatus::Succeeded)
+            && (is_acknowledged(instance) || last.is_some_and(|resolution| resolution.word == ignored))
     };
     state_with(&story.summary, story.instances.iter().any(is_dismissed))
 }
@@ -438,7 +442,7 @@ fn name_of<'a>(story: &'a RecoveryHistoryView, id: &'a str) -> &'a str {
     story
         .instances
         .iter()
-        .find(|one| one.id == id)
+        .find(|instance| instance.id == id)
         .map_or(id, |one| &one.name)
 }
 
@@ -448,35 +452,35 @@ struct Forecast<'a> {
     view: &'a ForecastView,
 }
 
-fn fits(one: &LandingView) -> Fragment {
-    match (one.fits, &one.not_reckoned) {
+fn fits(landing: &LandingView) -> Fragment {
+    match (landing.fits, &landing.not_reckoned) {
         (None, wants) => mark("unknown", &format!("asks for {}", or_nothing(wants))),
-        (Some(0), _) => mark("err", &format!("none of {}", many(one.of, "host"))),
-        (Some(fits), _) => Fragment(format!("{fits} of {}", many(one.of, "host"))),
+        (Some(0), _) => mark("err", &format!("none of {}", many(landing.of, "host"))),
+        (Some(fits), _) => Fragment(format!("{fits} of {}", many(landing.of, "host"))),
     }
 }
 
 /// Renders the capacity forecast for each number of hosts lost at once.
-fn losses(one: &SegmentForecastView) -> Vec<(u64, Fragment)> {
-    let lost = |hosts: u64| match (one.headroom, &one.worst) {
-        _ if hosts > one.hosts.len() as u64 => Fragment::nothing(),
+fn losses(segment: &SegmentForecastView) -> Vec<(u64, Fragment)> {
+    let lost = |hosts: u64| match (segment.headroom, &segment.worst) {
+        _ if hosts > segment.hosts.len() as u64 => Fragment::nothing(),
         (Some(tolerated), _) if hosts <= tolerated => room(&Room::Enough),
         (Some(_), Some(worst)) if hosts == 1 => room(&worst.room),
-        (Some(_), _) if one.exact => room(&Room::Tight),
+        (Some(_), _) if segment.exact => room(&Room::Tight),
         (None | Some(_), _) => room(&Room::Unknown),
     };
     LOST_HOST_COUNTS.map(|hosts| (hosts, lost(hosts))).into()
 }
 
 /// Returns the hosts without certain capacity for their instances, the worst first.
-fn short(one: &SegmentForecastView) -> Vec<&OutcomeView> {
+fn short(segment: &SegmentForecastView) -> Vec<&OutcomeView> {
     let severity = |room: Room| match room {
         Room::Short => 0,
         Room::Unknown => 1,
         Room::Tight => 2,
         Room::Enough => 3,
     };
-    let mut short: Vec<_> = one
+    let mut short: Vec<_> = segment
         .hosts
         .iter()
         .filter(|host| host.room != Room::Enough)
@@ -485,12 +489,16 @@ fn short(one: &SegmentForecastView) -> Vec<&OutcomeView> {
     short
 }
 
-fn with_room(one: &SegmentForecastView) -> Fragment {
-    let good = one.hosts.iter().filter(|host| host.room == Room::Enough).count() as u64;
+fn with_room(segment: &SegmentForecastView) -> Fragment {
+    let good = segment
+        .hosts
+        .iter()
+        .filter(|host| host.room == Room::Enough)
+        .count() as u64;
     if good == 0 {
         return mark("unknown", "the segment cannot lose any host");
     }
-    let rest = if good == one.hosts.len() as u64 {
+    let rest = if good == segment.hosts.len() as u64 {
         format!("each of {}", many(good, "host"))
     } else {
         many(good, "other host")

@@ -128,18 +128,18 @@ impl Requester<'_> {
         })
     }
 
-    async fn of_recovery(&self, body: &NewAction, word: OperatorCommand) -> Result<ActionView, ApiError> {
-        let (kind, wanted) = (body.kind, body.recovery.as_deref());
+    async fn of_recovery(&self, body: &NewAction, command: OperatorCommand) -> Result<ActionView, ApiError> {
+        let (kind, requested) = (body.kind, body.recovery.as_deref());
         if body.instance.is_some() || body.on.is_some() {
             return Err(ApiError::bad_request(format!(
                 "{kind} applies to a recovery: omit instance and on"
             )));
         }
-        let wanted = wanted.ok_or_else(|| {
+        let requested = requested.ok_or_else(|| {
             ApiError::bad_request(format!("{kind} applies to a recovery: set recovery to its id"))
         })?;
-        let missing = || ApiError::not_found(format!("No recovery has the id {wanted}."));
-        let id: RecoveryId = wanted.parse().map_err(|_| missing())?;
+        let missing = || ApiError::not_found(format!("No recovery has the id {requested}."));
+        let id: RecoveryId = requested.parse().map_err(|_| missing())?;
         let history = self
             .app
             .operator_journal
@@ -154,29 +154,35 @@ impl Requester<'_> {
             by: self.by.clone(),
             already,
         };
-        if actions::is_repeated(&history, word) {
+        if actions::is_repeated(&history, command) {
             return Ok(view(true));
         }
-        actions::accepts(&history, word, &body.waits).map_err(refused)?;
+        actions::accepts(&history, command, &body.waits).map_err(refused)?;
         self.log_intent(&history.summary.host, id, kind.as_str()).await?;
         let operator_journal = self.app.operator_journal.as_ref();
-        actions::submit(operator_journal, id, word, &body.waits, &self.by)
+        actions::submit(operator_journal, id, command, &body.waits, &self.by)
             .await
             .map_err(refused)?;
         Ok(view(false))
     }
 
-    async fn of_instance(&self, body: &NewAction, word: ResolutionKind) -> Result<ActionView, ApiError> {
+    async fn of_instance(
+        &self,
+        body: &NewAction,
+        resolution: ResolutionKind,
+    ) -> Result<ActionView, ApiError> {
         let kind = body.kind;
-        let wanted = body.instance.as_deref().ok_or_else(|| {
+        let requested = body.instance.as_deref().ok_or_else(|| {
             ApiError::bad_request(format!(
                 "{kind} applies to an instance: set instance to its id or name"
             ))
         })?;
         let operator_journal = self.app.operator_journal.as_ref();
-        let line = match actions::instance(operator_journal, wanted).await {
+        let line = match actions::instance(operator_journal, requested).await {
             Ok(line) => line,
-            Err(ActionError::Unknown(why)) => return self.of_failed_instance(body, word, wanted, why).await,
+            Err(ActionError::Unknown(why)) => {
+                return self.of_failed_instance(body, resolution, requested, why).await;
+            }
             Err(why) => return Err(refused(why)),
         };
         let id = line.line.recovery;
@@ -186,11 +192,11 @@ impl Requester<'_> {
             .is_some_and(|named| *named != id.to_string())
         {
             return Err(ApiError::Conflict {
-                message: format!("{wanted} belongs to recovery {id}; nothing was changed"),
+                message: format!("{requested} belongs to recovery {id}; nothing was changed"),
             });
         }
-        line.accepts(word, body.on.as_deref()).map_err(refused)?;
-        if let (ResolutionKind::Success, Some(host)) = (word, body.on.as_deref()) {
+        line.accepts(resolution, body.on.as_deref()).map_err(refused)?;
+        if let (ResolutionKind::Success, Some(host)) = (resolution, body.on.as_deref()) {
             let snapshot = self.app.region.snapshot().await.map_err(database_unavailable)?;
             actions::is_shown_on(&snapshot, &line, host).map_err(refused)?;
         }
@@ -200,7 +206,7 @@ impl Requester<'_> {
             .map_or(String::new(), |host| format!(" on {host}"));
         let text = format!("{kind} of instance {}{on}", line.line.server);
         self.log_intent(&line.line.host, id, &text).await?;
-        actions::resolve_instance(operator_journal, &line, word, body.on.clone(), &self.by)
+        actions::resolve_instance(operator_journal, &line, resolution, body.on.clone(), &self.by)
             .await
             .map_err(refused)?;
         Ok(ActionView {
@@ -217,13 +223,13 @@ impl Requester<'_> {
         &self,
         body: &NewAction,
         word: ResolutionKind,
-        wanted: &str,
+        requested: &str,
         unknown: String,
     ) -> Result<ActionView, ApiError> {
         let operator_journal = self.app.operator_journal.as_ref();
         let snapshot = self.app.region.snapshot().await.map_err(database_unavailable)?;
         let action = (word, body.on.as_deref());
-        let found = failed_instance::find(operator_journal, &snapshot, wanted, action).await;
+        let found = failed_instance::find(operator_journal, &snapshot, requested, action).await;
         let one = found
             .and_then(|found| found.ok_or(ActionError::Unknown(unknown)))
             .map_err(refused)?;

@@ -19,7 +19,7 @@ impl From<QueryError> for ApiError {
             QueryError::Unknown(text) => Self::not_found(text),
             QueryError::Refused(message) => Self::Conflict { message },
             QueryError::Marker(text) => marker_not_found(&text),
-            QueryError::Away { service, source, .. } => Self::Unavailable { service, source },
+            QueryError::Unavailable { service, source, .. } => Self::Unavailable { service, source },
         }
     }
 }

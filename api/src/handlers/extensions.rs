@@ -21,7 +21,7 @@ pub(crate) async fn show(
     request: AuthorisedRequest,
 ) -> Answer {
     let found = visible(&app, &request).find(|extension| extension.alias == alias);
-    reply::ok("extension", found.ok_or_else(ApiError::nothing_here)?)
+    reply::ok("extension", found.ok_or_else(ApiError::no_resource)?)
 }
 
 /// Returns the extensions that the caller may see.

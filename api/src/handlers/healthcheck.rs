@@ -19,7 +19,7 @@ const MEDIA_TYPES: [&str; 3] = ["text/plain", "text/html", "application/json"];
 pub(crate) async fn answer(State(app): State<ApiState>, request: Request) -> Response {
     let options = &app.health.options;
     if !may_ask(options, &request) {
-        return ApiError::nothing_here().into_response();
+        return ApiError::no_resource().into_response();
     }
     let (parts, _) = request.into_parts();
     let port = parts.extensions.get::<Peer>().map(|peer| peer.port);

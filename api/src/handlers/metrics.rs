@@ -10,6 +10,6 @@ use crate::state::ApiState;
 pub(crate) async fn answer(State(app): State<ApiState>, request: Request) -> Response {
     match &app.metrics {
         Some(access) => access.answer(app.registry.pool(), &request),
-        None => ApiError::nothing_here().into_response(),
+        None => ApiError::no_resource().into_response(),
     }
 }

@@ -77,9 +77,9 @@ pub(crate) async fn create(
         .registry
         .accept_notification(&new, window, app.clock.wall())
         .await;
-    let set_aside = |one: &Notification| one.reporter.as_ref().is_some_and(|who| who.set_aside);
+    let is_muted = |notification: &Notification| notification.reporter.as_ref().is_some_and(|who| who.muted);
     let result = match &accepted {
-        Ok(one) if set_aside(one) => "set_aside",
+        Ok(one) if is_muted(one) => "set_aside",
         Ok(_) => "accepted",
         Err(RegistryError::Duplicate) => "duplicate",
         Err(RegistryError::Database { .. }) => "failed",
@@ -95,7 +95,7 @@ pub(crate) async fn create(
         events.emit_outcome(&app, &accepted, done, || subject(EventSnapshot::New(new.clone())));
     }
     let accepted = accepted.map_err(|error| about.refused(error))?;
-    if set_aside(&accepted) {
+    if is_muted(&accepted) {
         tracing::warn!(
             notification = %accepted.id,
             host = %new.hostname,

@@ -146,10 +146,10 @@ pub(crate) async fn of_instance(
 fn explained(
     snapshot: &RegionSnapshot,
     name: &str,
-    is_wanted: fn(&Explanation<'_>) -> bool,
+    is_selected: fn(&Explanation<'_>) -> bool,
 ) -> Option<Answer> {
     let found = snapshot.situation.explain(name);
-    let found = found.iter().filter(|one| is_wanted(one));
+    let found = found.iter().filter(|one| is_selected(one));
     let views: Vec<_> = found.map(|one| ExplanationView::of(snapshot, one)).collect();
     (!views.is_empty()).then(|| reply::ok("explanations", &views))
 }

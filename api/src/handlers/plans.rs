@@ -25,29 +25,29 @@ use crate::types::plan::{NewDrain, NewGiveback};
 /// A host with its current data.
 struct HostSnapshot {
     view: HostView,
-    seen: Arc<RegionSnapshot>,
+    region: Arc<RegionSnapshot>,
     service: Option<HostService>,
     /// The reason that blocks planning now, if any.
-    against: Option<String>,
+    blocker: Option<String>,
 }
 
 async fn snapshot(app: &ApiState, name: &str, kind: RecoveryKind) -> Result<HostSnapshot, ApiError> {
     let view = report_host::named(app.operator_journal.as_ref(), name)
         .await
         .map_err(refused)?;
-    let seen = app.region.snapshot().await.map_err(database_unavailable)?;
+    let region = app.region.snapshot().await.map_err(database_unavailable)?;
     let freezes = app.freezes.freezes().await.map_err(database_unavailable)?;
-    let (service, unknown) = match plans::service_in(&seen, &view.host.name) {
+    let (service, unknown) = match plans::service_in(&region, &view.host.name) {
         Ok(service) => (service, None),
         Err(why) => (None, Some(why)),
     };
-    let against = plans::preconditions(kind, &view, &freezes, &seen, service.as_ref());
+    let blocker = plans::preconditions(kind, &view, &freezes, &region, service.as_ref());
     Ok(HostSnapshot {
         view,
-        seen,
+        region,
         service,
         // Missing data is reported before any reason derived from it.
-        against: unknown.or(against),
+        blocker: unknown.or(blocker),
     })
 }
 
@@ -63,7 +63,7 @@ pub(crate) async fn drain_outlook(
     let consequences = consequences.map(|service| plans::drain_consequences(&host, service));
     let preview = FailurePreview {
         host,
-        against: target.against,
+        against: target.blocker,
         consequences: consequences.unwrap_or_default(),
     };
     reply::ok("drain", &preview)
@@ -79,9 +79,9 @@ pub(crate) async fn giveback_outlook(
     let all = moved(&app, &target).await?;
     let preview = GivebackView {
         host: target.view.host.name,
-        against: target.against,
+        against: target.blocker,
         seen_at: target
-            .seen
+            .region
             .facts
             .instances
             .as_ref()
@@ -93,7 +93,7 @@ pub(crate) async fn giveback_outlook(
 
 async fn moved(app: &ApiState, target: &HostSnapshot) -> Result<Vec<AwayInstance>, ApiError> {
     let (plans, operator_journal) = (app.plans.as_ref(), app.operator_journal.as_ref());
-    let all = plans::list_away(plans, operator_journal, &target.seen, &target.view.host.name).await;
+    let all = plans::list_away(plans, operator_journal, &target.region, &target.view.host.name).await;
     all.map_err(database_unavailable)
 }
 
@@ -158,7 +158,7 @@ async fn write(
     if let Some(already) = already.map_err(database_unavailable)? {
         return answer(&already);
     }
-    if let Some(why) = &target.against {
+    if let Some(why) = &target.blocker {
         return Err(refused(plans::refused(why)));
     }
     let instances = if plan_request.kind == RecoveryKind::Giveback {

@@ -59,7 +59,7 @@ pub(crate) async fn show_by_id(
     _: AuthorisedRequest,
 ) -> Answer {
     if id != ID {
-        return Err(ApiError::nothing_here());
+        return Err(ApiError::no_resource());
     }
     version(&app, &headers, &extensions.0)
 }

@@ -2,9 +2,9 @@ use http::HeaderValue;
 
 use super::*;
 
-fn base(links: &Links, mount: &str, asked: &[(&'static str, &'static str)]) -> String {
+fn base(links: &Links, mount: &str, request_headers: &[(&'static str, &'static str)]) -> String {
     let mut headers = HeaderMap::new();
-    for (key, value) in asked {
+    for (key, value) in request_headers {
         headers.insert(*key, HeaderValue::from_static(value));
     }
     let mut extensions = Extensions::new();
@@ -72,8 +72,8 @@ fn bases_without_a_proxy() {
             "http://ha:15868",
         ),
     ];
-    for (name, links, mount, asked, expected) in cases {
-        assert_eq!(&base(links, mount, asked), expected, "{name}");
+    for (name, links, mount, request_headers, expected) in cases {
+        assert_eq!(&base(links, mount, request_headers), expected, "{name}");
     }
 }
 
@@ -156,8 +156,8 @@ fn bases_behind_a_proxy() {
             "http://ha:15868",
         ),
     ];
-    for (name, links, mount, asked, expected) in cases {
-        assert_eq!(&base(links, mount, asked), expected, "{name}");
+    for (name, links, mount, request_headers, expected) in cases {
+        assert_eq!(&base(links, mount, request_headers), expected, "{name}");
     }
 }
 
@@ -216,14 +216,14 @@ fn the_own_origin_is_recognized() {
         ("http://cloud.example", &prefixed, INSIDE, false),
         ("http://10.0.0.7:15868", &prefixed, INSIDE, true),
     ];
-    for (origin, links, asked, expected) in cases {
+    for (origin, links, request_headers, expected) in cases {
         let mut headers = HeaderMap::new();
-        for (key, value) in *asked {
+        for (key, value) in *request_headers {
             headers.insert(*key, HeaderValue::from_static(value));
         }
         let own = origin
             .parse()
             .is_ok_and(|origin| links.is_own_origin(&origin, &headers));
-        assert_eq!(own, *expected, "{origin} with {asked:?}");
+        assert_eq!(own, *expected, "{origin} with {request_headers:?}");
     }
 }

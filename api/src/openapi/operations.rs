@@ -162,7 +162,7 @@ pub(super) fn table() -> Vec<Operation> {
     table.extend(notifications::notifications());
     table.extend(operator::operator());
     table.extend(plans::plans());
-    table.extend(maintenance::upkeep());
+    table.extend(maintenance::operations());
     table.extend(controller::controller());
     table.extend(others::others());
     table.extend(never());

@@ -319,9 +319,9 @@ fn kind(schema: &Value) -> String {
     if let Some(values) = schema["enum"].as_array() {
         let values: Vec<String> = values
             .iter()
-            .map(|word| match word.as_str() {
-                Some(word) => format!("`{word}`"),
-                None => word.to_string(),
+            .map(|text| match text.as_str() {
+                Some(text) => format!("`{text}`"),
+                None => text.to_string(),
             })
             .collect();
         return values.join(", ");
@@ -374,8 +374,8 @@ fn fields(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
         .map(|(key, value)| (key.as_str(), value))
 }
 
-fn capital(word: &str) -> String {
-    let mut letters = word.chars();
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
     letters
         .next()
         .map(|first| first.to_uppercase().chain(letters).collect())

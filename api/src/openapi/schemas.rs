@@ -238,14 +238,14 @@ pub(super) fn signature_examples() -> Value {
 }
 
 pub(super) fn action_examples() -> Value {
-    let word = |word: Value| json!({"value": {"word": word}});
+    let example = |action: Value| json!({"value": {"word": action}});
     json!({
-        "approve": word(json!({
+        "approve": example(json!({
             "word": "approve",
             "recovery": "e241c4a2-1111-4222-8333-0123456789ab",
             "reason": "the switch was replaced",
         })),
-        "ignore": word(json!({
+        "ignore": example(json!({
             "word": "ignore",
             "instance": "6128798e-1111-4222-8333-0123456789ab",
             "reason": "its owner deletes it",

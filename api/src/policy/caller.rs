@@ -73,7 +73,7 @@ impl Attributes for Subject<'_> {
 
     fn has_role(&self, role: &str) -> bool {
         let mut roles = self.caller.identity.roles.iter();
-        roles.any(|held| tachi_policy::same_role(held, role))
+        roles.any(|own_role| tachi_policy::same_role(own_role, role))
     }
 
     fn is_admin(&self) -> Option<bool> {

@@ -14,8 +14,8 @@ struct Log {
     rows: Mutex<BTreeMap<(Timestamp, u32), Refusals>>,
     writes: Mutex<u32>,
     refused: Mutex<u32>,
-    forgotten: Mutex<Vec<Timestamp>>,
-    away: AtomicBool,
+    deleted_before: Mutex<Vec<Timestamp>>,
+    unavailable: AtomicBool,
 }
 
 impl Log {
@@ -27,7 +27,7 @@ impl Log {
 #[async_trait]
 impl RefusalLog for Log {
     async fn write_refusals(&self, rows: &[Refusals]) -> Result<(), JournalError> {
-        if self.away.load(Ordering::SeqCst) {
+        if self.unavailable.load(Ordering::SeqCst) {
             *self.refused.lock().unwrap() += 1;
             return Err(JournalError::new("writing", "away"));
         }
@@ -38,7 +38,7 @@ impl RefusalLog for Log {
     }
 
     async fn forget_refusals(&self, before: Timestamp) -> Result<(), JournalError> {
-        self.forgotten.lock().unwrap().push(before);
+        self.deleted_before.lock().unwrap().push(before);
         Ok(())
     }
 }
@@ -93,7 +93,7 @@ async fn a_flood_costs_one_write_per_second_and_one_row() {
     let rows = bench.log.rows();
     assert_eq!((rows.len(), rows[0].times), (1, 10_001));
     assert_eq!(
-        bench.log.forgotten.lock().unwrap().len(),
+        bench.log.deleted_before.lock().unwrap().len(),
         1,
         "once for ten minutes"
     );
@@ -102,14 +102,14 @@ async fn a_flood_costs_one_write_per_second_and_one_row() {
 #[tokio::test(start_paused = true)]
 async fn unwritten_counts_are_kept_and_counted_once() {
     let bench = CounterBench::new();
-    bench.log.away.store(true, Ordering::SeqCst);
+    bench.log.unavailable.store(true, Ordering::SeqCst);
     bench.refuse("a", "m", RefusalReason::OnMaintenance);
     tokio::time::sleep(WRITE_INTERVAL * 5).await;
     bench.refuse("a", "m", RefusalReason::OnMaintenance);
     assert!(bench.counter.flush().await.is_err());
     bench.clock.set_wall_on(601);
     bench.refuse("b", "m", RefusalReason::UnknownHost);
-    bench.log.away.store(false, Ordering::SeqCst);
+    bench.log.unavailable.store(false, Ordering::SeqCst);
     bench.counter.flush().await.unwrap();
     let rows = bench.log.rows();
     let counts: Vec<_> = rows.iter().map(|row| (row.host.as_str(), row.times)).collect();
@@ -122,14 +122,14 @@ async fn unwritten_counts_are_kept_and_counted_once() {
 #[tokio::test(start_paused = true)]
 async fn a_failing_database_is_retried_rarely_and_gets_all_counts_later() {
     let bench = CounterBench::new();
-    bench.log.away.store(true, Ordering::SeqCst);
+    bench.log.unavailable.store(true, Ordering::SeqCst);
     for number in 0..200 {
         bench.refuse(&format!("x{number}"), "m", RefusalReason::UnknownHost);
     }
     tokio::time::sleep(Duration::from_secs(600)).await;
-    let asked = *bench.log.refused.lock().unwrap();
-    assert!((6..=16).contains(&asked), "{asked}");
-    bench.log.away.store(false, Ordering::SeqCst);
+    let attempts = *bench.log.refused.lock().unwrap();
+    assert!((6..=16).contains(&attempts), "{attempts}");
+    bench.log.unavailable.store(false, Ordering::SeqCst);
     tokio::time::sleep(MAX_RETRY_INTERVAL + WRITE_INTERVAL).await;
     assert_eq!(bench.log.rows().len(), 200);
     bench.refuse("a", "m", RefusalReason::Duplicate);

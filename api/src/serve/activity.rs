@@ -73,9 +73,9 @@ impl Activity {
     pub(super) async fn wait_for_head_timeout(&self, limit: Duration) {
         let mut states = self.state.subscribe();
         loop {
-            let seen = *states.borrow_and_update();
+            let activity_state = *states.borrow_and_update();
             let late = async {
-                match seen {
+                match activity_state {
                     State::Head(since) => sleep_until(since + limit).await,
                     State::Idle(_) | State::Busy => std::future::pending().await,
                 }

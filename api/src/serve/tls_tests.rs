@@ -139,8 +139,8 @@ async fn a_client_without_a_handshake_is_disconnected() {
     let mut silent = TcpStream::connect(server.address).await.unwrap();
     assert_eq!(silent.read(&mut [0; 1]).await.unwrap_or(0), 0, "closed");
     let plain = reqwest::Client::builder().timeout(LONG).build().unwrap();
-    let asked = plain.get(format!("http://{}/", server.address)).send().await;
-    assert!(asked.is_err(), "plain HTTP is no handshake");
+    let result = plain.get(format!("http://{}/", server.address)).send().await;
+    assert!(result.is_err(), "plain HTTP is no handshake");
     server.stop().await;
 }
 

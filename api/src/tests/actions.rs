@@ -42,7 +42,7 @@ fn approve() -> Value {
 }
 
 fn nothing_was_written(bench: &Bench, what: &str) {
-    assert_eq!(*bench.operator_journal.said.lock().unwrap(), [], "{what}");
+    assert_eq!(*bench.operator_journal.submitted.lock().unwrap(), [], "{what}");
     assert_eq!(*bench.operator_journal.audited.lock().unwrap(), [], "{what}");
 }
 
@@ -109,9 +109,12 @@ async fn operator_api_an_action_is_audited_with_its_operator_and_then_stored() {
         got.root("word"),
         json!({"word": "approve", "recovery": id, "instance": null, "by": by, "already": false})
     );
-    let said = bench.operator_journal.said.lock().unwrap().clone();
-    assert_eq!(said.len(), 1);
-    assert_eq!((said[0].1.as_str(), said[0].2.as_str()), ("approve", by));
+    let submitted = bench.operator_journal.submitted.lock().unwrap().clone();
+    assert_eq!(submitted.len(), 1);
+    assert_eq!(
+        (submitted[0].1.as_str(), submitted[0].2.as_str()),
+        ("approve", by)
+    );
     let audited = bench.operator_journal.audited.lock().unwrap().clone();
     assert_eq!(audited.len(), 1);
     assert_eq!(audited[0].operator.as_deref(), Some(by));
@@ -129,12 +132,12 @@ async fn operator_api_an_action_is_audited_with_its_operator_and_then_stored() {
         (again.status, again.root("word")["already"].clone()),
         (202, json!(true))
     );
-    assert_eq!(bench.operator_journal.said.lock().unwrap().len(), 1);
+    assert_eq!(bench.operator_journal.submitted.lock().unwrap().len(), 1);
     assert_eq!(bench.operator_journal.audited.lock().unwrap().len(), 1);
 
     // A new hold needs a new action.
-    for (held, since, answer) in [(true, 1, false), (false, 1, true)] {
-        let what = if held {
+    for (on_hold, since, answer) in [(true, 1, false), (false, 1, true)] {
+        let what = if on_hold {
             WaitsFor::Approval
         } else {
             WaitsFor::Nothing
@@ -142,9 +145,9 @@ async fn operator_api_an_action_is_audited_with_its_operator_and_then_stored() {
         let wait = tachi_domain::Wait::bare(what, NOW.minus_seconds(-since));
         bench.operator_journal.recoveries.lock().unwrap()[0].wait = Some(wait);
         let got = submit_action(&bench, "admin", &approve()).await;
-        assert_eq!(got.root("word")["already"], answer, "held: {held}");
+        assert_eq!(got.root("word")["already"], answer, "held: {on_hold}");
     }
-    assert_eq!(bench.operator_journal.said.lock().unwrap().len(), 2);
+    assert_eq!(bench.operator_journal.submitted.lock().unwrap().len(), 2);
 
     // So does a hold that an engine kept after an action: the action had no effect.
     bench.operator_journal.unread.lock().unwrap().clear();
@@ -160,7 +163,7 @@ async fn operator_api_an_action_without_an_audit_entry_is_not_stored() {
     bench.operator_journal.full.store(true, Ordering::SeqCst);
     for body in [approve(), json!({"word": "ignore", "instance": SERVER})] {
         assert_eq!(submit_action(&bench, "admin", &body).await.status, 503);
-        assert_eq!(*bench.operator_journal.said.lock().unwrap(), []);
+        assert_eq!(*bench.operator_journal.submitted.lock().unwrap(), []);
     }
 }
 
@@ -179,13 +182,13 @@ async fn operator_api_confirming_that_an_instance_does_not_run_needs_its_own_rul
     assert_eq!(got.status, 202, "{}", got.text);
     assert_eq!(got.root("word")["instance"], json!(SERVER));
     assert_eq!(
-        bench.operator_journal.said.lock().unwrap()[0].1,
+        bench.operator_journal.submitted.lock().unwrap()[0].1,
         format!("seen to {SERVER}")
     );
 }
 
 /// A move written by an earlier version, of the instance that Nova shows on `a`.
-fn held_move() -> Value {
+fn move_on_hold() -> Value {
     const KEPT: &str = include_str!("../../../engine/domain/testdata/v2/moves.json");
     let one = serde_json::from_str::<Value>(KEPT).unwrap()[1].take();
     assert_eq!(one["step"], json!({"at": "held"}));
@@ -203,7 +206,7 @@ async fn operator_api_a_claimed_host_that_contradicts_nova_is_refused() {
         let bench = bench();
         *bench.operator_journal.age.lock().unwrap() = age;
         *bench.operator_journal.moves.lock().unwrap() =
-            vec![waiting(WaitsFor::Absence, Life::Open, &held_move())];
+            vec![waiting(WaitsFor::Absence, Life::Open, &move_on_hold())];
         let body = json!({"word": "success", "instance": "web", "on": on});
         let got = submit_action(&bench, "admin", &body).await;
         if !refused {
@@ -270,8 +273,8 @@ async fn operator_api_an_instance_whose_recovery_failed_may_be_confirmed_running
         let Some(refusal) = refusal else {
             assert_eq!(got.status, 202, "{name}: {}", got.text);
             assert_eq!(got.root("word")["recovery"], json!(Uuid::from_u128(3)), "{name}");
-            let said = bench.operator_journal.said.lock().unwrap();
-            assert_eq!(said[0].1, format!("{SERVER} runs"), "{name}");
+            let submitted = bench.operator_journal.submitted.lock().unwrap();
+            assert_eq!(submitted[0].1, format!("{SERVER} runs"), "{name}");
             assert_eq!(bench.operator_journal.audited.lock().unwrap().len(), 1, "{name}");
             continue;
         };
@@ -285,7 +288,7 @@ async fn operator_api_an_instance_whose_recovery_failed_may_be_confirmed_running
 #[tokio::test]
 async fn operator_api_an_invalid_action_is_refused_without_a_write() {
     let bench = bench();
-    let (held, over) = (Uuid::from_u128(3), Uuid::from_u128(2));
+    let (on_hold, over) = (Uuid::from_u128(3), Uuid::from_u128(2));
     let long = "x".repeat(250);
     let cases = [
         ("over", json!({"word": "abort", "recovery": over}), 409),
@@ -294,7 +297,7 @@ async fn operator_api_an_invalid_action_is_refused_without_a_write() {
         ("of what", json!({"word": "approve"}), 400),
         (
             "of an instance",
-            json!({"word": "approve", "recovery": held, "instance": "web"}),
+            json!({"word": "approve", "recovery": on_hold, "instance": "web"}),
             400,
         ),
         ("of whom", json!({"word": "retry"}), 400),
@@ -313,38 +316,38 @@ async fn operator_api_an_invalid_action_is_refused_without_a_write() {
             json!({"word": "retry", "instance": "web"}),
             409,
         ),
-        ("no such word", json!({"word": "vouch", "recovery": held}), 400),
-        ("power", json!({"word": "host_is_off", "recovery": held}), 400),
-        ("no word", json!({"recovery": held}), 400),
-        ("a number", json!({"word": 3, "recovery": held}), 400),
+        ("no such word", json!({"word": "vouch", "recovery": on_hold}), 400),
+        ("power", json!({"word": "host_is_off", "recovery": on_hold}), 400),
+        ("no word", json!({"recovery": on_hold}), 400),
+        ("a number", json!({"word": 3, "recovery": on_hold}), 400),
         (
             "under another's name",
-            json!({"word": "approve", "recovery": held, "by": "root"}),
+            json!({"word": "approve", "recovery": on_hold, "by": "root"}),
             400,
         ),
         (
             "two lines",
-            json!({"word": "approve", "recovery": held, "reason": "a\nb"}),
+            json!({"word": "approve", "recovery": on_hold, "reason": "a\nb"}),
             400,
         ),
         (
             "NUL",
-            json!({"word": "approve", "recovery": held, "reason": "a\0b"}),
+            json!({"word": "approve", "recovery": on_hold, "reason": "a\0b"}),
             400,
         ),
         (
             "a terminal's commands",
-            json!({"word": "approve", "recovery": held, "reason": "a\u{1b}[2Jb"}),
+            json!({"word": "approve", "recovery": on_hold, "reason": "a\u{1b}[2Jb"}),
             400,
         ),
         (
             "from right to left",
-            json!({"word": "approve", "recovery": held, "reason": "a\u{202e}b"}),
+            json!({"word": "approve", "recovery": on_hold, "reason": "a\u{202e}b"}),
             400,
         ),
         (
             "too long",
-            json!({"word": "approve", "recovery": held, "reason": long}),
+            json!({"word": "approve", "recovery": on_hold, "reason": long}),
             400,
         ),
         (
@@ -396,7 +399,7 @@ async fn operator_api_an_approval_is_for_the_wait_that_the_operator_was_shown() 
         let got = submit_action(&bench, "admin", &with(waits)).await;
         assert_eq!(got.status, status, "{name}: {}", got.text);
         assert!(got.text.contains(part), "{name}: {}", got.text);
-        assert_eq!(*bench.operator_journal.said.lock().unwrap(), [], "{name}");
+        assert_eq!(*bench.operator_journal.submitted.lock().unwrap(), [], "{name}");
     }
     let got = submit_action(&bench, "admin", &with(shown)).await;
     assert_eq!(got.status, 202, "{}", got.text);

@@ -284,21 +284,21 @@ async fn keystone_out_is_503() {
 #[tokio::test]
 async fn answers_of_keystone_are_cached() {
     let bench = Bench::new();
-    let asked = || bench.keystone.asked.load(Ordering::SeqCst);
+    let requests = || bench.keystone.requests.load(Ordering::SeqCst);
     for _ in 0..5 {
         bench.get("/v1/segments").await;
     }
-    assert_eq!(asked(), 1, "good token");
+    assert_eq!(requests(), 1, "good token");
     bench.clock.advance(Duration::from_secs(299));
     bench.get("/v1/segments").await;
-    assert_eq!(asked(), 1, "good token, just before the limit");
+    assert_eq!(requests(), 1, "good token, just before the limit");
     bench.clock.advance(Duration::from_secs(1));
     bench.get("/v1/segments").await;
-    assert_eq!(asked(), 2, "good token, at the limit");
+    assert_eq!(requests(), 2, "good token, at the limit");
     for _ in 0..5 {
         bench.raw("GET", "/v1", &[("x-auth-token", "bogus")], "").await;
     }
-    assert_eq!(asked(), 3, "bad token");
+    assert_eq!(requests(), 3, "bad token");
 }
 
 #[tokio::test]

@@ -31,13 +31,13 @@ pub(super) const PROJECT: &str = "0123456789abcdef0123456789abcdef";
 /// an application credential of that name.
 #[derive(Default)]
 pub(super) struct Keystone {
-    pub(super) asked: AtomicUsize,
+    pub(super) requests: AtomicUsize,
     pub(super) down: AtomicBool,
 }
 
 impl Keystone {
     fn answer(&self, token: &str, also_ended: bool) -> Result<Option<Identity>, Unavailable> {
-        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.requests.fetch_add(1, Ordering::SeqCst);
         if self.down.load(Ordering::SeqCst) {
             return Err(Unavailable {
                 source: "connection refused".into(),
@@ -103,14 +103,14 @@ impl TokenValidator for Keystone {
 /// Nova: any host whose name does not begin with `unknown`.
 #[derive(Default)]
 pub(super) struct Nova {
-    pub(super) asked: AtomicUsize,
+    pub(super) requests: AtomicUsize,
     pub(super) fault: Mutex<Option<(FaultClass, Option<u16>)>>,
 }
 
 #[async_trait]
 impl ComputeHosts for Nova {
     async fn exists(&self, name: &str) -> Result<bool, CallError> {
-        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.requests.fetch_add(1, Ordering::SeqCst);
         if let Some((class, status)) = *self.fault.lock().unwrap() {
             let fault = Fault {
                 class,
@@ -125,13 +125,13 @@ impl ComputeHosts for Nova {
 }
 
 #[derive(Default)]
-pub(super) struct Pokes(
+pub(super) struct RecordedWakeups(
     pub(super) AtomicUsize,
     /// The state of the connection to the broker.
     pub(super) std::sync::Mutex<Option<bool>>,
 );
 
-impl Notifier for Pokes {
+impl Notifier for RecordedWakeups {
     fn notify(&self) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
@@ -151,7 +151,7 @@ pub(super) struct Bench {
     pub(super) nova: Arc<Nova>,
     pub(super) operator_journal: Arc<FakeRegion>,
     pub(super) machine: Arc<Machine>,
-    pub(super) notifications_sent: Arc<Pokes>,
+    pub(super) notifications_sent: Arc<RecordedWakeups>,
     pub(super) clock: Arc<ManualClock>,
     pub(super) refusals: crate::RefusalCounter,
 }
@@ -214,7 +214,7 @@ impl Bench {
             Arc::<Nova>::default(),
         );
         let (operator_journal, machine) = (Arc::<FakeRegion>::default(), Arc::<Machine>::default());
-        let (notifications_sent, clock) = (Arc::<Pokes>::default(), Arc::new(ManualClock::at(NOW)));
+        let (notifications_sent, clock) = (Arc::<RecordedWakeups>::default(), Arc::new(ManualClock::at(NOW)));
         let auth = Auth::Keystone {
             validator: keystone.clone(),
             www_authenticate_uri: "http://keystone:5000".to_owned(),

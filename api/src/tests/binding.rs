@@ -42,7 +42,7 @@ async fn report(bench: &Bench, token: &str, kind: &str, host: &str) -> TestRespo
     bench.raw("POST", "/v1/notifications", &headers, body).await
 }
 
-fn said(bench: &Bench) -> Option<String> {
+fn reported_status(bench: &Bench) -> Option<String> {
     let rows = bench.registry.rows();
     let last = rows.notifications.last()?;
     last.payload.get("host_status").cloned()
@@ -76,11 +76,11 @@ async fn a_bound_reporter_reports_its_own_host_and_only_suspects_others() {
             assert!(!reporter.control);
             if kind == "COMPUTE_HOST" {
                 assert_eq!(
-                    said(&bench).as_deref(),
+                    reported_status(&bench).as_deref(),
                     Some("UNKNOWN"),
                     "NORMAL is no word of a compute's"
                 );
-                assert_eq!(reporter.unheard.as_deref(), Some("NORMAL"));
+                assert_eq!(reporter.discarded_status.as_deref(), Some("NORMAL"));
             }
         }
     }
@@ -104,7 +104,7 @@ async fn normal_and_evidence_count_from_a_control_node_only() {
         let bench = bench(BindingMode::Warn, rules).await;
         let got = report(&bench, token, "COMPUTE_HOST", "cmp2").await;
         assert_eq!(got.status, 202, "{name}: {}", got.text);
-        assert_eq!(said(&bench).as_deref(), Some(expected), "{name}");
+        assert_eq!(reported_status(&bench).as_deref(), Some(expected), "{name}");
     }
 }
 
@@ -129,7 +129,11 @@ async fn an_unbound_reporter_is_accepted_as_by_masakari_until_binding_is_enforce
     }
     let bench = bench(BindingMode::Off, SHIPPED).await;
     report(&bench, "masakari_monitor", "COMPUTE_HOST", "cmp1").await;
-    assert_eq!(said(&bench).as_deref(), Some("NORMAL"), "nothing is judged");
+    assert_eq!(
+        reported_status(&bench).as_deref(),
+        Some("NORMAL"),
+        "nothing is judged"
+    );
 }
 
 /// Covers T3, T5.

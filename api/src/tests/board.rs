@@ -9,7 +9,7 @@ use super::bench::{Bench, TestResponse};
 use crate::{Board, Login, LoginWith, Unavailable};
 
 const SITUATION: &str = "/board/api/situation";
-const HERE: &[(&str, &str)] = &[
+const SAME_ORIGIN: &[(&str, &str)] = &[
     ("x-tachi-board", "1"),
     ("content-type", "application/json"),
     ("origin", "https://ha.example"),
@@ -50,7 +50,9 @@ fn with_password(password: &str) -> String {
 }
 
 async fn log_in(bench: &Bench, body: &str) -> TestResponse {
-    bench.raw("POST", "/board/login", HERE, body.to_owned()).await
+    bench
+        .raw("POST", "/board/login", SAME_ORIGIN, body.to_owned())
+        .await
 }
 
 async fn with_cookie(bench: &Bench, token: &str, path: &str) -> TestResponse {
@@ -340,7 +342,7 @@ async fn board_cookie_is_hidden_from_scripts_and_other_sites() {
         assert!(!cookie.contains("Path") && !cookie.contains("Domain"), "{cookie}");
         assert_eq!(cookie.ends_with("; Secure"), secure, "{origin}: {cookie}");
     }
-    let out = bench.raw("POST", "/board/logout", HERE, "").await;
+    let out = bench.raw("POST", "/board/logout", SAME_ORIGIN, "").await;
     let cookie = out.header("set-cookie").unwrap();
     assert!(
         cookie.starts_with("tachi-board=;") && cookie.contains("Max-Age=0"),

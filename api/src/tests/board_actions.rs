@@ -72,7 +72,7 @@ fn freeze() -> Value {
 }
 
 fn nothing_was_done(bench: &Bench, what: &str) {
-    assert_eq!(*bench.operator_journal.said.lock().unwrap(), [], "{what}");
+    assert_eq!(*bench.operator_journal.submitted.lock().unwrap(), [], "{what}");
     assert_eq!(
         *bench.operator_journal.written.lock().unwrap(),
         [] as [&str; 0],
@@ -155,19 +155,19 @@ async fn board_refuses_monitors_regardless_of_the_policy() {
 
 #[tokio::test]
 async fn board_actions_use_the_code_of_the_api() {
-    let (here, there) = (bench(), bench());
-    let got = submit_action(&here, "admin", &approve()).await;
-    let other = there.send("POST", "/operator/v1/words", approve()).await;
+    let (board, api) = (bench(), bench());
+    let got = submit_action(&board, "admin", &approve()).await;
+    let other = api.send("POST", "/operator/v1/words", approve()).await;
     assert_eq!((got.status, &got.text), (202, &other.text));
     assert_eq!(
         got.root("word")["by"],
         "Keystone user admin-user (switch replaced)"
     );
     assert_eq!(
-        *here.operator_journal.said.lock().unwrap(),
-        *there.operator_journal.said.lock().unwrap()
+        *board.operator_journal.submitted.lock().unwrap(),
+        *api.operator_journal.submitted.lock().unwrap()
     );
-    let audited = here.operator_journal.audited.lock().unwrap().clone();
+    let audited = board.operator_journal.audited.lock().unwrap().clone();
     assert_eq!((audited.len(), audited[0].phase), (1, AuditPhase::Intent));
     assert_eq!(
         audited[0].operator.as_deref(),
@@ -178,14 +178,14 @@ async fn board_actions_use_the_code_of_the_api() {
         "{}",
         audited[0].text
     );
-    assert_eq!(here.notifications_sent.0.load(Ordering::SeqCst), 1);
+    assert_eq!(board.notifications_sent.0.load(Ordering::SeqCst), 1);
     // A second click is reported as already done.
-    let again = submit_action(&here, "admin", &approve()).await;
+    let again = submit_action(&board, "admin", &approve()).await;
     assert_eq!(again.root("word")["already"], true);
-    assert_eq!(here.operator_journal.said.lock().unwrap().len(), 1);
+    assert_eq!(board.operator_journal.submitted.lock().unwrap().len(), 1);
     // A late click gets the reason.
     let over = json!({"word": {"word": "abort", "recovery": Uuid::from_u128(2)}});
-    let (status, _, why) = submit_action(&here, "admin", &over).await.fault();
+    let (status, _, why) = submit_action(&board, "admin", &over).await.fault();
     assert_eq!(status, 409);
     assert!(why.contains("has ended: nothing was written"), "{why}");
 }
@@ -293,10 +293,10 @@ async fn board_refuses_actions_of_other_pages() {
     two.push(("origin", "https://ha.example:15868"));
     let without = but(own(COOKIE), "x-tachi-board", None);
     let homeless = but(own(COOKIE), "host", None);
-    let elsewhere = but(own(COOKIE), "host", Some("10.0.0.7:15868"));
+    let other_port = but(own(COOKIE), "host", Some("10.0.0.7:15868"));
     let cross = but(own(COOKIE), "sec-fetch-site", Some("cross-site"));
     let sister = but(own(COOKIE), "sec-fetch-site", Some("same-site"));
-    for headers in [two, without, homeless, elsewhere, cross, sister] {
+    for headers in [two, without, homeless, other_port, cross, sister] {
         let got = bench
             .raw("POST", BOARD_ACTIONS_PATH, &headers, approve().to_string())
             .await;

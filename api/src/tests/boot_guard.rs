@@ -13,13 +13,13 @@ use super::bench::Bench;
 async fn a_host_on_boot_hold_gets_the_reason_and_the_command() {
     let bench = Bench::new();
     let recovery = RecoveryId(Uuid::from_u128(7));
-    for (waits_for, word, part) in [
+    for (waits_for, waits_text, part) in [
         (BootHeldFor::Recovery, "recovery", "tachi recovery show 00000000-"),
         (BootHeldFor::PowerOff, "power_off", "ordered a power-off"),
         (BootHeldFor::Queue, "queue", "tachi host return cmp1 shows how"),
     ] {
         let hold = BootHold { waits_for, recovery };
-        bench.registry.rows().held.insert("cmp1".to_owned(), hold);
+        bench.registry.rows().boot_holds.insert("cmp1".to_owned(), hold);
         for version in ["1.0", "1.3"] {
             let got = bench
                 .get_at(version, "/v1/boot-guard/cmp1")
@@ -28,7 +28,7 @@ async fn a_host_on_boot_hold_gets_the_reason_and_the_command() {
             let reason = got["reason"].as_str().unwrap();
             assert!(reason.contains(part), "{reason}");
             let expected = json!({
-                "host": "cmp1", "hold": true, "reason": reason, "waits_for": word, "recovery": recovery,
+                "host": "cmp1", "hold": true, "reason": reason, "waits_for": waits_text, "recovery": recovery,
             });
             assert_eq!(got, expected);
         }

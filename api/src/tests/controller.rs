@@ -20,14 +20,14 @@ const PATHS: &[&str] = &[
 /// A machine with three log entries, and a Nova.
 #[derive(Default)]
 pub(super) struct Machine {
-    pub(super) asked: Mutex<Vec<AuditRequest>>,
-    pub(super) away: Mutex<bool>,
+    pub(super) requests: Mutex<Vec<AuditRequest>>,
+    pub(super) unavailable: Mutex<bool>,
 }
 
 impl Machine {
     fn answers(&self) -> Result<(), QueryError> {
-        if *self.away.lock().unwrap() {
-            return Err(QueryError::Away {
+        if *self.unavailable.lock().unwrap() {
+            return Err(QueryError::Unavailable {
                 service: "Nova",
                 what: "listing Nova's services",
                 source: "secret: connection refused by 10.0.0.1".into(),
@@ -49,7 +49,7 @@ impl Controller for Machine {
         let line = |seq: usize| json!({"seq": seq, "host": "a", "text": "\u{1b}[2J<script>"});
         let lines = (0..3).skip(after).take(wish.limit);
         let lines = lines.map(|seq| line(seq).as_object().unwrap().clone()).collect();
-        self.asked.lock().unwrap().push(wish);
+        self.requests.lock().unwrap().push(wish);
         Ok(AuditView {
             machine: "ctl-1".to_owned(),
             logs: vec!["/var/log/masakari/fencing-audit.jsonl".to_owned()],
@@ -120,7 +120,7 @@ async fn operator_api_controller_data_needs_the_read_rule_and_503_is_no_answer()
             assert_eq!(by(&bench, token, path).await.status, status, "{token} {path}");
         }
     }
-    *bench.machine.away.lock().unwrap() = true;
+    *bench.machine.unavailable.lock().unwrap() = true;
     for path in PATHS {
         let (status, _, answer) = bench.get(path).await.fault();
         assert_eq!(status, 503, "{path}");
@@ -152,9 +152,9 @@ async fn operator_api_the_audit_log_is_paged() {
         (&last["marker"], &last["lines"][0]["seq"]),
         (&Value::Null, &json!(2))
     );
-    let asked = bench.machine.asked.lock().unwrap().last().unwrap().clone();
+    let request = bench.machine.requests.lock().unwrap().last().unwrap().clone();
     assert_eq!(
-        asked,
+        request,
         AuditRequest {
             host: Some("a".into()),
             recovery: Some("e241".into()),

@@ -15,14 +15,14 @@ const NEWEST: (&str, &str) = ("openstack-api-version", "instance-ha latest");
 const BAD_VERSION: (&str, &str) = ("openstack-api-version", "instance-ha x");
 
 /// Name, method, path, headers, body, status.
-type Case<'a> = (&'a str, &'a str, &'a str, &'a [(&'a str, &'a str)], &'a str, u16);
+type TestCase<'a> = (&'a str, &'a str, &'a str, &'a [(&'a str, &'a str)], &'a str, u16);
 
 #[tokio::test]
 async fn the_earlier_check_determines_the_error() {
     let bench = Bench::new();
     let huge = "x".repeat(114_689);
     let vmoves = "/v1/notifications/x/vmoves";
-    let cases: &[Case<'_>] = &[
+    let cases: &[TestCase<'_>] = &[
         (
             "OPTIONS before everything",
             "OPTIONS",

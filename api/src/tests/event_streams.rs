@@ -35,14 +35,14 @@ fn bench(max_concurrent: usize) -> Bench {
     })
 }
 
-async fn asked(bench: &Bench, header: (&str, &str), path: &str) -> Response<Body> {
+async fn get_with(bench: &Bench, header: (&str, &str), path: &str) -> Response<Body> {
     let request = Request::builder().uri(path).header(header.0, header.1);
     let request = request.body(Body::empty()).unwrap();
     bench.router.clone().oneshot(request).await.unwrap()
 }
 
 async fn listen(bench: &Bench, token: &str) -> BodyDataStream {
-    let response = asked(bench, ("x-auth-token", token), EVENTS).await;
+    let response = get_with(bench, ("x-auth-token", token), EVENTS).await;
     assert_eq!(response.status(), 200);
     response.into_body().into_data_stream()
 }
@@ -129,13 +129,13 @@ async fn event_streams_are_limited_and_a_closed_one_frees_its_place() {
 async fn events_need_the_read_rule_or_the_cookie_of_the_board() {
     let bench = bench(100);
     for (token, status) in [("member", 403), ("nobody", 401), ("masakari_monitor", 403)] {
-        let got = asked(&bench, ("x-auth-token", token), EVENTS).await;
+        let got = get_with(&bench, ("x-auth-token", token), EVENTS).await;
         assert_eq!(got.status(), status, "{token}");
     }
     let cookie = ("cookie", "tachi-board=admin");
-    assert_eq!(asked(&bench, cookie, EVENTS).await.status(), 401);
+    assert_eq!(get_with(&bench, cookie, EVENTS).await.status(), 401);
     for (header, path) in [(("x-auth-token", "admin"), EVENTS), (cookie, "/board/api/events")] {
-        let got = asked(&bench, header, path).await;
+        let got = get_with(&bench, header, path).await;
         assert_eq!(got.status(), 200, "{path}");
         for (name, value) in [
             ("content-type", "text/event-stream"),

@@ -100,10 +100,10 @@ async fn a_failed_change_is_published_with_its_reason() {
     let failure = emitted[1].failure.as_ref().unwrap();
     assert_eq!(failure.exception, "FailoverSegmentExists");
     assert_eq!(failure.message, "Failover segment with name s2 already exists.");
-    let Subject::Segment(_, EventSnapshot::Entity(wanted)) = &emitted[1].subject else {
+    let Subject::Segment(_, EventSnapshot::Entity(entity)) = &emitted[1].subject else {
         panic!("{emitted:?}");
     };
-    assert_eq!(wanted.name, "s2", "as it would have been");
+    assert_eq!(entity.name, "s2", "as it would have been");
     assert_eq!(bench.send("POST", &hosts, host("h1")).await.status, 409);
     assert_eq!(recorder.names(), ["host.create.start", "host.create.error"]);
     bench.registry.broken.store(true, Ordering::SeqCst);

@@ -102,7 +102,7 @@ async fn invalid_evidence_is_refused_before_any_write() {
         header(&evidence)
     };
     let good = header(&example());
-    let (elsewhere, newer) = (with("host", json!("compute-8")), with("version", json!(2)));
+    let (other_host, newer) = (with("host", json!("compute-8")), with("version", json!(2)));
     let unpadded = URL_SAFE_NO_PAD.encode([0xfb, 0xff, 0xfe, 0xfb]);
     let long = STANDARD.encode(format!("{{\"version\": 1, \"x\": \"{}\"}}", "y".repeat(5_000)));
     let cases: [(&str, Vec<&str>, Value, &str); 9] = [
@@ -117,7 +117,7 @@ async fn invalid_evidence_is_refused_before_any_write() {
         ),
         ("no JSON", vec!["AAAA"], normal(), "not a JSON object"),
         ("too long", vec![&long], normal(), "more than the limit of 4096"),
-        ("another host", vec![&elsewhere], normal(), "compute-8"),
+        ("another host", vec![&other_host], normal(), "compute-8"),
         ("another version", vec![&newer], normal(), "version"),
         (
             "another report",

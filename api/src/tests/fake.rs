@@ -33,7 +33,7 @@ pub(super) struct Rows {
     pub(super) evidence: Vec<Option<GivenEvidence>>,
     pub(super) vmoves: Vec<Vmove>,
     pub(super) progress: Vec<TaskProgress>,
-    pub(super) held: BTreeMap<String, BootHold>,
+    pub(super) boot_holds: BTreeMap<String, BootHold>,
     pub(super) signatures: Vec<MonitorHeartbeat>,
     pub(super) refusals: Vec<Refusals>,
 }
@@ -235,13 +235,13 @@ fn page<R: Row, F>(all: &[R], page: &Page<F>, keep: impl Fn(&R, &F) -> bool) -> 
 
 /// True if a filter matches a value.
 fn lets<T: PartialEq<U>, U>(filter: Option<&T>, value: U) -> bool {
-    filter.is_none_or(|wanted| *wanted == value)
+    filter.is_none_or(|requested| *requested == value)
 }
 
 #[async_trait]
 impl Segments for Fake {
-    async fn list_segments(&self, wanted: &Page<SegmentFilter>) -> Done<Vec<Segment>> {
-        page(&self.open()?.segments, wanted, |segment, filter| {
+    async fn list_segments(&self, requested: &Page<SegmentFilter>) -> Done<Vec<Segment>> {
+        page(&self.open()?.segments, requested, |segment, filter| {
             lets(filter.recovery_method.as_ref(), segment.recovery_method.as_str())
                 && lets(filter.service_type.as_ref(), segment.service_type.as_str())
                 && lets(filter.enabled.as_ref(), segment.enabled)
@@ -328,12 +328,12 @@ impl Segments for Fake {
 
 #[async_trait]
 impl Hosts for Fake {
-    async fn list_hosts(&self, segment: SegmentId, wanted: &Page<HostFilter>) -> Done<Vec<Host>> {
+    async fn list_hosts(&self, segment: SegmentId, requested: &Page<HostFilter>) -> Done<Vec<Host>> {
         let rows = self.open()?;
         if rows.segments.iter().all(|known| known.id != segment) {
             return Err(RegistryError::SegmentNotFound { segment });
         }
-        page(&rows.hosts, wanted, |host, filter| {
+        page(&rows.hosts, requested, |host, filter| {
             host.segment.id == segment
                 && lets(filter.row.as_ref(), host.row)
                 && lets(filter.kind.as_ref(), host.kind.as_str())
@@ -449,8 +449,8 @@ impl Hosts for Fake {
 
 #[async_trait]
 impl Notifications for Fake {
-    async fn list_notifications(&self, wanted: &Page<NotificationFilter>) -> Done<Vec<Notification>> {
-        page(&self.open()?.notifications, wanted, |notification, filter| {
+    async fn list_notifications(&self, requested: &Page<NotificationFilter>) -> Done<Vec<Notification>> {
+        page(&self.open()?.notifications, requested, |notification, filter| {
             lets(filter.row.as_ref(), notification.row)
                 && lets(filter.status.as_ref(), notification.status.as_str())
                 && lets(filter.kind.as_ref(), notification.kind.as_str())
@@ -470,8 +470,8 @@ impl Notifications for Fake {
             .cloned())
     }
 
-    async fn list_vmoves(&self, of: NotificationId, wanted: &Page<VmoveFilter>) -> Done<Vec<Vmove>> {
-        page(&self.open()?.vmoves, wanted, |vmove, filter| {
+    async fn list_vmoves(&self, of: NotificationId, requested: &Page<VmoveFilter>) -> Done<Vec<Vmove>> {
+        page(&self.open()?.vmoves, requested, |vmove, filter| {
             let status = vmove.status.map(tachi_domain::entity::vmove::VmoveStatus::as_str);
             let kind = vmove.kind.map(tachi_domain::entity::vmove::VmoveType::as_str);
             vmove.notification == of
@@ -479,8 +479,11 @@ impl Notifications for Fake {
                 && filter
                     .status
                     .as_deref()
-                    .is_none_or(|wanted| status == Some(wanted))
-                && filter.kind.as_deref().is_none_or(|wanted| kind == Some(wanted))
+                    .is_none_or(|requested| status == Some(requested))
+                && filter
+                    .kind
+                    .as_deref()
+                    .is_none_or(|requested| kind == Some(requested))
         })
     }
 
@@ -549,7 +552,7 @@ impl Reports for Fake {
 #[async_trait]
 impl BootHolds for Fake {
     async fn boot_hold(&self, host: &str) -> Done<Option<BootHold>> {
-        Ok(self.open()?.held.get(host).copied())
+        Ok(self.open()?.boot_holds.get(host).copied())
     }
 }
 

@@ -326,7 +326,7 @@ fn claimed() -> RecoverySummary {
 
 #[tokio::test(start_paused = true)]
 async fn operator_api_a_freeze_reports_if_the_engines_have_applied_it() {
-    for (name, claims, heard) in [
+    for (name, claims, acknowledged) in [
         ("beats on", vec![claim(1, 4), claim(1, 5), claim(1, 6)], true),
         ("is taken over", vec![claim(1, 4), claim(2, 4)], true),
         ("one beat is not enough", vec![claim(1, 4), claim(1, 5)], false),
@@ -337,10 +337,10 @@ async fn operator_api_a_freeze_reports_if_the_engines_have_applied_it() {
         *bench.operator_journal.claims.lock().unwrap() = claims.into_iter().map(|one| vec![one]).collect();
         let began = tokio::time::Instant::now();
         let answer = freeze(&bench, "admin", &host("a")).await.root("freeze");
-        assert_eq!(answer["heard"], heard, "{name}: {answer}");
+        assert_eq!(answer["heard"], acknowledged, "{name}: {answer}");
         assert_eq!(
             answer["unheard"].as_array().unwrap().is_empty(),
-            heard,
+            acknowledged,
             "{name}: {answer}"
         );
         assert!(

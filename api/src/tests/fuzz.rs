@@ -18,7 +18,7 @@ static DOCUMENT: LazyLock<Value> = LazyLock::new(crate::openapi);
 const NODE: &str = "6128798e-1111-4222-8333-0123456789ab";
 
 /// Meaningful words, so that requests pass the first checks.
-const WORDS: &[&str] = &[
+const KNOWN_TEXTS: &[&str] = &[
     "",
     "segment",
     "segments",
@@ -109,8 +109,8 @@ const PIECES: &[&str] = &[
     "*",
 ];
 
-fn word() -> impl Strategy<Value = String> {
-    prop_oneof![4 => select(WORDS).prop_map(ToOwned::to_owned), 1 => any::<String>()]
+fn any_text() -> impl Strategy<Value = String> {
+    prop_oneof![4 => select(KNOWN_TEXTS).prop_map(ToOwned::to_owned), 1 => any::<String>()]
 }
 
 fn value() -> impl Strategy<Value = Value> {
@@ -119,12 +119,12 @@ fn value() -> impl Strategy<Value = Value> {
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
         any::<f64>().prop_map(Value::from),
-        word().prop_map(Value::from),
+        any_text().prop_map(Value::from),
     ];
     leaf.prop_recursive(4, 24, 6, |inner| {
         prop_oneof![
             vec(inner.clone(), 0..4).prop_map(Value::from),
-            vec((word(), inner), 0..6).prop_map(|fields| Value::Object(fields.into_iter().collect())),
+            vec((any_text(), inner), 0..6).prop_map(|fields| Value::Object(fields.into_iter().collect())),
         ]
     })
 }
@@ -138,7 +138,7 @@ fn nearly_good() -> impl Strategy<Value = Value> {
             "type": "COMPUTE_HOST", "hostname": "h", "generated_time": "2026-01-01", "payload": {"event": "STOPPED"},
         }}),
     ]);
-    (good, vec((word(), value()), 0..3)).prop_map(|(mut good, others)| {
+    (good, vec((any_text(), value()), 0..3)).prop_map(|(mut good, others)| {
         for inner in good.as_object_mut().unwrap().values_mut() {
             inner.as_object_mut().unwrap().extend(others.iter().cloned());
         }
@@ -193,7 +193,7 @@ fn path() -> impl Strategy<Value = String> {
 }
 
 fn query() -> impl Strategy<Value = String> {
-    vec((select(PARAMETERS), word()), 0..4).prop_map(|pairs| {
+    vec((select(PARAMETERS), any_text()), 0..4).prop_map(|pairs| {
         let pairs: Vec<_> = pairs
             .iter()
             .map(|(name, value)| format!("{name}={}", escape(value)))

@@ -108,7 +108,7 @@ async fn the_schema_of_create() {
         assert_eq!(status, 400, "{name}");
         assert!(message.contains(text), "{name}: {message}");
     }
-    assert_eq!(bench.nova.asked.load(Ordering::SeqCst), 0);
+    assert_eq!(bench.nova.requests.load(Ordering::SeqCst), 0);
 }
 
 #[tokio::test]
@@ -304,7 +304,7 @@ async fn in_use_is_refused_before_nova_is_asked() {
     let host = bench.host(&segment, "h").await;
     assert_eq!(bench.notify("h", "2026-01-01").await.status, 202);
     *bench.nova.fault.lock().unwrap() = Some((FaultClass::Transient, None));
-    let asked = bench.nova.asked.load(Ordering::SeqCst);
+    let requests = bench.nova.requests.load(Ordering::SeqCst);
     let got = bench
         .send(
             "PUT",
@@ -317,7 +317,7 @@ async fn in_use_is_refused_before_nova_is_asked() {
         uuid_of(&host)
     );
     assert_eq!(got.fault(), fault(409, "conflictingRequest", &text));
-    assert_eq!(bench.nova.asked.load(Ordering::SeqCst), asked);
+    assert_eq!(bench.nova.requests.load(Ordering::SeqCst), requests);
 }
 
 #[tokio::test]

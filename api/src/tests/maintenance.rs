@@ -28,7 +28,13 @@ pub(super) fn muted_reporter(number: i64, host: &str) -> MutedReporter {
     }
 }
 
-async fn said(bench: &Bench, token: &str, method: &'static str, path: &str, body: &Value) -> TestResponse {
+async fn send_request(
+    bench: &Bench,
+    token: &str,
+    method: &'static str,
+    path: &str,
+    body: &Value,
+) -> TestResponse {
     let headers = [("x-auth-token", token), ("content-type", "application/json")];
     let body = if body.is_null() {
         String::new()
@@ -61,7 +67,7 @@ async fn operator_api_a_reporter_is_unmuted_once_with_its_operator_in_the_log() 
                "why": "3 of its claims were contradicted"})
     );
     let path = format!("{REPORTERS}/a/lift");
-    let got = said(
+    let got = send_request(
         &bench,
         "admin",
         "POST",
@@ -76,12 +82,12 @@ async fn operator_api_a_reporter_is_unmuted_once_with_its_operator_in_the_log() 
         (&json!(7), &json!(format!("{BY} (its clock)")))
     );
     let audited = bench.operator_journal.audited.lock().unwrap().clone();
-    let seen: Vec<_> = audited
+    let audited_lines: Vec<_> = audited
         .iter()
         .map(|one| (one.action, one.phase, one.result))
         .collect();
     assert_eq!(
-        seen,
+        audited_lines,
         [
             (AuditAction::Lift, AuditPhase::Intent, None),
             (AuditAction::Lift, AuditPhase::Outcome, Some(AuditResult::Ok)),
@@ -96,7 +102,7 @@ async fn operator_api_a_reporter_is_unmuted_once_with_its_operator_in_the_log() 
     );
 
     // A repetition reports that no such reporter is muted, and writes nothing.
-    let again = said(&bench, "admin", "POST", &path, &json!({"lift": {}})).await;
+    let again = send_request(&bench, "admin", "POST", &path, &json!({"lift": {}})).await;
     assert_eq!(again.status, 404, "{}", again.text);
     assert!(
         again.text.contains("it was unmuted, or never muted"),
@@ -121,12 +127,12 @@ async fn operator_api_maintenance_needs_the_rule_and_the_audit_log() {
     );
     for (path, body) in [&unmute, &retry] {
         for token in ["service-reader", "member"] {
-            let got = said(&bench, token, "POST", path, body).await;
+            let got = send_request(&bench, token, "POST", path, body).await;
             assert_eq!(got.status, 403, "{token} {path}: {}", got.text);
         }
         bench.operator_journal.full.store(true, Ordering::SeqCst);
         assert_eq!(
-            said(&bench, "admin", "POST", path, body).await.status,
+            send_request(&bench, "admin", "POST", path, body).await.status,
             503,
             "{path}"
         );
@@ -136,12 +142,12 @@ async fn operator_api_maintenance_needs_the_rule_and_the_audit_log() {
     // `tachi db grants`: the API has its own database user.
     bench.operator_journal.denied.store(true, Ordering::SeqCst);
     for (path, body) in [&unmute, &retry] {
-        let (status, _, answer) = said(&bench, "admin", "POST", path, body).await.fault();
+        let (status, _, answer) = send_request(&bench, "admin", "POST", path, body).await.fault();
         assert_eq!(status, 503, "{answer}");
         assert!(answer.contains("run the command on a controller"), "{answer}");
     }
     bench.operator_journal.denied.store(false, Ordering::SeqCst);
-    let got = said(&bench, "admin", "POST", &retry.0, &retry.1).await;
+    let got = send_request(&bench, "admin", "POST", &retry.0, &retry.1).await;
     assert_eq!(got.status, 409, "{}", got.text);
     assert!(
         got.text.contains("no new attempt: the desk of tests begins none"),
@@ -176,7 +182,7 @@ async fn operator_api_hostile_names_in_maintenance_are_refused_with_a_reason() {
             ),
             ("DELETE", format!("/operator/v1/monitors/a/{name}"), &Value::Null),
         ] {
-            let got = said(&bench, "admin", method, &path, body).await;
+            let got = send_request(&bench, "admin", method, &path, body).await;
             assert!([400, 404].contains(&got.status), "{method} {path}: {}", got.text);
             assert!(!got.fault().2.is_empty(), "{path}");
         }

@@ -99,14 +99,14 @@ async fn with_the_database_away_heartbeats_wait_for_five_seconds_at_most() {
             .await
             .status
     };
-    for (away, written) in [(3, 1), (5, 1)] {
+    for (pause, written) in [(3, 1), (5, 1)] {
         broken(true);
         assert_eq!(sign().await, 204);
-        tokio::time::sleep(Duration::from_secs(away)).await;
+        tokio::time::sleep(Duration::from_secs(pause)).await;
         broken(false);
         tokio::time::sleep(Duration::from_secs(3)).await;
         let rows = bench.registry.rows().signatures.len();
-        assert_eq!(rows, written, "away for {away} s: what waits for 5 s is dropped");
+        assert_eq!(rows, written, "away for {pause} s: what waits for 5 s is dropped");
     }
     assert_eq!(sign().await, 204);
     tokio::time::sleep(Duration::from_secs(3)).await;
@@ -135,13 +135,19 @@ async fn the_boot_and_the_local_disks_of_a_host_are_taken_from_a_caller_that_is_
     }
     tokio::time::sleep(Duration::from_secs(3)).await;
     let written = bench.registry.rows().signatures.clone();
-    let seen = |kind| {
+    let heartbeat_use = |kind| {
         let one = written.iter().find(|one| one.kind == kind).unwrap();
         (one.heartbeat_use, one.boot.as_ref().map(|boot| boot.up.as_secs()))
     };
-    assert_eq!(seen(MonitorKind::Host), (HeartbeatUse::Counts, Some(61)));
-    assert_eq!(seen(MonitorKind::Process), (HeartbeatUse::NoBootId, None));
-    assert_eq!(seen(MonitorKind::Instance), (HeartbeatUse::Unbound, None));
+    assert_eq!(heartbeat_use(MonitorKind::Host), (HeartbeatUse::Counts, Some(61)));
+    assert_eq!(
+        heartbeat_use(MonitorKind::Process),
+        (HeartbeatUse::NoBootId, None)
+    );
+    assert_eq!(
+        heartbeat_use(MonitorKind::Instance),
+        (HeartbeatUse::Unbound, None)
+    );
     let disks = |kind| {
         let one = written.iter().find(|one| one.kind == kind).unwrap();
         one.local_disks.as_ref().map(BTreeSet::len)
@@ -155,12 +161,12 @@ async fn the_boot_and_the_local_disks_of_a_host_are_taken_from_a_caller_that_is_
 async fn lost_planes_are_dated_and_the_answer_names_the_hosts_that_nova_shows_down() {
     let bench = Bench::new();
     *bench.operator_journal.down.lock().unwrap() = vec!["b", "c"];
-    let says = json!({"monitor": {
+    let heartbeat = json!({"monitor": {
         "version": "0.9.0",
         "planes": {"a": {"storage": 60}, "b": {"tenant": 5}},
         "processes_down": {"libvirtd\u{1b}": 30},
     }});
-    let got = put(&bench, "masakari_monitor", "/v1/monitors/cmp1/host", &says).await;
+    let got = put(&bench, "masakari_monitor", "/v1/monitors/cmp1/host", &heartbeat).await;
     assert_eq!(got.status, 204);
     assert_eq!(got.header("x-tachi-down-in-nova"), Some("b"));
     let got = put(&bench, "masakari_monitor", "/v1/monitors/cmp2/host", &body()).await;

@@ -19,10 +19,9 @@ pub(super) fn documented(document: &Value, method: &str, path: &str) -> Option<B
     let fits = |template: &str| {
         let template: Vec<&str> = template.split('/').collect();
         template.len() == pieces.len()
-            && template
-                .iter()
-                .zip(&pieces)
-                .all(|(wanted, piece)| wanted == piece || (wanted.starts_with('{') && !piece.is_empty()))
+            && template.iter().zip(&pieces).all(|(expected, piece)| {
+                expected == piece || (expected.starts_with('{') && !piece.is_empty())
+            })
     };
     let paths = document["paths"].as_object().unwrap();
     // A literal segment takes precedence over a parameter, as in the router.
@@ -194,9 +193,9 @@ async fn every_error_has_its_envelope() {
                 schema.pointer(&format!("/properties/{key}/properties/code/const")) == Some(&json!(status))
             })
             .unwrap_or_else(|| panic!("no envelope for {body}"));
-        let said: BTreeSet<_> = fault.as_object().unwrap().keys().collect();
+        let returned_keys: BTreeSet<_> = fault.as_object().unwrap().keys().collect();
         let properties = envelope["properties"][key]["properties"].as_object().unwrap();
-        assert_eq!(said, properties.keys().collect(), "{body}");
+        assert_eq!(returned_keys, properties.keys().collect(), "{body}");
     }
     let responses = document["components"]["responses"].as_object().unwrap();
     assert_eq!(responses.len(), statuses.len(), "none that is never given");
@@ -297,21 +296,21 @@ async fn every_parameter_of_a_list_does_something() {
                     .len()
             };
             assert!(got.status == 400 || rows() == 0, "{path}?{name}: {}", got.text);
-            for word in parameter["schema"]["enum"].as_array().into_iter().flatten() {
+            for value in parameter["schema"]["enum"].as_array().into_iter().flatten() {
                 let got = bench
-                    .get(&format!("{real}?{name}={}", word.as_str().unwrap()))
+                    .get(&format!("{real}?{name}={}", value.as_str().unwrap()))
                     .await;
-                assert_eq!(got.status, 200, "{path}?{name}={word}");
+                assert_eq!(got.status, 200, "{path}?{name}={value}");
             }
-            for word in parameter["schema"]["items"]["enum"]
+            for value in parameter["schema"]["items"]["enum"]
                 .as_array()
                 .into_iter()
                 .flatten()
             {
                 let got = bench
-                    .get(&format!("{real}?{name}={}", word.as_str().unwrap()))
+                    .get(&format!("{real}?{name}={}", value.as_str().unwrap()))
                     .await;
-                assert_eq!(got.status, 200, "{path}?{name}={word}");
+                assert_eq!(got.status, 200, "{path}?{name}={value}");
             }
             *tried.entry(path.clone()).or_insert(0) += 1;
         }

@@ -18,10 +18,10 @@ use crate::{Cors, CorsGroup, HealthBackend, Metrics, MetricsAccess};
 const ADMIN: (&str, &str) = ("x-auth-token", "admin");
 
 /// Name, client or path, headers, status.
-type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], u16);
+type TestCase<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], u16);
 
 /// Name, backends, the three kinds of files, status, text.
-type HealthCase<'a> = (
+type HealthTestCase<'a> = (
     &'a str,
     Vec<HealthBackend>,
     Option<PathBuf>,
@@ -51,15 +51,15 @@ async fn from(bench: &Bench, client: &str, path: &str, headers: &[(&str, &str)])
 #[tokio::test]
 async fn healthcheck_backends() {
     let folder = tempfile::tempdir().unwrap();
-    let here = folder.path().join("here");
+    let existing = folder.path().join("here");
     let gone = folder.path().join("gone");
-    std::fs::write(&here, "").unwrap();
+    std::fs::write(&existing, "").unwrap();
     let by_ports = |port: u16, path: &PathBuf| vec![(port, path.clone())];
-    let cases: Vec<HealthCase<'_>> = vec![
+    let cases: Vec<HealthTestCase<'_>> = vec![
         (
             "none: everything is good",
             vec![],
-            Some(here.clone()),
+            Some(existing.clone()),
             vec![],
             vec![],
             200,
@@ -78,7 +78,7 @@ async fn healthcheck_backends() {
             "disable_by_files_ports",
             vec![HealthBackend::DisableByFilesPorts],
             None,
-            by_ports(15868, &here),
+            by_ports(15868, &existing),
             vec![],
             503,
             "DISABLED BY FILE",
@@ -87,7 +87,7 @@ async fn healthcheck_backends() {
             "disable_by_files_ports, another port",
             vec![HealthBackend::DisableByFilesPorts],
             None,
-            by_ports(80, &here),
+            by_ports(80, &existing),
             vec![],
             200,
             "OK",
@@ -97,7 +97,7 @@ async fn healthcheck_backends() {
             vec![HealthBackend::EnableByFiles],
             None,
             vec![],
-            vec![here.clone()],
+            vec![existing.clone()],
             200,
             "OK",
         ),
@@ -106,14 +106,14 @@ async fn healthcheck_backends() {
             vec![HealthBackend::EnableByFiles],
             None,
             vec![],
-            vec![here.clone(), gone.clone()],
+            vec![existing.clone(), gone.clone()],
             503,
             "FILE PATH MISSING",
         ),
         (
             "two backends, one bad",
             vec![HealthBackend::DisableByFile, HealthBackend::Database],
-            Some(here.clone()),
+            Some(existing.clone()),
             vec![],
             vec![],
             503,
@@ -156,24 +156,24 @@ async fn healthcheck_asks_the_database_at_most_once_a_second() {
 /// Covers EW10.
 #[tokio::test]
 async fn healthcheck_checks_the_broker_only_when_configured() {
-    let asked = Bench::with(|mut options| {
+    let with_broker = Bench::with(|mut options| {
         options.health.backends = vec![HealthBackend::Broker];
         options
     });
-    let unasked = Bench::new();
+    let without_broker = Bench::new();
     let cases = [
         ("no broker", None, 200, "OK"),
         ("connected", Some(true), 200, "OK"),
         ("not connected", Some(false), 503, "BROKER UNREACHABLE"),
     ];
     for (name, connected, status, text) in cases {
-        for bench in [&asked, &unasked] {
+        for bench in [&with_broker, &without_broker] {
             *bench.notifications_sent.1.lock().unwrap() = connected;
         }
-        let got = asked.raw("GET", "/healthcheck", &[], "").await;
+        let got = with_broker.raw("GET", "/healthcheck", &[], "").await;
         assert_eq!((got.status, got.text.as_str()), (status, text), "{name}");
         assert_eq!(
-            unasked.raw("GET", "/healthcheck", &[], "").await.status,
+            without_broker.raw("GET", "/healthcheck", &[], "").await.status,
             200,
             "{name}"
         );
@@ -215,7 +215,7 @@ async fn healthcheck_is_404_for_addresses_that_are_not_allowed() {
         options.health.ignore_proxied_requests = true;
         options
     });
-    let cases: &[Case<'_>] = &[
+    let cases: &[TestCase<'_>] = &[
         ("inside", "10.1.2.3:9", &[], 200),
         ("inside, over IPv6", "[::ffff:10.1.2.3]:9", &[], 200),
         ("outside", "192.0.2.1:9", &[], 404),
@@ -248,7 +248,7 @@ async fn cors_marks_every_answer_below_v1_whatever_it_is() {
     });
     let origin = ("origin", "https://d");
     let huge = ("content-length", "999999999");
-    let cases: &[Case<'_>] = &[
+    let cases: &[TestCase<'_>] = &[
         ("good", "/v1/segments", &[origin, ADMIN], 200),
         ("no token", "/v1/segments", &[origin], 401),
         ("not there", "/v1/nowhere", &[origin, ADMIN], 404),
@@ -274,8 +274,8 @@ async fn cors_marks_every_answer_below_v1_whatever_it_is() {
             "{name}: {vary:?}"
         );
     }
-    let asked = [origin, ("access-control-request-method", "PUT")];
-    let got = bench.raw("OPTIONS", "/v1/segments/x", &asked, "").await;
+    let request_headers = [origin, ("access-control-request-method", "PUT")];
+    let got = bench.raw("OPTIONS", "/v1/segments/x", &request_headers, "").await;
     assert_eq!((got.status, got.text.as_str()), (200, ""));
     assert_eq!(got.header("access-control-allow-methods"), Some("PUT"));
     let got = bench.raw("GET", "/", &[origin], "").await;
@@ -318,7 +318,7 @@ async fn large_requests_are_refused_before_authentication() {
         .await;
     let text = "The request's header x-auth-token is too long. Longer than max_header_line (1000).";
     assert_eq!(got.fault(), fault(431, "masakariFault", text));
-    assert_eq!(bench.keystone.asked.load(Ordering::SeqCst), 0);
+    assert_eq!(bench.keystone.requests.load(Ordering::SeqCst), 0);
 }
 
 #[tokio::test]
@@ -382,7 +382,7 @@ async fn metrics_are_served_to_allowed_clients() {
     let _mine = ::metrics::set_default_local_recorder(&recorder);
     crate::metrics::describe("0.9.0+git1.abc");
     let bench = Bench::with(|mut options| {
-        options.metrics = Some(MetricsAccess::from_here(metrics.clone()));
+        options.metrics = Some(MetricsAccess::from_loopback(metrics.clone()));
         options
     });
     let segment = bench.segment("s").await;
@@ -439,7 +439,7 @@ async fn metrics_are_served_to_allowed_clients() {
     }
     assert!(!text.contains("made/up"), "{text}");
 
-    let cases: &[Case<'_>] = &[
+    let cases: &[TestCase<'_>] = &[
         ("this machine", "[::1]:9", &[], 200),
         ("another machine", "192.0.2.1:9", &[], 403),
         (

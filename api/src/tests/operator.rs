@@ -17,7 +17,7 @@ async fn codes(bench: &Bench) -> (Value, Vec<String>) {
     let situation = bench.get(SITUATION).await.root("situation");
     let findings = situation["findings"].as_array().unwrap().iter();
     let codes = findings
-        .map(|one| one["code"].as_str().unwrap().to_owned())
+        .map(|finding| finding["code"].as_str().unwrap().to_owned())
         .collect();
     (situation, codes)
 }
@@ -352,13 +352,13 @@ async fn operator_api_the_report_of_a_recovery_is_a_file_and_the_same_each_time(
         let again = bench.get(&format!("{path}{query}")).await;
         assert_eq!(again.text, got.text);
     }
-    for (wanted, status) in [
+    for (requested, status) in [
         (format!("{path}?format=pdf"), 400),
         (format!("/operator/v1/recoveries/{}/report", Uuid::nil()), 404),
         ("/operator/v1/recoveries/..%2f/report?format=html".to_owned(), 404),
     ] {
-        let got = bench.get(&wanted).await;
-        assert_eq!(got.status, status, "{wanted}");
+        let got = bench.get(&requested).await;
+        assert_eq!(got.status, status, "{requested}");
         assert_eq!(
             got.header("content-type"),
             Some("application/json; charset=UTF-8"),
@@ -406,9 +406,9 @@ pub(super) fn as_in_examples(bench: &Bench) {
         .extend(["compute-001", "compute-004"]);
     *bench.operator_journal.muted_reporters.lock().unwrap() =
         vec![super::maintenance::muted_reporter(7, "a")];
-    let mut held = recovery(1, "a");
-    held.id = "e241c4a2-1111-4222-8333-0123456789ab".parse().unwrap();
-    *bench.operator_journal.recoveries.lock().unwrap() = vec![held];
+    let mut on_hold = recovery(1, "a");
+    on_hold.id = "e241c4a2-1111-4222-8333-0123456789ab".parse().unwrap();
+    *bench.operator_journal.recoveries.lock().unwrap() = vec![on_hold];
     let mut given_up = waiting(WaitsFor::GivenUp, Life::Open, &Value::Null);
     given_up.server = "6128798e-1111-4222-8333-0123456789ab".parse().unwrap();
     *bench.operator_journal.moves.lock().unwrap() = vec![given_up];

@@ -54,7 +54,7 @@ pub(super) struct FakeRegion {
     /// Newest first.
     pub(super) recoveries: Mutex<Vec<RecoverySummary>>,
     pub(super) moves: Mutex<Vec<MoveLine>>,
-    pub(super) said: Mutex<SubmittedActions>,
+    pub(super) submitted: Mutex<SubmittedActions>,
     /// The actions that no engine has applied yet.
     pub(super) unread: Mutex<Vec<(RecoveryId, OperatorAction)>>,
     pub(super) broken: AtomicBool,
@@ -75,7 +75,7 @@ pub(super) struct FakeRegion {
     /// The recovery that holds every host as a reserved host.
     pub(super) holds: Mutex<Option<RecoveryId>>,
     /// The instances that were moved away from a host.
-    pub(super) away: Mutex<Vec<MovedAway>>,
+    pub(super) moved_instances: Mutex<Vec<MovedAway>>,
     /// The owners of recoveries in successive answers; the last answer repeats.
     pub(super) claims: Mutex<Vec<Vec<PeerClaim>>>,
     /// The results for instances.
@@ -91,7 +91,7 @@ impl Default for FakeRegion {
             down: Mutex::default(),
             recoveries: Mutex::default(),
             moves: Mutex::default(),
-            said: Mutex::default(),
+            submitted: Mutex::default(),
             unread: Mutex::default(),
             broken: AtomicBool::default(),
             audited: Mutex::default(),
@@ -105,7 +105,7 @@ impl Default for FakeRegion {
             muted_reporters: Mutex::default(),
             planned: Mutex::default(),
             holds: Mutex::default(),
-            away: Mutex::default(),
+            moved_instances: Mutex::default(),
             claims: Mutex::default(),
             moved: Mutex::default(),
             failed: Mutex::default(),
@@ -192,8 +192,8 @@ impl FakeRegion {
 
     /// The last action on a recovery.
     fn last(&self, id: RecoveryId) -> Option<(String, String, Timestamp)> {
-        let said = self.said.lock().unwrap();
-        let last = said.iter().rev().find(|(of, ..)| *of == id);
+        let submitted = self.submitted.lock().unwrap();
+        let last = submitted.iter().rev().find(|(of, ..)| *of == id);
         last.map(|(_, word, by)| (word.clone(), by.clone(), NOW))
     }
 
@@ -295,7 +295,7 @@ impl RegionService for FakeRegion {
             device: None,
             bare_normal: BareNormal::Refuse,
         };
-        let seen = RegionSnapshot::judged(
+        let snapshot = RegionSnapshot::judged(
             NOW,
             fencing,
             tachi_operator::SnapshotSource {
@@ -307,7 +307,7 @@ impl RegionService for FakeRegion {
             configured,
             &Forecasts::default(),
         );
-        Ok(Arc::new(seen))
+        Ok(Arc::new(snapshot))
     }
 
     async fn schedule(&self) -> Result<Vec<JobView>, JournalError> {
@@ -334,10 +334,10 @@ impl OperatorJournal for FakeRegion {
                 .position(|row| row.id == id)
                 .map_or(all.len(), |place| place + 1)
         });
-        let wanted = all.into_iter().skip(after).filter(|row| {
+        let matching = all.into_iter().skip(after).filter(|row| {
             let state = match filter.state {
-                Some(RecoveryState::Held) => {
-                    row.life == Life::Open && row.wait.as_ref().is_some_and(|wait| wait.what.is_held())
+                Some(RecoveryState::OnHold) => {
+                    row.life == Life::Open && row.wait.as_ref().is_some_and(|wait| wait.what.is_on_hold())
                 }
                 Some(RecoveryState::Life(life)) => row.life == life,
                 Some(RecoveryState::Status(status)) => row.status == status.as_str(),
@@ -358,7 +358,7 @@ impl OperatorJournal for FakeRegion {
                     .is_none_or(|id| row.id.to_string().starts_with(id))
         });
         let limit = usize::try_from(filter.limit.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
-        Ok(wanted.take(limit).collect())
+        Ok(matching.take(limit).collect())
     }
 
     async fn recoveries_of_host(
@@ -427,8 +427,8 @@ impl OperatorJournal for FakeRegion {
         by: &str,
     ) -> Result<ActionOutcome, JournalError> {
         self.fails()?;
-        let mut said = self.said.lock().unwrap();
-        said.push((id, format!("seen to {server}"), by.to_owned()));
+        let mut submitted = self.submitted.lock().unwrap();
+        submitted.push((id, format!("seen to {server}"), by.to_owned()));
         Ok(ActionOutcome::Submitted)
     }
 
@@ -518,7 +518,7 @@ impl OperatorJournal for FakeRegion {
             Some(row) => {
                 let action = OperatorAction {
                     id: 1,
-                    said: OperatorRequest {
+                    request: OperatorRequest {
                         number: 1,
                         word,
                         by: by.to_owned(),
@@ -528,8 +528,8 @@ impl OperatorJournal for FakeRegion {
                     is_late: false,
                 };
                 self.unread.lock().unwrap().push((id, action));
-                let mut said = self.said.lock().unwrap();
-                said.push((id, word.as_str().to_owned(), by.to_owned()));
+                let mut submitted = self.submitted.lock().unwrap();
+                submitted.push((id, word.as_str().to_owned(), by.to_owned()));
                 Ok(ActionOutcome::Submitted)
             }
         }
@@ -548,8 +548,8 @@ impl OperatorJournal for FakeRegion {
         by: &str,
     ) -> Result<ActionOutcome, JournalError> {
         self.fails()?;
-        let mut said = self.said.lock().unwrap();
-        said.push((id, format!("{server} runs"), by.to_owned()));
+        let mut submitted = self.submitted.lock().unwrap();
+        submitted.push((id, format!("{server} runs"), by.to_owned()));
         Ok(ActionOutcome::Submitted)
     }
 
@@ -560,8 +560,8 @@ impl OperatorJournal for FakeRegion {
     ) -> Result<ActionOutcome, JournalError> {
         self.fails()?;
         let on = word.on.as_deref().unwrap_or("-");
-        let mut said = self.said.lock().unwrap();
-        said.push((id, format!("{} {} {on}", word.server, word.word), word.by.clone()));
+        let mut submitted = self.submitted.lock().unwrap();
+        submitted.push((id, format!("{} {} {on}", word.server, word.word), word.by.clone()));
         Ok(ActionOutcome::Submitted)
     }
 
@@ -662,7 +662,7 @@ impl Plans for FakeRegion {
             return Ok(PlanOutcome::Busy(row.id, row.kind));
         }
         if let Some(id) = *self.holds.lock().unwrap() {
-            return Ok(PlanOutcome::Held(id));
+            return Ok(PlanOutcome::Reserved(id));
         }
         let mut planned = self.planned.lock().unwrap();
         let mut row = recovery(100 + planned.len() as u128, "a");
@@ -678,7 +678,7 @@ impl Plans for FakeRegion {
 
     async fn moved_away(&self, _: &str) -> Result<Vec<MovedAway>, JournalError> {
         self.fails()?;
-        Ok(self.away.lock().unwrap().clone())
+        Ok(self.moved_instances.lock().unwrap().clone())
     }
 }
 
@@ -692,11 +692,12 @@ impl AuditSink for FakeRegion {
             });
         }
         // Reports of failures are stored in the registry.
-        let counts = |one: &AuditEntry| {
-            one.phase == AuditPhase::Intent && (one.action != AuditAction::Word || one.recovery.is_some())
+        let counts = |entry: &AuditEntry| {
+            entry.phase == AuditPhase::Intent
+                && (entry.action != AuditAction::Word || entry.recovery.is_some())
         };
         if counts(&entry) {
-            let already = self.said.lock().unwrap().len() + self.written.lock().unwrap().len();
+            let already = self.submitted.lock().unwrap().len() + self.written.lock().unwrap().len();
             let audited = self.audited.lock().unwrap();
             let intents = audited.iter().filter(|one| counts(one)).count();
             assert_eq!(intents, already, "it is written down first");

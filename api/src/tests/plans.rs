@@ -225,8 +225,8 @@ async fn operator_api_a_host_that_a_recovery_has_taken_out_of_the_reserve_is_not
     *bench.operator_journal.holds.lock().unwrap() = Some(RecoveryId(holder));
     let got = post(&bench, "admin", DRAIN, firmware()).await;
     assert_eq!(got.status, 409, "{}", got.text);
-    let wanted = format!("recovery {holder} uses a as its reserved host and has not ended");
-    assert!(got.text.contains(&wanted), "{}", got.text);
+    let expected = format!("recovery {holder} uses a as its reserved host and has not ended");
+    assert!(got.text.contains(&expected), "{}", got.text);
     let audited = bench.operator_journal.audited.lock().unwrap().clone();
     assert_eq!(audited.last().unwrap().result, Some(AuditResult::Permanent));
 }
@@ -251,7 +251,7 @@ async fn operator_api_a_plan_needs_an_audit_entry_and_database_rights() {
 #[tokio::test]
 async fn operator_api_instances_that_are_still_where_they_were_moved_are_given_back() {
     let bench = Bench::new();
-    let away = |number: u128, name: &str, dest: &str| MovedAway {
+    let moved_instances = |number: u128, name: &str, dest: &str| MovedAway {
         server: ServerId(if number == 0 {
             SERVER
         } else {
@@ -264,7 +264,8 @@ async fn operator_api_instances_that_are_still_where_they_were_moved_are_given_b
     };
     // The engines have read the instance on `a`; `b` gets it back.
     let path = "/operator/v1/hosts/b/giveback";
-    *bench.operator_journal.away.lock().unwrap() = vec![away(0, "web", "c"), away(9, "gone", "a")];
+    *bench.operator_journal.moved_instances.lock().unwrap() =
+        vec![moved_instances(0, "web", "c"), moved_instances(9, "gone", "a")];
     let preview = bench.get(path).await.root("giveback");
     assert_eq!(preview["instances"].as_array().unwrap().len(), 1, "{preview}");
     assert_eq!(preview["instances"][0]["stays"], "has been moved since");
@@ -274,7 +275,7 @@ async fn operator_api_instances_that_are_still_where_they_were_moved_are_given_b
     );
     nothing_was_done(&bench, "nothing can go back");
 
-    *bench.operator_journal.away.lock().unwrap() = vec![away(0, "web", "a")];
+    *bench.operator_journal.moved_instances.lock().unwrap() = vec![moved_instances(0, "web", "a")];
     let preview = bench.get(path).await.root("giveback");
     assert_eq!(
         preview["instances"][0],

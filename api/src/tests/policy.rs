@@ -169,7 +169,7 @@ async fn extensions_show_what_the_caller_may_discover() {
 }
 
 /// Rules that no code uses, with the reason.
-const ASKED_BY_NOBODY: &[(&str, &str)] = &[
+const UNUSED_RULES: &[(&str, &str)] = &[
     ("admin_or_owner", "operators refer to it"),
     ("os_masakari_api:versions:index", "Masakari's files may name it"),
 ];
@@ -181,26 +181,26 @@ fn every_rule_is_defined_and_every_defined_rule_is_used() {
     once.sort_unstable();
     once.dedup();
     assert_eq!(once.len(), defined.len(), "no name twice");
-    let mut asked: Vec<&str> = routes().into_iter().filter_map(|route| route.rule).collect();
-    asked.extend(
+    let mut used_rules: Vec<&str> = routes().into_iter().filter_map(|route| route.rule).collect();
+    used_rules.extend(
         crate::types::extension::ALL
             .iter()
             .map(|extension| extension.rule),
     );
-    asked.extend([
+    used_rules.extend([
         "context_is_admin",
         "admin_api",
         crate::evidence::RULE,
         crate::handlers::actions::CONFIRM_NOT_RUNNING,
     ]);
-    asked.extend(OF_KINDS);
-    for rule in &asked {
+    used_rules.extend(OF_KINDS);
+    for rule in &used_rules {
         assert!(defined.contains(rule), "{rule} is asked for and not defined");
     }
     for rule in defined {
-        let excused = ASKED_BY_NOBODY.iter().any(|(name, _)| *name == rule);
+        let excused = UNUSED_RULES.iter().any(|(name, _)| *name == rule);
         assert!(
-            excused != asked.contains(&rule),
+            excused != used_rules.contains(&rule),
             "{rule} is defined: asked for, or excused?"
         );
     }
@@ -374,7 +374,7 @@ async fn a_monitor_can_create_notifications_and_nothing_else() {
         let admitted = route.rule.is_none() || route.rule == Some("os_masakari_api:notifications:create");
         assert_eq!(got.status == 403, !admitted, "{route:?}: {}", got.status);
     }
-    assert!(!Policy::with_text(text).unwrap().would_admit(
+    assert!(!Policy::with_text(text).unwrap().would_allow(
         "tachi:evidence:create",
         crate::Identity {
             roles: vec!["masakari_monitor".to_owned()],

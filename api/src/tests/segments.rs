@@ -181,8 +181,8 @@ async fn the_schema_of_update() {
     let text = "Invalid input for field/attribute segment. Value: {}. {} is not valid under any of the given schemas";
     assert_eq!(got.fault(), fault(400, "badRequest", text));
     // Register row 3: Masakari stores true for any text.
-    for (word, expected) in [(json!("off"), false), (json!("1"), true), (json!(false), false)] {
-        let got = bench.send("PUT", &path, body(json!({"enabled": word}))).await;
+    for (spelling, expected) in [(json!("off"), false), (json!("1"), true), (json!(false), false)] {
+        let got = bench.send("PUT", &path, body(json!({"enabled": spelling}))).await;
         assert_eq!(got.root("segment")["enabled"], json!(expected));
     }
     let got = bench.send("PUT", &path, body(json!({"name": "s"}))).await;

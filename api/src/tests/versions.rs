@@ -140,12 +140,12 @@ async fn answers_carry_their_microversion() {
         ("1", "/v1/segments", 400, (None, None)),
         ("1.1", "/v1/nowhere", 404, (None, None)),
     ];
-    for (asked, path, status, expected) in cases {
-        let got = bench.get_at(asked, path).await;
+    for (requested, path, status, expected) in cases {
+        let got = bench.get_at(requested, path).await;
         assert_eq!(
             (got.status, version_headers(&got)),
             (status, expected),
-            "{asked} {path}"
+            "{requested} {path}"
         );
     }
     let got = bench.get_at("1.4", "/v1").await;

@@ -50,8 +50,8 @@ impl ActionKind {
         }
     }
 
-    pub(super) fn from_value(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    pub(super) fn from_value(value: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == value)
     }
 }
 

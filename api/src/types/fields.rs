@@ -268,6 +268,6 @@ impl Fields for Outline {
 }
 
 /// Returns the reason for a value of the wrong JSON type.
-pub(crate) fn wrong_type(value: &Value, wanted: &str) -> String {
-    format!("{} is not of type '{wanted}'", repr(value))
+pub(crate) fn wrong_type(value: &Value, expected: &str) -> String {
+    format!("{} is not of type '{expected}'", repr(value))
 }

@@ -45,7 +45,7 @@ impl Body for NewHeartbeat {
 
     fn fields(fields: &mut impl Fields, _: Microversion) -> Option<Self> {
         let version = fields.required("version", VERSION);
-        let troubles = fields.optional("troubles", PartFaults);
+        let troubles = fields.optional("troubles", SubsystemProblems);
         let watches = fields.optional("watches", Hosts);
         let watching = fields.optional("watching", Boolean);
         let resume: Option<Resume> = fields.optional("guests_resume", RESUME);
@@ -146,9 +146,9 @@ impl NewHeartbeat {
 
 /// The parts of a monitor that do not work, each with the reason.
 #[derive(Clone, Copy, Debug)]
-struct PartFaults;
+struct SubsystemProblems;
 
-impl Rule for PartFaults {
+impl Rule for SubsystemProblems {
     type Out = BTreeMap<String, String>;
 
     fn read(&self, value: &Value) -> Result<Self::Out, Objection> {

@@ -267,7 +267,7 @@ pub(crate) const FREEZE_SCOPE: EnumText<FreezeScope> = EnumText {
 /// A setting that reports whether guests start when their host boots.
 pub(crate) const RESUME: EnumText<Resume> = EnumText {
     from_value: Resume::from_value,
-    values: || Resume::ALL.iter().map(|word| word.as_str()).collect(),
+    values: || Resume::ALL.iter().map(|value| value.as_str()).collect(),
 };
 
 /// An operator action.
@@ -432,7 +432,7 @@ impl Rule for OneOf {
 }
 
 fn not_one_of<'a>(value: &Value, values: impl Iterator<Item = &'a str>) -> Objection {
-    let values: Vec<String> = values.map(|word| format!("'{word}'")).collect();
+    let values: Vec<String> = values.map(|value| format!("'{value}'")).collect();
     Objection::Reason(format!("{} is not one of [{}]", repr(value), values.join(", ")))
 }
 

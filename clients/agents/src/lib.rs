@@ -192,7 +192,7 @@ fn option(name: &str, value: &str) -> Option<NoProofReason> {
     let value = value.trim();
     let off = ["", "0", "no", "off", "false"]
         .iter()
-        .any(|word| value.eq_ignore_ascii_case(word));
+        .any(|spelling| value.eq_ignore_ascii_case(spelling));
     let why = match plain(name).as_str() {
         // The agents' library treats a flag as set even where its value is "0".
         "network_fencing" => "cuts only the network of a machine, so its guests may continue to run",
@@ -207,7 +207,7 @@ fn option(name: &str, value: &str) -> Option<NoProofReason> {
         "action" | "option"
             if !["off", "reboot"]
                 .iter()
-                .any(|word| value.eq_ignore_ascii_case(word)) =>
+                .any(|spelling| value.eq_ignore_ascii_case(spelling)) =>
         {
             "may do something other than switch the power off"
         }
@@ -241,19 +241,21 @@ fn value<'o>(options: &'o BTreeMap<String, String>, name: &str) -> Option<&'o st
 
 /// True if the agents' library takes this flag as set: with any of its words, also one for no.
 pub fn is_set(options: &BTreeMap<String, String>, name: &str) -> bool {
-    value(options, name).is_some_and(|value| word(&YES, value) || word(&NO, value))
+    value(options, name).is_some_and(|value| is_one_of(&YES, value) || is_one_of(&NO, value))
 }
 
 /// True if this flag has one of the library's words for no, although the library only asks whether it is there.
 pub fn is_set_by_no(options: &BTreeMap<String, String>, name: &str) -> bool {
-    value(options, name).is_some_and(|value| word(&NO, value))
+    value(options, name).is_some_and(|value| is_one_of(&NO, value))
 }
 
 const YES: [&str; 4] = ["1", "yes", "on", "true"];
 const NO: [&str; 4] = ["0", "no", "off", "false"];
 
-fn word(words: &[&str], value: &str) -> bool {
-    words.iter().any(|word| value.eq_ignore_ascii_case(word))
+fn is_one_of(spellings: &[&str], value: &str) -> bool {
+    spellings
+        .iter()
+        .any(|spelling| value.eq_ignore_ascii_case(spelling))
 }
 
 #[cfg(test)]

@@ -123,8 +123,8 @@ fn every_row_of_the_table_is_judged_accordingly() {
 /// Covers F3.
 #[test]
 fn agent_options_and_action_decide_if_the_power_is_off() {
-    type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], bool);
-    let cases: &[Case<'_>] = &[
+    type TestCase<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], bool);
+    let cases: &[TestCase<'_>] = &[
         ("fence_ipmilan", "off", &[], true),
         ("fence_ipmilan", "OFF", &[], true),
         ("fence_ipmilan", "reboot", &[], true),

@@ -255,8 +255,11 @@ impl SourceArgs {
         // A sourced openrc is enough if there is no configuration file that could be the intended one.
         let sourced = || {
             let has_none = tachi_config::default_search().iter().all(|file| !file.exists());
-            (has_none && set("OS_AUTH_URL").is_some())
-                .then(|| tachi_clouds::ProcessEnvironment::here().environment().to_owned())
+            (has_none && set("OS_AUTH_URL").is_some()).then(|| {
+                tachi_clouds::ProcessEnvironment::current()
+                    .environment()
+                    .to_owned()
+            })
         };
         set("OS_CLOUD").or_else(sourced)
     }
@@ -569,18 +572,18 @@ mod tests {
             .skip(2)
             .filter_map(|row| row.trim_matches('|').split_once(" | "))
             .collect();
-        let is_of = |typed: &str, word: &str| typed == word || typed.starts_with(&format!("{word} "));
+        let is_of = |typed: &str, name: &str| typed == name || typed.starts_with(&format!("{name} "));
         for (typed, uses_api) in &all {
             let row = rows
                 .iter()
-                .find(|(cell, _)| quoted(cell).any(|word| is_of(typed, word)));
+                .find(|(cell, _)| quoted(cell).any(|name| is_of(typed, name)));
             assert_eq!(row.is_none(), *uses_api, "{typed}: {row:?}");
             assert!(row.is_none_or(|(_, why)| why.len() > 20), "{typed}: {row:?}");
         }
-        for word in rows.iter().flat_map(|(cell, _)| quoted(cell)) {
+        for name in rows.iter().flat_map(|(cell, _)| quoted(cell)) {
             assert!(
-                all.keys().any(|typed| is_of(typed, word)),
-                "no command is called {word}"
+                all.keys().any(|typed| is_of(typed, name)),
+                "no command is called {name}"
             );
         }
         // Every command of the 3 a.m. page works from anywhere, except those that the page itself names.

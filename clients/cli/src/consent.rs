@@ -13,7 +13,7 @@ use crate::out;
 /// # Errors
 ///
 /// The name differs, there is no reason, or no terminal to ask at.
-pub fn asked(name: &str, consent: &ConsentArgs, what: &str, consequence: &str) -> Result<String, Failure> {
+pub fn confirm(name: &str, consent: &ConsentArgs, what: &str, consequence: &str) -> Result<String, Failure> {
     let given = consent.reason.as_deref().map(str::trim);
     let can_ask = std::io::stdin().is_terminal();
     if given == Some("") || (given.is_none() && !can_ask) {

@@ -3,7 +3,7 @@
 pub mod checks;
 pub mod detection_latency;
 mod finding_checks;
-pub mod mend;
+pub mod fix;
 pub mod remote;
 mod storm_limits;
 
@@ -35,8 +35,8 @@ pub fn show(args: &DoctorArgs, all: &[Check], took: Duration) -> Result<u8, Fail
     let seconds = took.as_secs_f64();
     let now = SystemClock.wall();
     if args.shape.is_text() {
-        let is_shown = |one: &&&Check| {
-            args.all || args.name.is_some() || !matches!(one.grade, Severity::Ok | Severity::Info)
+        let is_shown = |check: &&&Check| {
+            args.all || args.name.is_some() || !matches!(check.grade, Severity::Ok | Severity::Info)
         };
         let mut checks: Vec<&Check> = shown.iter().filter(is_shown).copied().collect();
         let unseen = if args.all { None } else { alike(&mut checks) };
@@ -50,17 +50,21 @@ pub fn show(args: &DoctorArgs, all: &[Check], took: Duration) -> Result<u8, Fail
         let whole = |rows: Vec<Value>| json!({ "checks": rows });
         answer::listed(&args.shape, now, &sheet(&shown), "nothing was checked", whole)?;
     }
-    let worst = shown.iter().map(|one| one.grade).max().unwrap_or(Severity::Ok);
-    Ok(if args.check { code(worst) } else { crate::DONE })
+    let most_severe = shown.iter().map(|one| one.grade).max().unwrap_or(Severity::Ok);
+    Ok(if args.check {
+        code(most_severe)
+    } else {
+        crate::DONE
+    })
 }
 
 /// Returns the worst grade, and the result in a line.
 pub fn summary(all: &[Check]) -> (Severity, String) {
     let all: Vec<&Check> = all.iter().collect();
-    let worst = all.iter().map(|one| one.grade).max().unwrap_or(Severity::Ok);
+    let most_severe = all.iter().map(|one| one.grade).max().unwrap_or(Severity::Ok);
     let bad = all
         .iter()
-        .filter(|one| one.grade == worst && worst > Severity::Info);
+        .filter(|one| one.grade == most_severe && most_severe > Severity::Info);
     let bad: Vec<&str> = bad.map(|one| one.name.as_str()).take(NAMED).collect();
     let counted = counted(&all);
     let details = if bad.is_empty() {
@@ -68,13 +72,13 @@ pub fn summary(all: &[Check]) -> (Severity, String) {
     } else {
         format!("{counted}: {}", bad.join(", "))
     };
-    (worst, details)
+    (most_severe, details)
 }
 
 /// Returns the checks of this name.
 pub fn named<'a>(all: &'a [Check], name: &str) -> Result<Vec<&'a Check>, Failure> {
-    let wanted = name.trim().to_ascii_lowercase().replace('_', "-");
-    let found: Vec<&Check> = all.iter().filter(|one| one.name == wanted).collect();
+    let requested = name.trim().to_ascii_lowercase().replace('_', "-");
+    let found: Vec<&Check> = all.iter().filter(|one| one.name == requested).collect();
     if found.is_empty() {
         let names: Vec<&str> = all.iter().map(|one| one.name.as_str()).collect();
         return Err(Failure::usage(format!(
@@ -109,24 +113,24 @@ fn sheet(checks: &[&Check]) -> TextTable<5> {
 }
 
 /// Describes a check, with its fix and its page.
-pub fn lines(one: &Check) -> Vec<String> {
-    let label = one.grade.as_str().to_ascii_uppercase();
-    let mut lines = vec![format!("{label:<7} {:<28} {}", one.name, one.details)];
-    let fixes = one.fix.iter().flat_map(|fix| fix.lines());
+pub fn lines(check: &Check) -> Vec<String> {
+    let label = check.grade.as_str().to_ascii_uppercase();
+    let mut lines = vec![format!("{label:<7} {:<28} {}", check.name, check.details)];
+    let fixes = check.fix.iter().flat_map(|fix| fix.lines());
     lines.extend(fixes.map(|fix| format!("        -> {fix}")));
-    lines.extend(one.page.iter().map(|page| format!("        {page}")));
+    lines.extend(check.page.iter().map(|page| format!("        {page}")));
     lines
 }
 
 /// True if the check could not be made.
-fn is_unseen(one: &Check) -> bool {
-    one.grade == Severity::Unknown && one.fix.is_none() && one.page.is_none()
+fn is_unseen(check: &Check) -> bool {
+    check.grade == Severity::Unknown && check.fix.is_none() && check.page.is_none()
 }
 
 /// Removes the checks that the most common reason has prevented, and returns one line about them.
 fn alike(checks: &mut Vec<&Check>) -> Option<String> {
     let mut whys: BTreeMap<&str, usize> = BTreeMap::new();
-    for one in checks.iter().filter(|one| is_unseen(one)) {
+    for one in checks.iter().filter(|check| is_unseen(check)) {
         *whys.entry(&one.details).or_default() += 1;
     }
     let (why, number) = whys.into_iter().max_by_key(|(_, number)| *number)?;
@@ -137,7 +141,7 @@ fn alike(checks: &mut Vec<&Check>) -> Option<String> {
     let (alike, others): (Vec<&Check>, _) = checks
         .iter()
         .copied()
-        .partition(|one| is_unseen(one) && one.details == why);
+        .partition(|check| is_unseen(check) && check.details == why);
     *checks = others;
     let names: Vec<&str> = alike.iter().map(|one| one.name.as_str()).collect();
     Some(format!(

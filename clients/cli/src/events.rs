@@ -56,10 +56,10 @@ pub async fn run(args: EventsArgs, controller: &dyn Controller) -> Result<u8, Fa
         }
     }
     let freezes = source.freezes().await?;
-    let of_host = |one: &&FreezeView| args.host.is_none() || one.name == args.host;
+    let of_host = |freeze: &&FreezeView| args.host.is_none() || freeze.name == args.host;
     events.extend(freezes.iter().filter(of_host).map(of_freeze));
-    events.retain(|one| one.at.0 >= from);
-    events.sort_by_key(|one| one.at.0);
+    events.retain(|event| event.at.0 >= from);
+    events.sort_by_key(|event| event.at.0);
     answer::list(
         &args.shape,
         source.now(),
@@ -81,7 +81,7 @@ fn of_recovery(history: &RecoveryHistoryView) -> Vec<Event> {
     let by: Vec<String> = history
         .reporters
         .iter()
-        .map(|one| one_line(&one.to_string()))
+        .map(|reporter| one_line(&reporter.to_string()))
         .collect();
     let by = if by.is_empty() {
         String::new()
@@ -103,8 +103,8 @@ fn of_recovery(history: &RecoveryHistoryView) -> Vec<Event> {
         events.push(event(word.at, format!("{action} by {}", one_line(&word.by))));
     }
     if summary.life == Life::Closed
-        && let (Some(last), Some(message)) = (events.iter().map(|one| one.at.0).max(), &summary.message)
-        && events.iter().all(|one| one.text != one_line(message))
+        && let (Some(last), Some(message)) = (events.iter().map(|event| event.at.0).max(), &summary.message)
+        && events.iter().all(|event| event.text != one_line(message))
     {
         events.push(event(
             Time(last),

@@ -52,14 +52,14 @@ pub async fn run(args: ShowArgs, controller: &dyn Controller) -> Result<u8, Fail
 async fn of_recovery(source: &dyn Source, args: &ShowArgs) -> Result<u8, Failure> {
     let shown = recovery::show(source, &args.name, false, &args.shape).await;
     let Err(error) = shown else { return shown };
-    let seen = source.situation().await?;
+    let situation = source.situation().await?;
     let name = args.name.trim();
-    if seen.segments.iter().any(|one| one.name == name) {
+    if situation.segments.iter().any(|segment| segment.name == name) {
         return Err(Failure::from_text(format!(
             "no host or instance named {name:?} (it is a segment: tachi status {name})"
         )));
     }
-    let listed = match seen.instances {
+    let listed = match situation.instances {
         Some(_) => "",
         None => " (no engine has read Nova's instances yet)",
     };
@@ -67,16 +67,16 @@ async fn of_recovery(source: &dyn Source, args: &ShowArgs) -> Result<u8, Failure
     Err(error)
 }
 
-fn head(one: &ExplanationView) -> String {
-    let label = one.protection.label().to_ascii_uppercase();
-    if let Some(id) = &one.id {
-        let host = one.host.as_deref().unwrap_or_default();
-        return format!("instance {} ({id}) on {host}: {label}", one.name);
+fn head(explanation: &ExplanationView) -> String {
+    let label = explanation.protection.label().to_ascii_uppercase();
+    if let Some(id) = &explanation.id {
+        let host = explanation.host.as_deref().unwrap_or_default();
+        return format!("instance {} ({id}) on {host}: {label}", explanation.name);
     }
-    let segment = one.segment.as_ref().map_or_else(
+    let segment = explanation.segment.as_ref().map_or_else(
         || "in no segment".to_owned(),
         |name| {
-            let reserved = if one.reserved == Some(true) {
+            let reserved = if explanation.reserved == Some(true) {
                 ", reserved"
             } else {
                 ""
@@ -84,39 +84,44 @@ fn head(one: &ExplanationView) -> String {
             format!("in segment {name}{reserved}")
         },
     );
-    let instances = one.instances.map_or_else(String::new, |counts| {
+    let instances = explanation.instances.map_or_else(String::new, |counts| {
         let included = count(counts.included(), "instance", "instances");
         format!(", {included} to be recovered")
     });
-    format!("host {} ({segment}{instances}): {label}", one.name)
+    format!("host {} ({segment}{instances}): {label}", explanation.name)
 }
 
 /// Renders the explanation as lines.
-pub fn lines(one: &ExplanationView, now: Timestamp) -> Vec<String> {
-    let mut lines = vec![head(one)];
-    if let Some(wait) = &one.waits {
+pub fn lines(explanation: &ExplanationView, now: Timestamp) -> Vec<String> {
+    let mut lines = vec![head(explanation)];
+    if let Some(wait) = &explanation.waits {
         lines.push(format!("  action needed: {}", wait.sentence(now)));
-        lines.extend(one.known.iter().map(|known| format!("  known: {known}")));
-    } else if let (Some(id), Some(life)) = (one.recovery, one.life) {
-        let message = one.message.as_deref().unwrap_or("under way");
+        lines.extend(explanation.known.iter().map(|known| format!("  known: {known}")));
+    } else if let (Some(id), Some(life)) = (explanation.recovery, explanation.life) {
+        let message = explanation.message.as_deref().unwrap_or("under way");
         lines.push(format!("  recovery {id} ({life}): {message}"));
-        lines.extend(one.known.iter().map(|known| format!("  known: {known}")));
+        lines.extend(explanation.known.iter().map(|known| format!("  known: {known}")));
     }
-    let ways = one.commands.iter().map(|way| explained(way));
+    let ways = explanation.commands.iter().map(|way| explained(way));
     lines.extend(ways.map(|way| format!("      -> {way}")));
-    lines.extend(one.disk.iter().map(|disk| format!("  disk: {}", disk.sentence())));
-    for need in &one.needs {
-        lines.extend(need_lines(one, need, now));
+    lines.extend(
+        explanation
+            .disk
+            .iter()
+            .map(|disk| format!("  disk: {}", disk.sentence())),
+    );
+    for need in &explanation.needs {
+        lines.extend(need_lines(explanation, need, now));
         if need.need == Need::Room {
-            lines.extend(room(one, now));
+            lines.extend(room(explanation, now));
         }
     }
     lines
 }
 
 /// Describes the capacity: the number of hosts that an instance fits on, or the outcome for all instances on a host.
-fn room(one: &ExplanationView, now: Timestamp) -> Option<String> {
-    let room = one.room.as_ref()?;
+fn room(explanation: &ExplanationView, now: Timestamp) -> Option<String> {
+    let room = explanation.room.as_ref()?;
     let text = match (room.hosts, room.of) {
         (Some(hosts), Some(of)) => {
             let of = count(of, "host", "hosts");
@@ -130,9 +135,9 @@ fn room(one: &ExplanationView, now: Timestamp) -> Option<String> {
     ))
 }
 
-fn need_lines(one: &ExplanationView, view: &NeedView, now: Timestamp) -> Vec<String> {
+fn need_lines(explanation: &ExplanationView, view: &NeedView, now: Timestamp) -> Vec<String> {
     let name = format!("{:<10}", view.need.label());
-    if let Some((grade, rendered)) = one.told_of(view) {
+    if let Some((grade, rendered)) = explanation.told_of(view) {
         let sign = if grade == Severity::Ok { "✓" } else { mark(grade) };
         return vec![format!("  {sign} {name} {rendered}")];
     }
@@ -156,16 +161,16 @@ mod tests {
     use tachi_domain::forecast::Room;
     use tachi_operator::{OutcomeView, RoomView, Time};
 
-    use super::super::status::seen::tests::{fine, host, judged};
+    use super::super::status::common::tests::{fine, host, judged};
     use super::*;
 
     #[test]
     fn room_is_told_of_an_instance_and_of_all_that_is_on_a_host() {
-        let seen = fine();
-        let mut view = ExplanationView::of(&seen, &seen.situation.explain("a")[0]);
+        let snapshot = fine();
+        let mut view = ExplanationView::of(&snapshot, &snapshot.situation.explain("a")[0]);
         assert_eq!(view.room, None, "nobody has asked Placement");
         let rendered = |view: &ExplanationView| {
-            let lines = lines(view, seen.now);
+            let lines = lines(view, snapshot.now);
             let at = lines.iter().position(|line| line.contains(" capacity ")).unwrap();
             lines[at..at + 2].join("\n")
         };
@@ -174,10 +179,10 @@ mod tests {
             bare.starts_with("  · capacity   room on other hosts is not assessed\n  ✓ evacuation"),
             "{bare}"
         );
-        let room = view.needs.iter_mut().find(|one| one.need == Need::Room);
+        let room = view.needs.iter_mut().find(|need| need.need == Need::Room);
         room.unwrap().assessed = true;
         let mut room = RoomView {
-            as_of: Time(seen.now.minus_seconds(12)),
+            as_of: Time(snapshot.now.minus_seconds(12)),
             hosts: Some(2),
             of: Some(3),
             outcome: None,
@@ -206,14 +211,14 @@ mod tests {
     /// Two hosts have the same reason, and the command is about one of them.
     #[test]
     fn what_to_type_is_about_the_host_that_was_asked_for() {
-        let mut seen = fine();
-        seen.tables.segments[0].hosts = ["a", "b"]
+        let mut snapshot = fine();
+        snapshot.tables.segments[0].hosts = ["a", "b"]
             .map(|name| host(name, false, Some(MaintenanceReason::Operator)))
             .into();
-        seen.situation = judged(&seen.tables);
+        snapshot.situation = judged(&snapshot.tables);
         for name in ["a", "b"] {
-            let view = ExplanationView::of(&seen, &seen.situation.explain(name)[0]);
-            let rendered = lines(&view, seen.now).join("\n");
+            let view = ExplanationView::of(&snapshot, &snapshot.situation.explain(name)[0]);
+            let rendered = lines(&view, snapshot.now).join("\n");
             let (own, other) = if name == "a" { ("a", "b") } else { ("b", "a") };
             assert!(
                 rendered.contains(&format!(
@@ -227,13 +232,13 @@ mod tests {
 
     #[test]
     fn a_host_is_explained_in_lines_and_for_programs() {
-        let mut seen = fine();
-        seen.tables.segments[0].hosts[0] = host("a", false, Some(MaintenanceReason::Operator));
-        seen.situation = judged(&seen.tables);
-        let one = &seen.situation.explain("a")[0];
-        let view = ExplanationView::of(&seen, one);
-        let rendered = lines(&view, seen.now);
-        let wanted = [
+        let mut snapshot = fine();
+        snapshot.tables.segments[0].hosts[0] = host("a", false, Some(MaintenanceReason::Operator));
+        snapshot.situation = judged(&snapshot.tables);
+        let one = &snapshot.situation.explain("a")[0];
+        let view = ExplanationView::of(&snapshot, one);
+        let rendered = lines(&view, snapshot.now);
+        let expected = [
             "host a (in segment all, 0 instances to be recovered): UNPROTECTED",
             "  ! policy     HOST_ON_MAINTENANCE: in maintenance, set by an operator",
             "      -> openstack segment host update --on_maintenance False all a",
@@ -245,7 +250,7 @@ mod tests {
             "  ✓ engine     an engine is running",
             "  ✓ data       the data is current",
         ];
-        assert_eq!(rendered.join("\n"), wanted.join("\n"));
+        assert_eq!(rendered.join("\n"), expected.join("\n"));
         let json = json!(view);
         assert_eq!(json["protection"], "unprotected");
         assert_eq!(json["needs"][0]["findings"][0]["code"], "HOST_ON_MAINTENANCE");

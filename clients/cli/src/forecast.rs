@@ -17,17 +17,22 @@ use crate::source::{self, Controller};
 pub async fn run(args: ForecastArgs, controller: &dyn Controller) -> Result<u8, Failure> {
     let source = source::open(&args.source, controller).await?;
     let lose: Vec<String> = args.lose.iter().map(|name| name.trim().to_owned()).collect();
-    let seen = source.forecast(args.segment.as_deref(), &lose).await?;
-    answer::object(&args.shape, source.now(), || json!(seen), |_| lines(&seen))?;
+    let forecast = source.forecast(args.segment.as_deref(), &lose).await?;
+    answer::object(
+        &args.shape,
+        source.now(),
+        || json!(forecast),
+        |_| lines(&forecast),
+    )?;
     Ok(crate::DONE)
 }
 
-fn lines(seen: &ForecastView) -> Vec<String> {
+fn lines(forecast: &ForecastView) -> Vec<String> {
     let mut lines = Vec::new();
-    if let Some(trouble) = &seen.trouble {
+    if let Some(trouble) = &forecast.trouble {
         lines.push(format!("no forecast: {trouble}"));
     }
-    if let Some(one) = &seen.lost {
+    if let Some(one) = &forecast.lost {
         lines.push(format!("if {} failed now: {}", one.lost.join(", "), outcome(one)));
         lines.extend(
             one.held
@@ -36,11 +41,11 @@ fn lines(seen: &ForecastView) -> Vec<String> {
         );
         return lines;
     }
-    if seen.segments.is_empty() {
+    if forecast.segments.is_empty() {
         lines.push("no segment is enabled, so nothing is recovered: tachi setup import".to_owned());
         return lines;
     }
-    let rows: Vec<[String; 4]> = seen.segments.iter().map(row).collect();
+    let rows: Vec<[String; 4]> = forecast.segments.iter().map(row).collect();
     let head = ["segment", "N+k", "worst host", "then"].map(str::to_owned);
     let all: Vec<&[String; 4]> = std::iter::once(&head).chain(&rows).collect();
     let wide = |at: usize| all.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
@@ -50,27 +55,27 @@ fn lines(seen: &ForecastView) -> Vec<String> {
             "{segment:<first$}  {headroom:<second$}  {worst:<third$}  {then}"
         ));
     }
-    lines.extend(holds(seen));
-    if seen.unread > 0 {
+    lines.extend(holds(forecast));
+    if forecast.unread > 0 {
         lines.push(format!(
             "the capacity of {} is not known yet and not counted",
-            count(seen.unread, "host", "hosts")
+            count(forecast.unread, "host", "hosts")
         ));
     }
-    if let Some(as_of) = seen.as_of {
+    if let Some(as_of) = forecast.as_of {
         lines.push(format!(
             "conservative estimate from data of {}",
-            ago(as_of.0, seen.at.0)
+            ago(as_of.0, forecast.at.0)
         ));
     }
     lines
 }
 
 /// Lists the losses whose recovery would be on hold.
-fn holds(seen: &ForecastView) -> Vec<String> {
+fn holds(forecast: &ForecastView) -> Vec<String> {
     let mut lines = Vec::new();
     let mut alone: BTreeMap<&[String], Vec<&str>> = BTreeMap::new();
-    for one in seen.segments.iter().flat_map(|segment| &segment.hosts) {
+    for one in forecast.segments.iter().flat_map(|segment| &segment.hosts) {
         if !one.held.is_empty() {
             let hosts = one.lost.iter().map(String::as_str);
             alone.entry(&one.held).or_default().extend(hosts);
@@ -88,16 +93,16 @@ fn holds(seen: &ForecastView) -> Vec<String> {
             why.join("; ")
         ));
     }
-    for one in &seen.segments {
-        if let Some(from) = one.held_from {
-            let why = one.held_why.join("; ");
+    for segment in &forecast.segments {
+        if let Some(from) = segment.held_from {
+            let why = segment.held_why.join("; ");
             lines.push(format!(
                 "on hold if {from} hosts of segment {} failed at once: {why}",
-                one.segment
+                segment.segment
             ));
         }
     }
-    for one in seen.domains.iter().filter(|one| !one.held.is_empty()) {
+    for one in forecast.domains.iter().filter(|domain| !domain.held.is_empty()) {
         let hosts = count(one.hosts, "host", "hosts");
         lines.push(format!(
             "on hold if {} failed ({hosts}): {}",

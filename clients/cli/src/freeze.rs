@@ -141,8 +141,8 @@ async fn end(
     answer::accepts(&args.shape, members::<FreezeView>())?;
     let source = source::open(&args.source, controller).await?;
     let listed = source.freezes().await?;
-    let wanted = frozen(scope, name, &listed)?;
-    let thawed = source.thaw(&wanted).await?;
+    let requested = frozen(scope, name, &listed)?;
+    let thawed = source.thaw(&requested).await?;
     let rest = listed.iter().filter(|one| one.number != thawed.number);
     let above = rest.filter(|one| {
         let same = one.scope == scope && one.id == thawed.id;

@@ -5,7 +5,7 @@ use tachi_domain::situation::Protection;
 use tachi_domain::{Timestamp, WaitsFor};
 use tachi_operator::{DiskView, ListedInstanceView, VmoveView, WaitView};
 
-use super::consent::asked;
+use super::consent::confirm;
 use super::recovery::note_if_no_engine_runs;
 use crate::arguments::{InstanceCommand, InstanceListArgs, ResolveArgs, VmoveCommand};
 use crate::failure::Failure;
@@ -128,11 +128,11 @@ fn sheet(found: Vec<VmoveView>, now: Timestamp) -> TextTable<9> {
 }
 
 /// True if an instance with this name or id prefix is in a recovery, or was given up by one.
-async fn is_known(source: &dyn Source, wanted: &str) -> Result<bool, Failure> {
+async fn is_known(source: &dyn Source, requested: &str) -> Result<bool, Failure> {
     let mut all = source.instances(false).await?;
     all.extend(source.instances(true).await?);
     let (_, found) =
-        tachi_operator::search::best_matches(wanted, all, |one| (one.instance.clone(), one.name.clone()));
+        tachi_operator::search::best_matches(requested, all, |one| (one.instance.clone(), one.name.clone()));
     Ok(!found.is_empty())
 }
 
@@ -161,7 +161,7 @@ async fn resolve(args: ResolveArgs, controller: &dyn Controller) -> Result<u8, F
             |host| (host, format!("confirm that {} does not run on", args.instance)),
         );
         let consequence = "it may be started elsewhere; if it is running after all, it runs twice and its disks are destroyed.";
-        reason = Some(asked(name, &args.consent, &what, consequence)?);
+        reason = Some(confirm(name, &args.consent, &what, consequence)?);
     }
     let request = ActionRequest::OfInstance(&args.instance, resolution, on);
     let outcome = source.submit(request, reason.as_deref()).await?;

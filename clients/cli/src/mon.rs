@@ -81,8 +81,8 @@ pub async fn run(args: MonArgs, controller: &dyn Controller) -> Result<u8, Failu
         source: args.source.arguments(),
     });
     if args.once {
-        let told = feed::once(source.as_ref(), &Subject::Region).await?;
-        mon.on(Event::Answer(Box::new(Ok(told))), Duration::ZERO);
+        let answer = feed::once(source.as_ref(), &Subject::Region).await?;
+        mon.on(Event::Answer(Box::new(Ok(answer))), Duration::ZERO);
         let size = terminal_size::terminal_size_of(std::io::stdout());
         let (width, height) = size.map_or(FRAME_SIZE, |(width, height)| (width.0, height.0));
         let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
@@ -90,10 +90,10 @@ pub async fn run(args: MonArgs, controller: &dyn Controller) -> Result<u8, Failu
         out::line(draw::text(&buffer).trim_end());
         return Ok(crate::DONE);
     }
-    let (subject, wanted) = watch::channel(Subject::Region);
-    let (sender, told) = mpsc::channel(2);
-    let feed = tokio::spawn(feed::feed(source, wanted, sender));
-    let done = watched(&mut mon, &subject, told).await;
+    let (subject, subjects) = watch::channel(Subject::Region);
+    let (sender, answers) = mpsc::channel(2);
+    let feed = tokio::spawn(feed::feed(source, subjects, sender));
+    let done = watched(&mut mon, &subject, answers).await;
     feed.abort();
     done.map(|()| crate::DONE)
 }
@@ -115,10 +115,10 @@ impl Screen {
     fn take() -> Result<Self, Failure> {
         static HOOK: Once = Once::new();
         HOOK.call_once(|| {
-            let told = std::panic::take_hook();
+            let previous_hook = std::panic::take_hook();
             std::panic::set_hook(Box::new(move |panic| {
                 give_back();
-                told(panic);
+                previous_hook(panic);
             }));
         });
         enable_raw_mode().map_err(broken)?;
@@ -147,7 +147,7 @@ type RunningRequest = Pin<Box<dyn Future<Output = Vec<String>> + Send>>;
 async fn watched(
     mon: &mut Mon,
     subject: &watch::Sender<Subject>,
-    mut told: mpsc::Receiver<Result<feed::FeedAnswer, String>>,
+    mut answers: mpsc::Receiver<Result<feed::FeedAnswer, String>>,
 ) -> Result<(), Failure> {
     let began = Instant::now();
     let mut ended = signal(SignalKind::terminate()).map_err(broken)?;
@@ -169,7 +169,7 @@ async fn watched(
                 Some(InputEvent::Other) => Event::Tick,
                 Some(InputEvent::Stop) | None => return Ok(()),
             },
-            one = told.recv() => match one {
+            one = answers.recv() => match one {
                 Some(one) => Event::Answer(Box::new(one)),
                 None => return Err(Failure::from_text("the poll task has ended unexpectedly")),
             },
@@ -208,9 +208,9 @@ async fn command(arguments: Vec<String>) -> Vec<String> {
     match done {
         Err(error) => vec![format!("✗ the command could not be started: {error}")],
         Ok(done) => {
-            let said = [done.stdout, done.stderr].concat();
-            let said = String::from_utf8_lossy(&said);
-            let mut lines: Vec<String> = said.lines().map(str::to_owned).collect();
+            let output = [done.stdout, done.stderr].concat();
+            let output = String::from_utf8_lossy(&output);
+            let mut lines: Vec<String> = output.lines().map(str::to_owned).collect();
             lines.push(match done.status.code() {
                 Some(0) => "● done".to_owned(),
                 Some(code) => {

@@ -16,7 +16,7 @@ pub async fn run(command: MonitorCommand, controller: &dyn Controller) -> Result
         MonitorCommand::List(args) if args.muted => reporter::list(args, controller).await,
         MonitorCommand::List(args) => list(args, controller).await,
         MonitorCommand::Unmute(args) => reporter::unmute(args, controller).await,
-        MonitorCommand::Forget(args) => forget(args, controller).await,
+        MonitorCommand::Forget(args) => delete_monitor(args, controller).await,
     }
 }
 
@@ -58,10 +58,10 @@ fn sheet(monitors: Vec<MonitorView>) -> TextTable<7> {
     })
 }
 
-async fn forget(args: MonitorForgetArgs, controller: &dyn Controller) -> Result<u8, Failure> {
+async fn delete_monitor(args: MonitorForgetArgs, controller: &dyn Controller) -> Result<u8, Failure> {
     answer::accepts(&args.shape, members::<ForgottenView>())?;
     let source = source::open(&args.source, controller).await?;
-    let removed = source.forget(&args.host, args.kind.into()).await?;
+    let removed = source.delete_monitor(&args.host, args.kind.into()).await?;
     answer::object(
         &args.shape,
         source.now(),

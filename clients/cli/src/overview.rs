@@ -25,8 +25,8 @@ pub async fn run(controller: &dyn Controller) -> u8 {
 /// Returns the first line of `tachi status`.
 async fn sentence(controller: &dyn Controller) -> Result<String, Failure> {
     let source = source::open_quiet(&SourceArgs::default(), controller).await?;
-    let seen = source.situation().await?;
-    let grade = seen.grade.as_str().to_ascii_uppercase();
-    let counted = counted(seen.instances, seen.being_recovered());
+    let situation = source.situation().await?;
+    let grade = situation.grade.as_str().to_ascii_uppercase();
+    let counted = counted(situation.instances, situation.being_recovered());
     Ok(format!("{grade}  {counted}    (more: tachi status)"))
 }

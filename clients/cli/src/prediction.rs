@@ -27,14 +27,14 @@ pub struct Prediction {
 impl Prediction {
     /// Describes the prediction in a sentence.
     pub fn sentence(&self) -> String {
-        let (median, worst) = (self.median_seconds, self.worst_seconds);
+        let (median, slowest) = (self.median_seconds, self.worst_seconds);
         match self.recoveries {
             1 => format!(
-                "the last recovery of a host had half of its instances back after {median:.1} s, the last after {worst:.1} s"
+                "the last recovery of a host had half of its instances back after {median:.1} s, the last after {slowest:.1} s"
             ),
             count => format!(
                 "the last {count} recoveries of hosts had half of their instances back after {median:.1} s, and the last of the slowest \
-                 after {worst:.1} s; counted from the report"
+                 after {slowest:.1} s; counted from the report"
             ),
         }
     }

@@ -21,7 +21,7 @@ struct ProcessOwner {
 }
 
 impl ProcessOwner {
-    fn here() -> Self {
+    fn current() -> Self {
         let login = std::fs::read_to_string("/proc/self/loginuid").ok();
         let login = login.and_then(|text| text.trim().parse().ok());
         Self {
@@ -63,7 +63,7 @@ fn name_of(users: &Path, uid: u32) -> Option<String> {
 
 /// Returns the operator at the keyboard, with the reason if one was given.
 pub fn who(reason: Option<&str>) -> Result<String, Failure> {
-    let name = ProcessOwner::here().describe(|uid| name_of(Path::new("/etc/passwd"), uid));
+    let name = ProcessOwner::current().describe(|uid| name_of(Path::new("/etc/passwd"), uid));
     signed(&name, reason).map_err(|why| Failure::usage(format!("--reason: {why}")))
 }
 

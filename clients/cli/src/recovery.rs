@@ -31,8 +31,8 @@ pub async fn run(command: RecoveryCommand, controller: &dyn Controller) -> Resul
 }
 
 /// Returns the name that the commands use for an operator's action.
-pub(super) fn action(word: &str) -> &str {
-    match word {
+pub(super) fn action(command: &str) -> &str {
+    match command {
         "reject" => "abort",
         "host-is-off" => "confirm-off",
         other => other,
@@ -46,7 +46,7 @@ fn unknown(recovery: tachi_domain::RecoveryId) -> Failure {
 /// Notes if no engine runs: an action or an attempt is only written, and needs an engine to take effect.
 pub async fn note_if_no_engine_runs(source: &dyn Source) {
     match source.situation().await {
-        Ok(seen) => note_unless(seen.engines.iter().any(|engine| engine.alive)),
+        Ok(situation) => note_unless(situation.engines.iter().any(|engine| engine.alive)),
         // The action itself is written, so the failed check is only a note.
         Err(error) => out::note(format!(
             "tachi: could not check if an engine is running: {}",

@@ -116,7 +116,7 @@ pub trait Source: Send + Sync {
     async fn unmute(&self, reporter: &str, reason: Option<&str>) -> Result<LiftedView, Failure>;
 
     /// Deletes a monitor that was decommissioned.
-    async fn forget(&self, host: &str, kind: MonitorKind) -> Result<ForgottenView, Failure>;
+    async fn delete_monitor(&self, host: &str, kind: MonitorKind) -> Result<ForgottenView, Failure>;
 
     /// Starts another attempt at a failed recovery.
     async fn retry(&self, id: RecoveryId, reason: Option<&str>) -> Result<RetriedView, Failure>;

@@ -1,9 +1,9 @@
 //! `tachi status`.
 
+pub(super) mod common;
 pub(super) mod findings;
 pub(super) mod host;
 pub(super) mod part;
-pub(super) mod seen;
 pub(super) mod tree;
 
 use std::io::IsTerminal as _;
@@ -19,7 +19,7 @@ use crate::out;
 use crate::out::{View, answer};
 use crate::source::{self, Controller, Source};
 
-use part::Part;
+use part::Selection;
 
 /// Interval between two refreshes of `--watch`.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
@@ -42,32 +42,32 @@ pub async fn run(args: StatusArgs, controller: &dyn Controller) -> Result<u8, Fa
 
 /// The situation of the region, or of the requested part.
 struct StatusView {
-    seen: SituationView,
-    part: Option<Part>,
+    situation: SituationView,
+    part: Option<Selection>,
     /// The explanation of the part, if it is a host.
     host: Option<ExplanationView>,
 }
 
 impl StatusView {
-    async fn at(source: &dyn Source, wanted: Option<&str>) -> Result<Self, Failure> {
+    async fn at(source: &dyn Source, requested: Option<&str>) -> Result<Self, Failure> {
         let whole = source.situation().await?;
-        let Some(wanted) = wanted else {
+        let Some(requested) = requested else {
             return Ok(Self {
-                seen: whole,
+                situation: whole,
                 part: None,
                 host: None,
             });
         };
-        let part = Part::named(wanted, &whole)?;
+        let part = Selection::named(requested, &whole)?;
         let host = match &part {
-            Part::Segment(_) => None,
-            Part::Host(name) => {
+            Selection::Segment(_) => None,
+            Selection::Host(name) => {
                 let found = source.explanations(name).await?;
                 found.into_iter().find(|one| one.kind == "host")
             }
         };
         Ok(Self {
-            seen: part.of(whole),
+            situation: part.of(whole),
             part: Some(part),
             host,
         })
@@ -75,17 +75,17 @@ impl StatusView {
 
     fn lines(&self, all_hosts: bool, view: &View) -> Vec<String> {
         match &self.part {
-            None => tree::lines(&self.seen, all_hosts, view),
-            Some(part) => host::lines(part, &self.seen, self.host.as_ref()),
+            None => tree::lines(&self.situation, all_hosts, view),
+            Some(part) => host::lines(part, &self.situation, self.host.as_ref()),
         }
     }
 
     /// Returns the situation in the format of the whole region, with the name of the part.
     fn json(&self) -> Value {
-        let mut all = json!(self.seen);
+        let mut all = json!(self.situation);
         if let (Some(part), Value::Object(all)) = (&self.part, &mut all) {
             all.insert("part".into(), json!({"kind": part.kind(), "name": part.name()}));
-            if let Part::Host(_) = part {
+            if let Selection::Host(_) = part {
                 all.insert("explanation".into(), json!(self.host));
             }
         }
@@ -104,8 +104,8 @@ async fn shown(args: StatusArgs, controller: &dyn Controller) -> Result<u8, Fail
         let mut grade = Severity::Ok;
         match looked {
             Ok(snapshot) => {
-                grade = snapshot.seen.grade;
-                let now = snapshot.seen.at.0;
+                grade = snapshot.situation.grade;
+                let now = snapshot.situation.at.0;
                 answer::object(
                     &args.shape,
                     now,

@@ -65,10 +65,10 @@ pub const NAMED: usize = 5;
 pub fn show(shape: &ShapeArgs, now: Timestamp, checks: &[Check]) -> Result<u8, Failure> {
     let object = shown::as_json(checks);
     answer::object(shape, now, || object, |_| shown::table(checks))?;
-    Ok(worst(checks).code())
+    Ok(most_severe(checks).code())
 }
 
-fn worst(checks: &[Check]) -> CheckGrade {
+fn most_severe(checks: &[Check]) -> CheckGrade {
     checks
         .iter()
         .map(|check| check.grade)
@@ -94,7 +94,7 @@ mod tests {
                 2,
             ),
         ] {
-            assert_eq!(worst(&graded(grades)).code(), code, "{grades:?}");
+            assert_eq!(most_severe(&graded(grades)).code(), code, "{grades:?}");
         }
     }
 }

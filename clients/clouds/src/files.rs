@@ -32,7 +32,7 @@ pub struct ProcessEnvironment {
 
 impl ProcessEnvironment {
     /// Reads the environment of this process.
-    pub fn here() -> Self {
+    pub fn current() -> Self {
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         };

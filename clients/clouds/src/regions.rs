@@ -20,28 +20,28 @@ pub(crate) fn choose(found: &Found, environment: &ProcessEnvironment) -> Result<
     if all.is_empty() {
         all = regions(&found.profile)?;
     }
-    let is_listed = |wanted: &str| all.iter().any(|one| one.name.as_deref() == Some(wanted));
+    let is_listed = |requested: &str| all.iter().any(|one| one.name.as_deref() == Some(requested));
     // If variables define the whole cloud, this variable is that cloud's setting.
     let set = environment
         .variable("OS_REGION_NAME")
         .filter(|_| !found.is_environment);
-    let counts = |wanted: &&str| is_listed(wanted) || !environment.makes_cloud();
-    let (wanted, ignored) = (set.filter(counts), set.filter(|set| !counts(set)));
+    let counts = |requested: &&str| is_listed(requested) || !environment.makes_cloud();
+    let (requested, ignored) = (set.filter(counts), set.filter(|set| !counts(set)));
     let names: Vec<&str> = all.iter().filter_map(|one| one.name.as_deref()).collect();
     let listed = names.join(", ");
-    match (all.as_slice(), wanted) {
+    match (all.as_slice(), requested) {
         ([], None) => Ok(ChosenRegion {
             ignored: ignored.map(str::to_owned),
             ..ChosenRegion::default()
         }),
-        ([], Some(wanted)) => Ok(ChosenRegion {
-            name: Some(wanted.to_owned()),
+        ([], Some(requested)) => Ok(ChosenRegion {
+            name: Some(requested.to_owned()),
             ..ChosenRegion::default()
         }),
         ([one], None) if ignored.is_none() => Ok(one.clone()),
-        (all, Some(wanted)) => match all.iter().find(|one| one.name.as_deref() == Some(wanted)) {
+        (all, Some(requested)) => match all.iter().find(|one| one.name.as_deref() == Some(requested)) {
             Some(one) => Ok(one.clone()),
-            None => Err(contradicted(wanted, &listed)),
+            None => Err(contradicted(requested, &listed)),
         },
         (all, None) => Err(match ignored {
             None => format!("it is in several regions: {listed}. Set OS_REGION_NAME"),
@@ -54,9 +54,9 @@ pub(crate) fn choose(found: &Found, environment: &ProcessEnvironment) -> Result<
     }
 }
 
-fn contradicted(wanted: &str, listed: &str) -> String {
+fn contradicted(requested: &str, listed: &str) -> String {
     format!(
-        "OS_REGION_NAME is {wanted}, but the cloud is in {listed}; unset OS_REGION_NAME, or select another cloud"
+        "OS_REGION_NAME is {requested}, but the cloud is in {listed}; unset OS_REGION_NAME, or select another cloud"
     )
 }
 

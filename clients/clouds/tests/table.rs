@@ -78,7 +78,7 @@ fn otherwise(name: &str) -> Option<(&'static str, Value)> {
     })
 }
 
-fn around(case: &Value, folder: &std::path::Path) -> ProcessEnvironment {
+fn environment(case: &Value, folder: &std::path::Path) -> ProcessEnvironment {
     for (file, text) in case["files"].as_object().unwrap() {
         std::fs::write(folder.join(file), text.as_str().unwrap()).unwrap();
     }
@@ -120,7 +120,7 @@ fn rendered(cloud: &Cloud) -> Value {
 fn difference(case: &Value) -> Option<String> {
     let name = case["name"].as_str().unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let ours = read(case["cloud"].as_str().unwrap(), &around(case, folder.path()));
+    let ours = read(case["cloud"].as_str().unwrap(), &environment(case, folder.path()));
     if let Some((_, why)) = REFUSED.iter().find(|(refused, _)| *refused == name) {
         let is_taken = case["sdk"].get("error").is_none();
         return match ours {
@@ -155,11 +155,11 @@ fn difference(case: &Value) -> Option<String> {
         // A missing certificate stopped the request.
         got["body"] = Value::Null;
     }
-    let word = expected["interface"]
+    let interface = expected["interface"]
         .as_str()
         .and_then(Interface::parse)
         .map(Interface::as_str);
-    expected["interface"] = json!(word);
+    expected["interface"] = json!(interface);
     (got != expected).then(|| format!("\n  ours {got}\n  want {expected}"))
 }
 
@@ -197,11 +197,11 @@ fn a_region_of_the_shells_other_cloud_is_not_dropped_without_a_word() {
         std::fs::write(folder.path().join("clouds.yaml"), text).unwrap();
         let openrc = [("OS_AUTH_URL", "http://other"), ("OS_REGION_NAME", name)];
         let variables = openrc.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let around = ProcessEnvironment {
+        let environment = ProcessEnvironment {
             variables: variables.into(),
             folders: vec![folder.path().to_owned()],
         };
-        read("one", &around)
+        read("one", &environment)
     };
     let refusal = |regions, name| of(regions, name).unwrap_err().to_string();
     let two = ", regions: [south, north]";
@@ -233,7 +233,7 @@ fn a_region_of_the_shells_other_cloud_is_not_dropped_without_a_word() {
 fn no_message_holds_a_password() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("clouds.yaml");
-    let around = ProcessEnvironment {
+    let environment = ProcessEnvironment {
         folders: vec![folder.path().to_owned()],
         ..ProcessEnvironment::default()
     };
@@ -270,7 +270,7 @@ fn no_message_holds_a_password() {
         ("- hunter2".to_owned(), "not a mapping"),
     ] {
         std::fs::write(&path, &text).unwrap();
-        let error = read("one", &around).unwrap_err().to_string();
+        let error = read("one", &environment).unwrap_err().to_string();
         let shown = error.replace("auth has hunter2", "auth has");
         assert!(
             error.contains(part) && !shown.contains("hunter"),
@@ -286,7 +286,7 @@ fn no_message_holds_a_password() {
             .contains("there is no clouds.yaml")
     );
     std::fs::write(&path, format!("clouds: {{one: {{auth: {{{auth}}}}}, two: {{}}}}")).unwrap();
-    let error = read("three", &around).unwrap_err().to_string();
+    let error = read("three", &environment).unwrap_err().to_string();
     assert!(
         error.ends_with("there is no cloud \"three\"; available: one, two"),
         "{error}"
@@ -303,15 +303,15 @@ fn a_missing_named_file_is_an_error() {
         "clouds: {one: {auth: {auth_url: 'http://k', username: u, password: p}}}",
     )
     .unwrap();
-    let mut around = ProcessEnvironment {
+    let mut environment = ProcessEnvironment {
         folders: vec![folder.path().to_owned()],
         ..ProcessEnvironment::default()
     };
-    assert!(read("one", &around).is_ok());
-    around.variables.insert(
+    assert!(read("one", &environment).is_ok());
+    environment.variables.insert(
         "OS_CLIENT_CONFIG_FILE".to_owned(),
         "/nowhere/clouds.yaml".to_owned(),
     );
-    let error = read("one", &around).unwrap_err().to_string();
+    let error = read("one", &environment).unwrap_err().to_string();
     assert!(error.contains("/nowhere/clouds.yaml"), "{error}");
 }

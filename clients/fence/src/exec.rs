@@ -330,7 +330,7 @@ impl Device for Exec {
         // A shell exits with 2 for a script that it cannot read, and Python for unknown options. So an off also needs a
         // `Status:` line, and no line may contradict an on.
         let power = match (power, output::status(&finished.stdout)) {
-            (power, Some(word)) if word == power => power,
+            (power, Some(printed)) if printed == power => power,
             (Power::On, None) => Power::On,
             (Power::On | Power::Off | Power::Unknown, _) => Power::Unknown,
         };

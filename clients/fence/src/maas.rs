@@ -299,7 +299,7 @@ impl Maas {
         self.clock.boot().saturating_sub(then)
     }
 
-    fn forget(&self, plug: &Plug) {
+    fn discard(&self, plug: &Plug) {
         self.cached().remove(plug);
     }
 
@@ -363,7 +363,7 @@ impl Maas {
             .as_ref()
             .is_err_and(|error| error.fault.status == Some(404))
         {
-            self.forget(plug);
+            self.discard(plug);
         }
         let answer = outcome?;
         match answer.command_json::<Machine>()? {
@@ -420,7 +420,7 @@ impl Device for Maas {
         match self.read_cached(plug, cached).await {
             // The machine was deleted and perhaps enlisted again.
             Err(error) if error.fault.status == Some(404) => {
-                self.forget(plug);
+                self.discard(plug);
                 let cached = self.cached_or_read(plug, SYSTEM_ID_MAX_AGE).await?;
                 self.read_cached(plug, cached).await
             }

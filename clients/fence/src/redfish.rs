@@ -241,7 +241,7 @@ impl Redfish {
         if let Some(known) = known {
             match System::read(&self.client, login, known.path.clone()).await {
                 Ok(system) => return self.same(plug, &known, system),
-                Err(error) if error.fault.status == Some(404) => self.forget(plug),
+                Err(error) if error.fault.status == Some(404) => self.discard(plug),
                 Err(error) => return Err(error),
             }
         }
@@ -258,7 +258,7 @@ impl Redfish {
     fn same(&self, plug: &Plug, known: &CachedSystem, system: System) -> Result<System, CallError> {
         match (&known.uuid, system.uuid()) {
             (Some(before), Some(now)) if *before != now => {
-                self.forget(plug);
+                self.discard(plug);
                 let text = format!(
                     "{}: {} was {before} and is now {now}, so the answer is not about host {}",
                     self.endpoint,
@@ -276,7 +276,7 @@ impl Redfish {
         }
     }
 
-    fn forget(&self, plug: &Plug) {
+    fn discard(&self, plug: &Plug) {
         self.known().remove(plug);
     }
 
@@ -294,11 +294,11 @@ impl Redfish {
         }
     }
 
-    async fn reset(&self, plug: &Plug, wanted: &[&str]) -> Result<(), CallError> {
+    async fn reset(&self, plug: &Plug, reset_types: &[&str]) -> Result<(), CallError> {
         self.within(true, async |login| {
             let system = self.system(login, plug).await?;
             let target = system.target(&self.client)?;
-            let reset = system.reset_type(&self.client, login, wanted).await?;
+            let reset = system.reset_type(&self.client, login, reset_types).await?;
             self.client
                 .post(login, &target, &json!({"ResetType": reset}))
                 .await

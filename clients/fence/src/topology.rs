@@ -8,6 +8,7 @@
 mod build;
 mod fields;
 mod pattern;
+mod plugs;
 mod read;
 
 use std::collections::BTreeMap;

@@ -14,14 +14,14 @@ pub(crate) fn find(
     region: &Region,
     region_option: &str,
 ) -> Result<Url, CatalogError> {
-    let wanted = ServiceQuery {
+    let query = ServiceQuery {
         types: &TYPES,
         name: None,
         interface,
         region,
         region_option,
     };
-    catalog.find(&wanted).map(|located| versioned(located.url))
+    catalog.find(&query).map(|located| versioned(located.url))
 }
 
 /// Parses the configured address that overrides the catalogue.
@@ -166,12 +166,12 @@ mod tests {
             );
             assert_eq!(url.as_str(), expected);
         }
-        let asked = unversioned_url(
+        let url = unversioned_url(
             &"http://h/v1".parse().unwrap(),
             &["operator", "v1", "recoveries"],
             &[("host", "a&b=c".to_owned())],
         );
-        assert_eq!(asked.query(), Some("host=a%26b%3Dc"));
+        assert_eq!(url.query(), Some("host=a%26b%3Dc"));
     }
 
     #[test]

@@ -206,9 +206,9 @@ impl Client {
         if let Some(skew) = skew(&headers) {
             self.skew_seconds.store(skew, Ordering::Relaxed);
         }
-        let body = read_body(response, http::BODY_LIMIT)
-            .await
-            .map_err(|why| CallFailure::new(Class::Away, format!("{line}: {}", tachi_text::chain(&why))))?;
+        let body = read_body(response, http::BODY_LIMIT).await.map_err(|why| {
+            CallFailure::new(Class::Unreachable, format!("{line}: {}", tachi_text::chain(&why)))
+        })?;
         Ok(Reply {
             status,
             headers,
@@ -238,7 +238,7 @@ impl Client {
             Ok(endpoint) => Ok((token, endpoint)),
             Err(why) => {
                 // The API may be added to the catalogue later: the next call requests a new token.
-                self.keystone.forget(&token.value);
+                self.keystone.discard(&token.value);
                 Err(CallFailure::new(Class::Barred, why.to_string()))
             }
         }
@@ -258,7 +258,7 @@ pub(crate) fn refused(line: &str, reply: &Reply) -> CallFailure {
         401 | 403 | 404 | 300..=399 => Class::Barred,
         429 => Class::Busy,
         502..=504 if retry_after(&reply.headers).is_some() => Class::Busy,
-        502..=504 => Class::Away,
+        502..=504 => Class::Unreachable,
         400..=499 => Class::Rejected,
         _ => Class::Broken,
     };

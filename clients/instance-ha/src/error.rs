@@ -7,7 +7,7 @@ use std::time::Duration;
 #[non_exhaustive]
 pub enum Class {
     /// No answer, or none from a working service: other requests would fail now, too.
-    Away,
+    Unreachable,
     /// Refused: wrong credentials, a missing role, or a service that is not in the catalogue.
     Barred,
     /// The API asked to retry later.
@@ -22,7 +22,7 @@ impl Class {
     /// Returns the name for metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Away => "away",
+            Self::Unreachable => "away",
             Self::Barred => "barred",
             Self::Busy => "busy",
             Self::Broken => "broken",

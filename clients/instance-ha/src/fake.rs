@@ -27,7 +27,7 @@ impl RecordedRequest {
 
 #[derive(Default)]
 struct State {
-    asked: Vec<RecordedRequest>,
+    requests: Vec<RecordedRequest>,
     /// Answers to requests other than logins, in order: status line, headers, body. `None` closes the connection.
     script: VecDeque<Option<(String, String, String)>>,
     tokens: usize,
@@ -77,8 +77,8 @@ impl Fake {
         self.state.lock().unwrap().token_lifetime = Some(seconds);
     }
 
-    pub(crate) fn asked(&self) -> Vec<RecordedRequest> {
-        std::mem::take(&mut self.state.lock().unwrap().asked)
+    pub(crate) fn requests(&self) -> Vec<RecordedRequest> {
+        std::mem::take(&mut self.state.lock().unwrap().requests)
     }
 }
 
@@ -100,20 +100,20 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>, base: String) {
             .filter_map(|line| line.split_once(": "))
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
-        let mut asked = RecordedRequest {
+        let mut request = RecordedRequest {
             line: first,
             headers,
             body: String::new(),
         };
-        let length: usize = asked
+        let length: usize = request
             .header("content-length")
             .map_or(0, |length| length.parse().unwrap());
         while bytes.len() < end + length {
             assert_ne!(stream.read_buf(&mut bytes).await.unwrap(), 0);
         }
-        asked.body = String::from_utf8_lossy(&bytes[end..end + length]).into_owned();
+        request.body = String::from_utf8_lossy(&bytes[end..end + length]).into_owned();
         bytes.drain(..end + length);
-        let Some((status, headers, body)) = answer(&state, &asked, &base) else {
+        let Some((status, headers, body)) = answer(&state, &request, &base) else {
             return;
         };
         let text = format!(
@@ -126,10 +126,10 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>, base: String) {
     }
 }
 
-fn answer(state: &Mutex<State>, asked: &RecordedRequest, base: &str) -> Option<(String, String, String)> {
+fn answer(state: &Mutex<State>, request: &RecordedRequest, base: &str) -> Option<(String, String, String)> {
     let mut state = state.lock().unwrap();
-    state.asked.push(asked.clone());
-    if asked.line != "POST /v3/auth/tokens" {
+    state.requests.push(request.clone());
+    if request.line != "POST /v3/auth/tokens" {
         return state
             .script
             .pop_front()

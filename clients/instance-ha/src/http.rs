@@ -33,7 +33,7 @@ pub(crate) fn no_answer(line: &str, error: reqwest::Error) -> CallFailure {
 
 fn silence(line: &str, late: bool, why: &str) -> CallFailure {
     let how = if late { "no answer in time" } else { "no answer" };
-    CallFailure::new(Class::Away, format!("{line}: {how}: {why}"))
+    CallFailure::new(Class::Unreachable, format!("{line}: {how}: {why}"))
 }
 
 /// Converts a failed login. `config_source` is the place where the user configured the credentials.
@@ -41,10 +41,12 @@ pub(crate) fn login_failure(failure: &Failure, config_source: &str) -> CallFailu
     let (line, text) = (Failure::REQUEST_LINE, &failure.text);
     let failed = match failure.cause {
         Cause::Unanswered { late, .. } => silence(line, late, text),
-        Cause::Malformed(_) => CallFailure::new(Class::Away, format!("{line}: invalid answer: {text}")),
+        Cause::Malformed(_) => {
+            CallFailure::new(Class::Unreachable, format!("{line}: invalid answer: {text}"))
+        }
         Cause::Refused(status) => {
             let barred = status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS;
-            let class = if barred { Class::Barred } else { Class::Away };
+            let class = if barred { Class::Barred } else { Class::Unreachable };
             let hint = if status == StatusCode::UNAUTHORIZED {
                 format!("; check user, password, project and domains in {config_source}")
             } else {

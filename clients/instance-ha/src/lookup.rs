@@ -126,12 +126,14 @@ impl Client {
     ) -> Result<Vec<T>, CallFailure> {
         let mut all: Vec<T> = Vec::new();
         for _ in 0..MAX_PAGES {
-            let asked = match all.last() {
+            let page_path = match all.last() {
                 Some(last) => format!("{path}?sort_key=id&sort_dir=asc&marker={}", id(last)),
                 None => format!("{path}?sort_key=id&sort_dir=asc"),
             };
             let line = format!("GET {path}");
-            let reply: Reply = self.call(Method::GET, &asked, &HeaderMap::new(), None).await?;
+            let reply: Reply = self
+                .call(Method::GET, &page_path, &HeaderMap::new(), None)
+                .await?;
             if !reply.status.is_success() {
                 return Err(refused(&line, &reply));
             }

@@ -57,7 +57,7 @@ impl ServiceQuery<'_> {
 
     fn is_named(&self, entry: &Entry) -> bool {
         match (self.name, &entry.name) {
-            (Some(wanted), Some(name)) => wanted == name,
+            (Some(expected), Some(name)) => expected == name,
             // Catalogues without names match by type, as in keystoneauth.
             _ => true,
         }
@@ -108,30 +108,30 @@ impl Catalog {
     /// # Errors
     ///
     /// There is no such endpoint, there are several, or its address is invalid.
-    pub fn find(&self, wanted: &ServiceQuery<'_>) -> Result<ServiceEndpoint, CatalogError> {
-        let (region, by_type) = match wanted.region {
-            Region::Unset => (None, self.endpoints(wanted, None)),
-            Region::Named(name) => (Some(name), self.endpoints(wanted, Some(name))),
-            Region::Preferred(name) => match self.endpoints(wanted, Some(name)) {
-                there if there.is_empty() => (None, self.endpoints(wanted, None)),
+    pub fn find(&self, query: &ServiceQuery<'_>) -> Result<ServiceEndpoint, CatalogError> {
+        let (region, by_type) = match query.region {
+            Region::Unset => (None, self.endpoints(query, None)),
+            Region::Named(name) => (Some(name), self.endpoints(query, Some(name))),
+            Region::Preferred(name) => match self.endpoints(query, Some(name)) {
+                there if there.is_empty() => (None, self.endpoints(query, None)),
                 there => (Some(name), there),
             },
         };
         let Some(best) = by_type.first() else {
-            return Err(self.missing(wanted, region.map(String::as_str)));
+            return Err(self.missing(query, region.map(String::as_str)));
         };
         let all: Vec<&Endpoint> = by_type.iter().flatten().copied().collect();
         if region.is_none() && differ(&all, Endpoint::region) && differ(&all, |one| Some(one.address())) {
-            return Err(several_regions(wanted, &all));
+            return Err(several_regions(query, &all));
         }
         if differ(best, |one| Some(one.address())) {
-            return Err(several_endpoints(wanted, best));
+            return Err(several_endpoints(query, best));
         }
         let [found, ..] = best.as_slice() else {
-            return Err(self.missing(wanted, region.map(String::as_str)));
+            return Err(self.missing(query, region.map(String::as_str)));
         };
         Ok(ServiceEndpoint {
-            url: usable(wanted, &found.url)?,
+            url: usable(query, &found.url)?,
             region: found
                 .region()
                 .filter(|_| !differ(best, Endpoint::region))
@@ -140,28 +140,28 @@ impl Catalog {
     }
 
     /// Returns the matching endpoints by type, the best type first. Types without an endpoint are omitted.
-    fn endpoints(&self, wanted: &ServiceQuery<'_>, region: Option<&String>) -> Vec<Vec<&Endpoint>> {
+    fn endpoints(&self, query: &ServiceQuery<'_>, region: Option<&String>) -> Vec<Vec<&Endpoint>> {
         let region = region.map(String::as_str);
         let of_type = |service_type: &&str| -> Vec<&Endpoint> {
             let entries = self.0.iter().filter(|entry| entry.service_type == *service_type);
-            let named = entries.filter(|entry| wanted.is_named(entry));
+            let named = entries.filter(|entry| query.is_named(entry));
             named
                 .flat_map(|entry| &entry.endpoints)
-                .filter(|endpoint| wanted.is_met_by(endpoint, region))
+                .filter(|endpoint| query.is_met_by(endpoint, region))
                 .collect()
         };
-        let by_type = wanted.types.iter().map(of_type);
+        let by_type = query.types.iter().map(of_type);
         by_type.filter(|some| !some.is_empty()).collect()
     }
 
-    fn missing(&self, wanted: &ServiceQuery<'_>, region: Option<&str>) -> CatalogError {
+    fn missing(&self, query: &ServiceQuery<'_>, region: Option<&str>) -> CatalogError {
         let part =
             |what: &str, part: Option<&str>| part.map(|part| format!(" {what} {part}")).unwrap_or_default();
         CatalogError::Missing(format!(
             "the catalogue has no {} endpoint of type {}{}{}; it has: {}",
-            wanted.interface.as_str(),
-            wanted.service(),
-            part("and name", wanted.name),
+            query.interface.as_str(),
+            query.service(),
+            part("and name", query.name),
             part("in region", region),
             self.listing(),
         ))
@@ -194,38 +194,44 @@ fn differ<'a>(all: &[&'a Endpoint], part: impl Fn(&'a Endpoint) -> Option<&'a st
 }
 
 fn candidates(all: &[&Endpoint]) -> String {
-    let one = |one: &&Endpoint| format!("{} ({})", one.region().unwrap_or("no region"), one.address());
+    let one = |endpoint: &&Endpoint| {
+        format!(
+            "{} ({})",
+            endpoint.region().unwrap_or("no region"),
+            endpoint.address()
+        )
+    };
     let all: BTreeSet<String> = all.iter().map(one).collect();
     all.into_iter().collect::<Vec<_>>().join(", ")
 }
 
-fn several_regions(wanted: &ServiceQuery<'_>, all: &[&Endpoint]) -> CatalogError {
-    let unknown = match wanted.region {
+fn several_regions(query: &ServiceQuery<'_>, all: &[&Endpoint]) -> CatalogError {
+    let unknown = match query.region {
         Region::Preferred(name) => format!("none of them is {name}"),
         Region::Unset | Region::Named(_) => "no region is set".to_owned(),
     };
     CatalogError::Ambiguous(format!(
         "the catalogue has {} in several regions, and {unknown}: {}. Set {}",
-        wanted.service(),
+        query.service(),
         candidates(all),
-        wanted.region_option,
+        query.region_option,
     ))
 }
 
-fn several_endpoints(wanted: &ServiceQuery<'_>, all: &[&Endpoint]) -> CatalogError {
+fn several_endpoints(query: &ServiceQuery<'_>, all: &[&Endpoint]) -> CatalogError {
     CatalogError::Ambiguous(format!(
         "the catalogue has several {} endpoints of {} in one region: {}. Delete the unused ones from Keystone",
-        wanted.interface.as_str(),
-        wanted.service(),
+        query.interface.as_str(),
+        query.service(),
         candidates(all),
     ))
 }
 
-fn usable(wanted: &ServiceQuery<'_>, address: &str) -> Result<Url, CatalogError> {
+fn usable(query: &ServiceQuery<'_>, address: &str) -> Result<Url, CatalogError> {
     let wrong = |why: &str| {
         CatalogError::Unusable(format!(
             "the catalogue's address {address:?} for {} is invalid: {why}",
-            wanted.service()
+            query.service()
         ))
     };
     let url = Url::parse(address).map_err(|error| wrong(&error.to_string()))?;

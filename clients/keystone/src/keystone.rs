@@ -125,7 +125,7 @@ impl Keystone {
     }
 
     /// Drops a token that no service has refused: the next call requests another.
-    pub fn forget(&self, token: &HeaderValue) {
+    pub fn discard(&self, token: &HeaderValue) {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         current.take_if(|known| known.value == *token);
     }
@@ -139,14 +139,15 @@ impl Keystone {
 
     /// Cancel safe: a renewal that is dropped half-way leaves no trace.
     async fn renew(&self, stale: Option<&HeaderValue>) -> Result<Arc<Token>, Failure> {
-        let seen = self.renewals.load(Ordering::SeqCst);
+        let renewals_before = self.renewals.load(Ordering::SeqCst);
         let mut renewal = self.renewal.lock().await;
         if let Some(token) = self.current()
             && stale != Some(&token.value)
         {
             return Ok(token);
         }
-        let shared = self.renewals.load(Ordering::SeqCst) != seen || (self.clock)() < renewal.not_before;
+        let shared =
+            self.renewals.load(Ordering::SeqCst) != renewals_before || (self.clock)() < renewal.not_before;
         if shared && let Some(failure) = renewal.failure.as_ref().map(Failure::shared) {
             return Err(failure);
         }

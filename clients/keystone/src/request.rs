@@ -87,9 +87,9 @@ pub(crate) async fn fetch(
 
 /// Returns the lifetime of a token: by Keystone's clock if the answer states when it was issued, else counted from
 /// the request.
-fn lifetime(token: &ReplyToken, asked: DateTime<Utc>) -> Option<Duration> {
+fn lifetime(token: &ReplyToken, requested_at: DateTime<Utc>) -> Option<Duration> {
     let end = parse(&token.expires_at)?;
-    let begin = token.issued_at.as_deref().and_then(parse).unwrap_or(asked);
+    let begin = token.issued_at.as_deref().and_then(parse).unwrap_or(requested_at);
     Some((end - begin).to_std().unwrap_or_default())
 }
 
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_tokens_life_is_counted_by_keystones_clock() {
-        let asked = parse("2024-01-01T00:30:00").unwrap();
+        let requested_at = parse("2024-01-01T00:30:00").unwrap();
         let cases = [
             (Some("2024-01-01T00:00:00.000000Z"), Some(3600)),
             (None, Some(1800)),
@@ -152,7 +152,7 @@ mod tests {
                 user: None,
             };
             let expected = expected.map(Duration::from_secs);
-            assert_eq!(lifetime(&token, asked), expected, "{issued:?}");
+            assert_eq!(lifetime(&token, requested_at), expected, "{issued:?}");
         }
     }
 }

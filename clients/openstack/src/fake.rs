@@ -103,13 +103,13 @@ impl Fake {
             regions: Mutex::new(vec!["one"]),
         });
         let shared = Arc::clone(&state);
-        let server = FakeHttp::start(move |asked, url| {
+        let server = FakeHttp::start(move |request, url| {
             let recorded = RecordedRequest {
-                method: asked.method.clone(),
-                path: asked.uri.path().to_owned(),
-                query: asked.uri.query().unwrap_or("").to_owned(),
-                headers: asked.headers.clone(),
-                body: serde_json::from_slice(&asked.body).unwrap_or(Value::Null),
+                method: request.method.clone(),
+                path: request.uri.path().to_owned(),
+                query: request.uri.query().unwrap_or("").to_owned(),
+                headers: request.headers.clone(),
+                body: serde_json::from_slice(&request.body).unwrap_or(Value::Null),
             };
             shared.recorded.lock().unwrap().push(recorded.clone());
             rendered(shared.answer(&recorded, url))
@@ -173,10 +173,16 @@ impl Fake {
 
     /// Returns the number of token requests, granted or refused.
     pub(crate) fn token_requests(&self) -> usize {
-        let asked = |recorded: &&RecordedRequest| {
+        let is_token_request = |recorded: &&RecordedRequest| {
             recorded.path == "/v3/auth/tokens" && recorded.method == Method::POST
         };
-        self.state.recorded.lock().unwrap().iter().filter(asked).count()
+        self.state
+            .recorded
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(is_token_request)
+            .count()
     }
 
     pub(crate) fn keystone(&self, mode: KeystoneMode) {

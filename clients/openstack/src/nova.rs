@@ -152,7 +152,7 @@ impl Nova {
         if let Err(error) = &outcome {
             // Nova was replaced by another release, so the negotiated version is no longer valid.
             if error.fault.status == Some(406) {
-                self.versions.forget().await;
+                self.versions.clear().await;
             }
         }
         outcome

@@ -127,8 +127,8 @@ impl Session {
     /// Returns the reason, with the candidates, if several endpoints match. `None` if the endpoint is unambiguous, and
     /// also if Keystone does not respond in time: calls are refused until then.
     pub async fn ambiguity(&self, limit: Duration) -> Option<String> {
-        let asked = self.inner.keystone.ambiguity();
-        tokio::time::timeout(limit, asked).await.ok().flatten()
+        let query = self.inner.keystone.ambiguity();
+        tokio::time::timeout(limit, query).await.ok().flatten()
     }
 
     /// Renews the token if it expires soon, so that the next call can be sent at once.

@@ -349,7 +349,7 @@ async fn crash_everywhere(masakaris: Option<Revision>) {
     for (bench, fresh) in benches().await.into_iter().zip(benches().await) {
         let new = fresh.connect().await;
         sync(&new).await.unwrap();
-        let wanted = schema(&new).await;
+        let expected_schema = schema(&new).await;
         new.close().await.unwrap();
         let step = if bench.backend == DbBackend::MySql { 1 } else { 7 };
         for at in (0..200).step_by(step) {
@@ -372,7 +372,7 @@ async fn crash_everywhere(masakaris: Option<Revision>) {
             let report = sync(&db).await.unwrap_or_else(|error| panic!("{case}: {error}"));
             assert_eq!(report.row_counts.hosts, i64::from(masakaris.is_some()), "{case}");
             all_is_well(&db, &case).await;
-            assert_eq!(schema(&db).await, wanted, "{case}");
+            assert_eq!(schema(&db).await, expected_schema, "{case}");
             db.close().await.unwrap();
             bench.empty().await;
             if !crashed {

@@ -38,7 +38,7 @@ pub(crate) fn router() -> Router<SandboxState> {
         .route("/admin/ledger/lost", post(reports::lost))
         .route(
             "/admin/requests",
-            get(reports::requests).delete(reports::forget_requests),
+            get(reports::requests).delete(reports::clear_requests),
         )
         .route(
             "/admin/faults",

@@ -38,15 +38,15 @@ impl Clock {
         RegionTime::at(self.started.elapsed().mul_f64(self.scale))
     }
 
-    /// Returns the tokio instant at which region time reaches `moment`.
-    pub(crate) fn instant(&self, moment: RegionTime) -> Instant {
+    /// Returns the tokio instant at which region time reaches `region_time`.
+    pub(crate) fn instant(&self, region_time: RegionTime) -> Instant {
         // One microsecond is added, so that rounding never wakes the driver just before the event is due.
-        self.started + moment.age().div_f64(self.scale) + Duration::from_micros(1)
+        self.started + region_time.age().div_f64(self.scale) + Duration::from_micros(1)
     }
 
     /// Returns the wall time in the region.
-    pub fn wall(&self, moment: RegionTime) -> DateTime<Utc> {
-        chrono::Duration::from_std(moment.age()).map_or(self.wall, |age| self.wall + age)
+    pub fn wall(&self, region_time: RegionTime) -> DateTime<Utc> {
+        chrono::Duration::from_std(region_time.age()).map_or(self.wall, |age| self.wall + age)
     }
 
     /// Returns the real wall time, as on a client's own clock.
@@ -55,28 +55,30 @@ impl Clock {
     }
 
     /// Returns the inverse of [`Clock::wall`], for filters such as `changes-since`.
-    pub(crate) fn moment(&self, wall: DateTime<Utc>) -> RegionTime {
+    pub(crate) fn region_time(&self, wall: DateTime<Utc>) -> RegionTime {
         (wall - self.wall)
             .to_std()
             .map_or(RegionTime::START, RegionTime::at)
     }
 
     /// Returns a time in Nova's database format. Its columns have whole seconds, so a real cloud shows no finer order either.
-    pub(crate) fn stamp(&self, moment: RegionTime) -> String {
-        self.wall(moment)
+    pub(crate) fn stamp(&self, region_time: RegionTime) -> String {
+        self.wall(region_time)
             .trunc_subsecs(0)
             .format("%Y-%m-%dT%H:%M:%S%.6f")
             .to_string()
     }
 
     /// Returns a time in the format of servers: `2026-01-31T12:00:00Z`.
-    pub(crate) fn iso(&self, moment: RegionTime) -> String {
-        self.wall(moment).format("%Y-%m-%dT%H:%M:%SZ").to_string()
+    pub(crate) fn iso(&self, region_time: RegionTime) -> String {
+        self.wall(region_time).format("%Y-%m-%dT%H:%M:%SZ").to_string()
     }
 
     /// Returns the HTTP `Date` header in region time, because clients compare Nova's heartbeats with it.
-    pub(crate) fn http_date(&self, moment: RegionTime) -> String {
-        self.wall(moment).format("%a, %d %b %Y %H:%M:%S GMT").to_string()
+    pub(crate) fn http_date(&self, region_time: RegionTime) -> String {
+        self.wall(region_time)
+            .format("%a, %d %b %Y %H:%M:%S GMT")
+            .to_string()
     }
 }
 
@@ -104,9 +106,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn wall_and_moment_are_inverse() {
         let clock = Clock::start(1.0);
-        let moment = RegionTime::at(Duration::from_secs(77));
-        assert_eq!(clock.moment(clock.wall(moment)), moment);
-        assert_eq!(clock.stamp(moment).len(), "2026-01-31T12:00:00.000000".len());
-        assert!(clock.stamp(moment).ends_with(".000000"));
+        let region_time = RegionTime::at(Duration::from_secs(77));
+        assert_eq!(clock.region_time(clock.wall(region_time)), region_time);
+        assert_eq!(clock.stamp(region_time).len(), "2026-01-31T12:00:00.000000".len());
+        assert!(clock.stamp(region_time).ends_with(".000000"));
     }
 }

@@ -45,7 +45,7 @@ pub(crate) struct MaasServer {
     token: String,
     secret: String,
     /// Nonces with their timestamps.
-    seen: Mutex<HashMap<String, i64>>,
+    used_nonces: Mutex<HashMap<String, i64>>,
 }
 
 impl MaasServer {
@@ -55,7 +55,7 @@ impl MaasServer {
             consumer: part(),
             token: part(),
             secret: plain_id(),
-            seen: Mutex::new(HashMap::new()),
+            used_nonces: Mutex::new(HashMap::new()),
         }
     }
 
@@ -66,11 +66,11 @@ impl MaasServer {
 
     /// True if this nonce is new. Old nonces are dropped, because their timestamps are refused anyway.
     fn is_fresh(&self, nonce: &str, timestamp: i64, now: i64) -> bool {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.len() > 4096 {
-            seen.retain(|_, at| (now - *at).abs() <= 2 * oauth::WINDOW_SECONDS);
+        let mut used_nonces = self.used_nonces.lock().unwrap_or_else(PoisonError::into_inner);
+        if used_nonces.len() > 4096 {
+            used_nonces.retain(|_, at| (now - *at).abs() <= 2 * oauth::WINDOW_SECONDS);
         }
-        seen.insert(nonce.to_owned(), timestamp).is_none()
+        used_nonces.insert(nonce.to_owned(), timestamp).is_none()
     }
 }
 

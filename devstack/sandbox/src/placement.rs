@@ -37,8 +37,8 @@ async fn versions() -> Json<Value> {
 
 /// Lists providers, filtered by exact name or UUID as in Placement.
 async fn providers(State(app): State<SandboxState>, Query(pairs): Pairs) -> Json<Value> {
-    let wanted = |key: &str| pairs.iter().find(|(name, _)| name == key).map(|(_, value)| value);
-    let (name, uuid) = (wanted("name"), wanted("uuid"));
+    let value_of = |key: &str| pairs.iter().find(|(name, _)| name == key).map(|(_, value)| value);
+    let (name, uuid) = (value_of("name"), value_of("uuid"));
     app.region.read(|state| {
         let rows: Value = state.world
             .hosts

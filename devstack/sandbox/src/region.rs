@@ -74,12 +74,12 @@ impl Region {
     pub(crate) fn read<R>(&self, query: impl FnOnce(&State) -> R) -> R {
         let mut state = self.lock();
         let happened = self.catch_up(&mut state);
-        let seen = query(&state);
+        let result = query(&state);
         drop(state);
         if happened {
             self.announce();
         }
-        seen
+        result
     }
 
     /// Changes the current state.

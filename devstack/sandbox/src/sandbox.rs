@@ -19,7 +19,7 @@ use crate::maas::MaasServer;
 use crate::model::tenants::plain_id;
 use crate::region::Region;
 use crate::settings::RegionSettings;
-use crate::web::{SandboxState, gate, router};
+use crate::web::{SandboxState, middleware, router};
 
 /// Timeout of open connections at a stop.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -284,7 +284,7 @@ impl Sandbox {
 fn serve(listener: TcpListener, app: SandboxState) -> JoinHandle<Result<(), std::io::Error>> {
     let stop = app.stop.clone();
     let tasks = app.tasks.clone();
-    let service = MapRequestLayer::new(gate::trim_slash).layer(router(app));
+    let service = MapRequestLayer::new(middleware::trim_slash).layer(router(app));
     tasks.spawn(async move {
         axum::serve(listener, ServiceExt::<Request>::into_make_service(service))
             .with_graceful_shutdown(async move { stop.cancelled().await })

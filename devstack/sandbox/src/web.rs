@@ -2,7 +2,7 @@
 
 pub(crate) mod encode;
 pub(crate) mod faults;
-pub(crate) mod gate;
+pub(crate) mod middleware;
 pub(crate) mod requests;
 
 use std::sync::Arc;
@@ -40,6 +40,6 @@ pub(crate) fn router(app: SandboxState) -> Router {
         .merge(crate::placement::router())
         .merge(crate::maas::router())
         .merge(crate::admin::router())
-        .layer(from_fn_with_state(app.clone(), gate::pass))
+        .layer(from_fn_with_state(app.clone(), middleware::pass))
         .with_state(app)
 }

@@ -33,13 +33,13 @@ pub(crate) struct LogFile {
 }
 
 impl LogFile {
-    /// Opens `wanted`, or the next free one of its kind if another process writes that: `audit.jsonl`, `audit.2.jsonl`, ...
-    pub(crate) fn open(wanted: &Path, keys: Option<&Keys>) -> io::Result<Self> {
-        if let Some(folder) = wanted.parent() {
+    /// Opens `configured`, or the next free one of its kind if another process writes that: `audit.jsonl`, `audit.2.jsonl`, ...
+    pub(crate) fn open(configured: &Path, keys: Option<&Keys>) -> io::Result<Self> {
+        if let Some(folder) = configured.parent() {
             std::fs::create_dir_all(folder)?;
         }
         for number in 1..=WRITERS {
-            let path = numbered(wanted, number);
+            let path = numbered(configured, number);
             let lock = options().open(beside(&path, "lock"))?;
             if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
                 return Self::continue_at(path, lock, keys);

@@ -132,28 +132,32 @@ impl Key {
 #[derive(Debug)]
 pub(crate) struct KeyFile {
     path: PathBuf,
-    seen: Option<(u64, u64, i64, i64)>,
+    last_stamp: Option<(u64, u64, i64, i64)>,
     keys: Keys,
 }
 
 impl KeyFile {
     pub(crate) fn open(path: PathBuf) -> Result<Self, KeyError> {
-        let seen = stamp(&path);
+        let current = stamp(&path);
         let keys = Keys::read(&path)?;
-        Ok(Self { path, seen, keys })
+        Ok(Self {
+            path,
+            last_stamp: current,
+            keys,
+        })
     }
 
     /// Returns the current keys. If the file has become unusable, keeps those that were read before.
     pub(crate) fn keys(&mut self) -> &Keys {
-        let seen = stamp(&self.path);
-        if seen.is_some() && seen != self.seen {
+        let current = stamp(&self.path);
+        if current.is_some() && current != self.last_stamp {
             match Keys::read(&self.path) {
                 Ok(keys) => self.keys = keys,
                 Err(error) => {
                     tracing::error!(%error, "failed to reload the audit keys; using the previous ones");
                 }
             }
-            self.seen = seen;
+            self.last_stamp = current;
         }
         &self.keys
     }

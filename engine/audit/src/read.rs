@@ -111,18 +111,18 @@ struct SelectedLines {
 }
 
 /// Reads `paths`. Each file is read once, from its beginning, and only the lines of the page are kept in memory.
-pub fn newest(paths: &[PathBuf], wanted: &LineQuery) -> LogPage {
+pub fn newest(paths: &[PathBuf], query: &LineQuery) -> LogPage {
     let mut selected = SelectedLines {
         lines: BTreeMap::new(),
         more: false,
     };
     let mut page = LogPage::default();
-    if wanted.limit == 0 {
-        page.marker.clone_from(&wanted.before);
+    if query.limit == 0 {
+        page.marker.clone_from(&query.before);
         return page;
     }
     for path in paths {
-        if let Err(why) = read(path, wanted, &mut selected) {
+        if let Err(why) = read(path, query, &mut selected) {
             page.unread.push((path.clone(), why));
         }
     }
@@ -139,7 +139,7 @@ pub fn newest(paths: &[PathBuf], wanted: &LineQuery) -> LogPage {
 }
 
 /// Reads a log; the error states why it was not read completely.
-fn read(path: &Path, wanted: &LineQuery, selected: &mut SelectedLines) -> Result<(), String> {
+fn read(path: &Path, query: &LineQuery, selected: &mut SelectedLines) -> Result<(), String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
     let mut reader = BufReader::new(file);
     let mut bytes = Vec::new();
@@ -161,13 +161,13 @@ fn read(path: &Path, wanted: &LineQuery, selected: &mut SelectedLines) -> Result
             strange.get_or_insert(number);
             continue;
         };
-        if wanted.accepts(&fields) {
+        if query.accepts(&fields) {
             let place = LogPosition {
                 at: fields.ts.into_owned(),
                 seq: fields.seq,
                 hash: fields.hash.into_owned(),
             };
-            keep(selected, wanted, place, text);
+            keep(selected, query, place, text);
         }
     }
     match strange {
@@ -178,11 +178,11 @@ fn read(path: &Path, wanted: &LineQuery, selected: &mut SelectedLines) -> Result
     }
 }
 
-fn keep(selected: &mut SelectedLines, wanted: &LineQuery, place: LogPosition, text: &str) {
-    if wanted.before.as_ref().is_some_and(|before| place >= *before) {
+fn keep(selected: &mut SelectedLines, query: &LineQuery, place: LogPosition, text: &str) {
+    if query.before.as_ref().is_some_and(|before| place >= *before) {
         return;
     }
-    if selected.lines.len() == wanted.limit
+    if selected.lines.len() == query.limit
         && selected
             .lines
             .first_key_value()
@@ -192,7 +192,7 @@ fn keep(selected: &mut SelectedLines, wanted: &LineQuery, place: LogPosition, te
         return;
     }
     selected.lines.insert(place, text.to_owned());
-    if selected.lines.len() > wanted.limit {
+    if selected.lines.len() > query.limit {
         selected.lines.pop_first();
         selected.more = true;
     }
@@ -211,7 +211,7 @@ mod tests {
         format!("{line}\n")
     }
 
-    fn wanted(limit: usize) -> LineQuery {
+    fn query_of(limit: usize) -> LineQuery {
         LineQuery {
             host: None,
             recovery: None,
@@ -251,33 +251,33 @@ mod tests {
     #[test]
     fn pages_merge_several_logs_newest_first() {
         let (_folder, paths) = two();
-        let mut wanted = wanted(4);
+        let mut query = query_of(4);
         let mut all = Vec::new();
         for expected in [&[9, 8, 7, 6][..], &[5, 4, 3, 2], &[1]] {
-            let page = newest(&paths, &wanted);
+            let page = newest(&paths, &query);
             assert_eq!(numbers(&page), expected);
             assert!(page.unread.is_empty(), "{:?}", page.unread);
             all.extend(numbers(&page));
-            wanted.before = page.marker.map(|place| place.to_string().parse().unwrap());
-            assert_eq!(wanted.before.is_none(), expected == [1]);
+            query.before = page.marker.map(|place| place.to_string().parse().unwrap());
+            assert_eq!(query.before.is_none(), expected == [1]);
         }
         assert_eq!(all, (1..=9).rev().collect::<Vec<_>>());
         // The limit equals the number of lines: no marker is returned.
-        wanted.limit = 9;
-        assert!(newest(&paths, &wanted).marker.is_none());
-        wanted.limit = 0;
-        assert!(newest(&paths, &wanted).lines.is_empty());
-        wanted.limit = usize::MAX;
-        assert_eq!(newest(&paths, &wanted).lines.len(), 9);
+        query.limit = 9;
+        assert!(newest(&paths, &query).marker.is_none());
+        query.limit = 0;
+        assert!(newest(&paths, &query).lines.is_empty());
+        query.limit = usize::MAX;
+        assert_eq!(newest(&paths, &query).lines.len(), 9);
     }
 
     #[test]
     fn lines_are_filtered_by_host_or_recovery_prefix() {
         let (_folder, paths) = two();
-        let mut by_host = wanted(100);
+        let mut by_host = query_of(100);
         by_host.host = Some("cmp2".into());
         assert_eq!(numbers(&newest(&paths, &by_host)), [5]);
-        let mut by_recovery = wanted(100);
+        let mut by_recovery = query_of(100);
         by_recovery.recovery = Some("e2".into());
         assert_eq!(numbers(&newest(&paths, &by_recovery)), [6]);
         by_recovery.host = Some("cmp2".into());
@@ -296,7 +296,7 @@ mod tests {
         paths.push(folder.path().join("none.jsonl"));
         // The same file by another name is not a second log.
         paths.push(paths[0].clone());
-        let page = newest(&paths, &wanted(100));
+        let page = newest(&paths, &query_of(100));
         assert_eq!(numbers(&page), [11, 9, 8, 7, 6, 5, 4, 3, 2, 1]);
         assert_eq!(page.unread.len(), 2);
         assert_eq!(page.unread[0].0, odd);

@@ -200,7 +200,7 @@ fn server(
     let translated = translate(&parameters)?;
     let credentials = user.map(|user| {
         user.split_once(':')
-            .map_or((user, None), |(name, word)| (name, Some(word)))
+            .map_or((user, None), |(name, password)| (name, Some(password)))
     });
     let assemble = |mask: bool| {
         let mut url = format!("{scheme}://");
@@ -303,7 +303,7 @@ const MODES: &[&str] = &[
 
 fn mysql_parameters(given: &[(String, String)]) -> Result<ConvertedUrl, DatabaseUrlError> {
     let mut out = ConvertedUrl::default();
-    let (mut authority, mut wanted) = (false, false);
+    let (mut authority, mut quoted) = (false, false);
     let (mut check_name, mut check) = (true, None);
     for (name, value) in given {
         let truth =
@@ -325,7 +325,7 @@ fn mysql_parameters(given: &[(String, String)]) -> Result<ConvertedUrl, Database
             "ssl_key" => out.parameters.push(("ssl-key", value.clone())),
             "ssl_check_hostname" | "ssl_verify_identity" => check_name = truth()?,
             "ssl_verify_cert" => check = Some(truth()?),
-            "ssl" => wanted = truth()?,
+            "ssl" => quoted = truth()?,
             "ssl_mode" => {
                 let mode = value.to_uppercase();
                 if !MODES.contains(&mode.as_str()) {
@@ -347,7 +347,7 @@ fn mysql_parameters(given: &[(String, String)]) -> Result<ConvertedUrl, Database
     let mode = match (check.unwrap_or(authority), check_name) {
         (true, true) => Some("VERIFY_IDENTITY"),
         (true, false) => Some("VERIFY_CA"),
-        (false, _) => (authority || wanted).then_some("REQUIRED"),
+        (false, _) => (authority || quoted).then_some("REQUIRED"),
     };
     if let Some(mode) = mode {
         out.parameters.push(("ssl-mode", mode.to_owned()));

@@ -157,8 +157,8 @@ impl Ini {
     /// Returns the sorted names of the options that files set in `section`, for sections with arbitrary options.
     pub fn section(&self, section: &str) -> Vec<&str> {
         let section = section_key(section);
-        let here = self.entries.iter().filter(|entry| entry.section == section);
-        let mut names: Vec<&str> = here.map(|entry| entry.name.as_str()).collect();
+        let in_section = self.entries.iter().filter(|entry| entry.section == section);
+        let mut names: Vec<&str> = in_section.map(|entry| entry.name.as_str()).collect();
         names.sort_unstable();
         names.dedup();
         names

@@ -218,11 +218,11 @@ impl KnownOptions {
             .options(section)
             .and_then(|options| nearest(option, options.keys().map(String::as_str)));
         near.map(|name| format!("`{name}`")).or_else(|| {
-            let elsewhere = self
+            let other_section = self
                 .sections
                 .iter()
                 .find(|(_, options)| options.contains_key(option));
-            elsewhere.map(|(section, _)| format!("section [{section}]"))
+            other_section.map(|(section, _)| format!("section [{section}]"))
         })
     }
 
@@ -263,7 +263,7 @@ mod tests {
             for (name, option) in options {
                 let is_secret_name = ["password", "secret", "hmac", "otp_key"]
                     .iter()
-                    .any(|word| name.contains(word));
+                    .any(|part| name.contains(part));
                 assert!(!is_secret_name || option.secret, "[{section}] {name}");
             }
         }

@@ -82,19 +82,22 @@ impl<'i> Reader<'i> {
     /// Reports a problem that involves several options; the message shows the value of `option` and its origin.
     pub fn refuse(&mut self, section: &str, option: &str, refusal: Refusal) {
         let key = (section_key(section), name_key(option));
-        let (origin, value) = self
-            .effective
-            .get(&key)
-            .map_or((Origin::Default, String::new()), |seen| {
-                (seen.origin.clone(), seen.value.clone().unwrap_or_default())
-            });
+        let (origin, value) =
+            self.effective
+                .get(&key)
+                .map_or((Origin::Default, String::new()), |effective| {
+                    (
+                        effective.origin.clone(),
+                        effective.value.clone().unwrap_or_default(),
+                    )
+                });
         self.problem(key, origin, value, refusal);
     }
 
     /// Warns that the value of an option has no effect, if the option is set.
     pub fn without_effect(&mut self, section: &str, option: &str, reason: &str) {
         let key = (section_key(section), name_key(option));
-        let origin = self.effective.get(&key).map(|seen| seen.origin.clone());
+        let origin = self.effective.get(&key).map(|effective| effective.origin.clone());
         if let Some(origin) = origin.filter(|origin| *origin != Origin::Default) {
             let (section, option) = key;
             let reason = reason.to_owned();
@@ -110,11 +113,11 @@ impl<'i> Reader<'i> {
     /// Warns that another value of an option is used than the one in the file, if the option is set.
     pub fn replaced(&mut self, section: &str, option: &str, used: &str, reason: &str) {
         let key = (section_key(section), name_key(option));
-        let seen = self.effective.get(&key);
-        if let Some(seen) = seen.filter(|seen| seen.origin != Origin::Default) {
+        let effective = self.effective.get(&key);
+        if let Some(effective) = effective.filter(|effective| effective.origin != Origin::Default) {
             self.notes.push(Warning::Replaced {
-                origin: seen.origin.clone(),
-                value: seen.value.clone().unwrap_or_default(),
+                origin: effective.origin.clone(),
+                value: effective.value.clone().unwrap_or_default(),
                 section: key.0,
                 option: key.1,
                 used: used.to_owned(),
@@ -172,7 +175,7 @@ impl<'i> Reader<'i> {
         let origin = found
             .last()
             .map_or(Origin::Default, |(_, _, origin)| origin.clone());
-        let mut seen = Effective {
+        let mut effective = Effective {
             section: section.clone(),
             option: key.1.clone(),
             value: None,
@@ -183,24 +186,24 @@ impl<'i> Reader<'i> {
             declaration,
         };
         let result = if found.is_empty() {
-            self.fall_back(&key, fallback, &parse, show, &mut seen)
+            self.fall_back(&key, fallback, &parse, show, &mut effective)
         } else {
-            seen.default = match &fallback {
+            effective.default = match &fallback {
                 Fallback::None => None,
                 Fallback::Value(value) => Some(show(value)),
                 Fallback::Text(text) => Some(text.clone()),
             };
             let raw: Vec<&str> = found.iter().map(|(_, text, _)| *text).collect();
-            self.convert(&key, &raw, &parse, &mut seen).map(Some)
+            self.convert(&key, &raw, &parse, &mut effective).map(Some)
         };
-        if seen.secret {
-            seen.default = seen.default.map(|_| MASK.to_owned());
+        if effective.secret {
+            effective.default = effective.default.map(|_| MASK.to_owned());
         }
         let value = match result {
             Ok(Some(value)) => {
                 // A value from a reference may be the secret of another option.
-                seen.sensitive = seen.secret && !(secret && harmless(&value));
-                seen.value = Some(if seen.secret {
+                effective.sensitive = effective.secret && !(secret && harmless(&value));
+                effective.value = Some(if effective.secret {
                     MASK.to_owned()
                 } else {
                     show(&value)
@@ -220,9 +223,8 @@ impl<'i> Reader<'i> {
         };
         let earlier = self.effective.get(&key);
         debug_assert!(
-            earlier.is_none_or(
-                |earlier| (&earlier.declaration, &earlier.default) == (&seen.declaration, &seen.default)
-            ),
+            earlier.is_none_or(|earlier| (&earlier.declaration, &earlier.default)
+                == (&effective.declaration, &effective.default)),
             "[{}] {} is declared twice, with differences",
             key.0,
             key.1
@@ -230,7 +232,7 @@ impl<'i> Reader<'i> {
         if earlier.is_none() {
             self.order.push(key.clone());
         }
-        self.effective.insert(key, seen);
+        self.effective.insert(key, effective);
         value
     }
 
@@ -240,7 +242,7 @@ impl<'i> Reader<'i> {
         fallback: Fallback<T>,
         parse: &Parse<T>,
         show: fn(&T) -> String,
-        seen: &mut Effective,
+        effective: &mut Effective,
     ) -> Result<Option<T>, (String, Refusal)> {
         let (text, value) = match fallback {
             Fallback::None => {
@@ -250,16 +252,16 @@ impl<'i> Reader<'i> {
             }
             Fallback::Value(value) => (show(&value), value),
             Fallback::Text(text) => {
-                let value = self.convert(key, &[text.as_str()], parse, seen)?;
+                let value = self.convert(key, &[text.as_str()], parse, effective)?;
                 (show(&value), value)
             }
         };
-        seen.default = Some(text.clone());
+        effective.default = Some(text.clone());
         self.unset.insert(
             key.clone(),
             ExpandedValue {
                 text,
-                secret: seen.secret,
+                secret: effective.secret,
             },
         );
         Ok(Some(value))
@@ -271,19 +273,19 @@ impl<'i> Reader<'i> {
         key: &(String, String),
         raw: &[&str],
         parse: &Parse<T>,
-        seen: &mut Effective,
+        effective: &mut Effective,
     ) -> Result<T, (String, Refusal)> {
         let mut texts = Vec::new();
         for text in raw {
             match self.expanded(&key.0, text, &mut Budget::default()) {
                 Ok(expanded) => {
-                    seen.secret |= expanded.secret;
+                    effective.secret |= expanded.secret;
                     texts.push(expanded.text);
                 }
-                Err(refusal) => return Err((shown(text, seen.secret), refusal)),
+                Err(refusal) => return Err((shown(text, effective.secret), refusal)),
             }
         }
-        parse(&texts).map_err(|refusal| (shown(&texts.join("\n"), seen.secret), refusal))
+        parse(&texts).map_err(|refusal| (shown(&texts.join("\n"), effective.secret), refusal))
     }
 
     /// Returns `text`, written in `section`, with its references replaced.

@@ -206,7 +206,7 @@ impl BindingOptions {
             }
         }
         if self.mode != BindingMode::Off && !reporter.control && claims_off(&new.payload) {
-            reporter.unheard = new.payload.insert("host_status".into(), "UNKNOWN".into());
+            reporter.discarded_status = new.payload.insert("host_status".into(), "UNKNOWN".into());
         }
         new.reporter = Some(Box::new(reporter));
         Ok(())
@@ -292,7 +292,7 @@ mod tests {
             (BindingMode::Warn, [true, false, false, true]),
             (BindingMode::Enforce, [true, false, false, false]),
         ] {
-            let results = [&own, &other, &torn, &unbound].map(|one| sign(mode, one, false));
+            let results = [&own, &other, &torn, &unbound].map(|reporter| sign(mode, reporter, false));
             assert_eq!(results, expected, "{mode:?}");
         }
         assert!(sign(BindingMode::Enforce, &unbound, true), "a control node");

@@ -27,7 +27,7 @@ impl Downtime {
     pub fn total(&self) -> Duration {
         self.back
             .iter()
-            .fold(Duration::ZERO, |sum, one| sum.saturating_add(*one))
+            .fold(Duration::ZERO, |sum, downtime| sum.saturating_add(*downtime))
     }
 
     /// Returns the mean downtime; like the figures below, `None` if no instance is running again.

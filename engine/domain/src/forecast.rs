@@ -106,7 +106,7 @@ fn judge(ground: &CandidateIndex<'_>, lost: &BTreeSet<&str>, method: &Method<'_>
         demands.extend(own);
     }
     outcome.instances = demands.len();
-    let odd = |one: &&Demand| Some((one.name.to_string(), one.shape.not_reckoned.clone()?));
+    let odd = |demand: &&Demand| Some((demand.name.to_string(), demand.shape.not_reckoned.clone()?));
     if let Some((instance, why)) = demands.iter().find_map(odd) {
         let text = format!("it requires {why}, which the forecast does not model");
         outcome.short_of = Some(Shortage { instance, text });

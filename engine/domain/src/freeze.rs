@@ -85,8 +85,8 @@ impl Freeze {
 
 /// Returns a `tachi freeze` or `tachi thaw` command with its object, as typed in a shell.
 pub fn command(verb: &str, scope: FreezeScope, name: &str) -> String {
-    let words = format!("tachi {verb} {scope} {}", typed(name));
-    words.trim_end().to_owned()
+    let command = format!("tachi {verb} {scope} {}", typed(name));
+    command.trim_end().to_owned()
 }
 
 /// Quotes a name for a shell: owners may give instances any name, and segments may have spaces in theirs.
@@ -124,7 +124,9 @@ impl FreezeStatus {
 
     /// Returns the freeze of the host that lasts longest.
     pub fn of_host(&self) -> Option<&Freeze> {
-        self.over.iter().max_by_key(|one| (one.until, one.number))
+        self.over
+            .iter()
+            .max_by_key(|freeze| (freeze.until, freeze.number))
     }
 }
 
@@ -205,7 +207,7 @@ mod tests {
             ],
             ..FreezeStatus::NONE
         };
-        assert_eq!(frozen.of_host().map(|one| one.number), Some(9));
+        assert_eq!(frozen.of_host().map(|freeze| freeze.number), Some(9));
         assert_eq!(FreezeStatus::NONE.of_host(), None);
         assert_eq!(FreezeStatus::NONE, FreezeStatus::default());
     }

@@ -145,10 +145,10 @@ impl Guard {
     }
 
     /// True if the guard is checked at this moment. Guards of power-off orders are skipped where no such order is given.
-    fn is_checked(self, moment: GuardPhase, mode: FencingMode) -> bool {
+    fn is_checked(self, phase: GuardPhase, mode: FencingMode) -> bool {
         match self {
             Self::StartUp => mode == FencingMode::Engine,
-            Self::Corroboration | Self::Rate | Self::Protected => moment == GuardPhase::Order,
+            Self::Corroboration | Self::Rate | Self::Protected => phase == GuardPhase::Order,
             Self::Observer
             | Self::AllStale
             | Self::Segment
@@ -179,11 +179,11 @@ impl Guard {
     }
 }
 
-/// Returns the verdict of all guards at `moment`, except those that an operator has lifted.
-pub fn rule(facts: &GuardFacts, rules: &Policy, moment: GuardPhase, lifted: &BTreeSet<Guard>) -> Ruling {
+/// Returns the verdict of all guards at `phase`, except those that an operator has lifted.
+pub fn rule(facts: &GuardFacts, rules: &Policy, phase: GuardPhase, lifted: &BTreeSet<Guard>) -> Ruling {
     let mut ruling = Ruling::default();
     for guard in Guard::ALL {
-        if !guard.is_checked(moment, rules.fencing) || lifted.contains(guard) {
+        if !guard.is_checked(phase, rules.fencing) || lifted.contains(guard) {
             continue;
         }
         match guard.check(facts, rules) {

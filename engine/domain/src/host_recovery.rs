@@ -101,7 +101,8 @@ pub enum Stage {
     /// The host has returned; lasts until its excluded instances run again.
     Starting,
     /// The recovery is done.
-    Over,
+    #[serde(rename = "over")]
+    Done,
 }
 
 /// The reason of a hold, which decides the effect of an operator's `approve`.
@@ -162,12 +163,14 @@ pub struct HostRecovery {
     pub reported_at: Option<Timestamp>,
     /// The other claims that reports make about the host's fencing.
     #[serde(default)]
-    pub off_word: Option<OffClaim>,
+    #[serde(rename = "off_word")]
+    pub off_claim: Option<OffClaim>,
     pub stage: Stage,
     /// The hold, while it waits for an operator.
     pub hold: Option<RecoveryHold>,
     /// The number of the last operator action that it has taken.
-    pub heard: u64,
+    #[serde(rename = "heard")]
+    pub last_action: u64,
     /// The number of the last operator action on a single instance that it has taken.
     #[serde(default)]
     pub heard_moves: u64,
@@ -258,10 +261,10 @@ impl HostRecovery {
             policy,
             method: host.segment.recovery_method,
             reported_at: Some(off_claim::dated(notification)),
-            off_word: None,
+            off_claim: None,
             stage: Stage::Begin,
             hold: None,
-            heard: 0,
+            last_action: 0,
             heard_moves: 0,
             storm_approved: false,
             rejected: None,
@@ -299,8 +302,8 @@ impl HostRecovery {
     pub fn restore(head: &str, moves: &[String]) -> Result<Self, serde_json::Error> {
         let mut state: Self = serde_json::from_str(head)?;
         for text in moves {
-            let one: Move = serde_json::from_str(text)?;
-            state.moves.insert(one.server, one);
+            let instance: Move = serde_json::from_str(text)?;
+            state.moves.insert(instance.server, instance);
         }
         Ok(state)
     }
@@ -333,7 +336,7 @@ impl HostRecovery {
     /// not a bare NORMAL. The first heartbeat revokes it. A take-over suspends it until the new owner has checked.
     pub fn is_proven_off(&self) -> bool {
         let shows_absence = |proof: &Proof| proof.is_confirmed() && proof.shows_absence();
-        !matches!(self.stage, Stage::Starting | Stage::Over) && self.proof.as_ref().is_some_and(shows_absence)
+        !matches!(self.stage, Stage::Starting | Stage::Done) && self.proof.as_ref().is_some_and(shows_absence)
     }
 
     /// True if a joining report could add nothing.
@@ -343,7 +346,7 @@ impl HostRecovery {
 
     /// True if any report has brought evidence, even if that evidence no longer counts.
     pub fn came_with_evidence(&self) -> bool {
-        let claim = self.off_word.as_ref();
+        let claim = self.off_claim.as_ref();
         claim.is_some_and(|claim| claim.evidence.is_some())
     }
 
@@ -364,7 +367,7 @@ impl HostRecovery {
         let may_end = match self.stage {
             Stage::Begin | Stage::Fencing | Stage::Disabling => true,
             Stage::Listing => self.rejected.is_some(),
-            Stage::Moving | Stage::Returning | Stage::Starting | Stage::Over => false,
+            Stage::Moving | Stage::Returning | Stage::Starting | Stage::Done => false,
         };
         if !self.rewound || !may_end || self.service.is_gone() {
             return false;
@@ -377,7 +380,7 @@ impl HostRecovery {
             }
         }
         self.service.request_if_due(now, Duration::from_secs(1), commands);
-        if self.service.seen.is_some() && !self.service.is_awaited() {
+        if self.service.observed.is_some() && !self.service.is_awaited() {
             self.in_flight
                 .listing
                 .request_if_due(&self.service, now, commands);
@@ -409,18 +412,18 @@ impl HostRecovery {
         if let Some(text) = self.in_flight.blockers.due(now) {
             return Some(text.to_owned());
         }
-        let held = self
+        let on_hold = self
             .moves
             .values()
-            .filter(|one| one.step == MoveStep::Held)
+            .filter(|instance| instance.step == MoveStep::OnHold)
             .count();
-        match held {
+        match on_hold {
             0 => moves::local_disk::message(&self.moves, now.elapsed),
             1 => Some(
                 "1 instance may run elsewhere and needs an operator: tachi instance list --waiting".into(),
             ),
             _ => Some(format!(
-                "{held} instances may run elsewhere and need an operator: tachi instance list --waiting"
+                "{on_hold} instances may run elsewhere and need an operator: tachi instance list --waiting"
             )),
         }
     }
@@ -453,7 +456,7 @@ impl HostRecovery {
         }
         if self.arrivals.settled {
             late_effects::correct_notification(self, now, record);
-        } else if !matches!(self.stage, Stage::Returning | Stage::Starting | Stage::Over) {
+        } else if !matches!(self.stage, Stage::Returning | Stage::Starting | Stage::Done) {
             let message = self.current_message(now);
             decision_context!(self, now, record).set_message(message);
         }
@@ -477,7 +480,7 @@ fn act_in_stages(
             Stage::Moving => state.act_moving(now, record, commands),
             Stage::Returning => state.act_returning(now, record, commands),
             Stage::Starting => state.act_starting(now, record, commands),
-            Stage::Over => {}
+            Stage::Done => {}
         }
         if state.stage == before {
             break;
@@ -516,7 +519,7 @@ pub fn decide(
 ) -> Decision {
     let mut record = Record::default();
     let mut commands = Vec::new();
-    if state.stage != Stage::Over {
+    if state.stage != Stage::Done {
         for observation in observations {
             state.observe(observation, now, &mut record);
         }

@@ -140,8 +140,8 @@ fn mixed(uuid: u128) -> u128 {
 }
 
 fn name(text: &str) -> Option<String> {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let text = words.join("_");
+    let parts: Vec<&str> = text.split_whitespace().collect();
+    let text = parts.join("_");
     let lower = text.to_ascii_lowercase();
     let mut letters = lower.chars();
     let first = letters.next()?;
@@ -448,7 +448,7 @@ mod tests {
             assert_eq!(known.judge(answers.as_ref()), verdict, "{case}");
         }
         let foreign = known(Some("guid=a"), false, &[]);
-        let said = foreign.sentence(&Mismatch::Other, "c1", "bmc", Some(&id("guid=b")));
+        let sentence = foreign.sentence(&Mismatch::Other, "c1", "bmc", Some(&id("guid=b")));
         for part in [
             "bmc",
             "c1",
@@ -456,7 +456,7 @@ mod tests {
             "guid=b answers",
             "tachi fence trust c1",
         ] {
-            assert!(said.contains(part), "{part}: {said}");
+            assert!(sentence.contains(part), "{part}: {sentence}");
         }
     }
 }

@@ -50,7 +50,7 @@ pub struct Urgency {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Demand {
     /// The number of evacuations requested since this engine has owned the recovery. It never falls.
-    pub asked: u64,
+    pub requested: u64,
     /// The number of evacuations in flight.
     pub in_flight: u32,
     /// The number of those that no destination has picked up yet.
@@ -66,7 +66,7 @@ pub struct Demand {
 /// The limits for a recovery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Permits {
-    /// The limit for [`Demand::asked`].
+    /// The limit for [`Demand::requested`].
     pub evacuations: u64,
     /// The number of parallel other calls about instances.
     pub calls: u32,

@@ -50,7 +50,8 @@ pub enum PlannedStage {
     /// The operation waits until each instance's move is done.
     Moving,
     /// The operation is done.
-    Over,
+    #[serde(rename = "over")]
+    Done,
 }
 
 /// A journalled call.
@@ -87,7 +88,8 @@ pub struct PlannedState {
     /// The operator who has aborted the operation.
     pub aborted: Option<String>,
     /// The number of the last operator action that was read.
-    pub heard: u64,
+    #[serde(rename = "heard")]
+    pub last_action: u64,
     pub message: Option<String>,
     /// The current reason to wait.
     #[serde(default)]
@@ -160,7 +162,7 @@ impl PlannedState {
             lists: 0,
             moves: BTreeMap::new(),
             aborted: None,
-            heard: 0,
+            last_action: 0,
             message: None,
             wait: None,
             operator_state: None,
@@ -213,7 +215,7 @@ impl PlannedState {
     }
 
     fn waits(&self) -> WaitsFor {
-        let is_frozen = self.stage != PlannedStage::Over && self.aborted.is_none() && self.frozen().is_some();
+        let is_frozen = self.stage != PlannedStage::Done && self.aborted.is_none() && self.frozen().is_some();
         if is_frozen {
             WaitsFor::Frozen
         } else {
@@ -278,9 +280,9 @@ impl PlannedState {
     }
 
     fn apply_operator_state(&mut self, operator_state: OperatorState, record: &mut Record) {
-        for applied in action::apply(&operator_state, &mut self.heard, Task::LiveMigrate, record) {
-            let action = &applied.said;
-            if action.word == OperatorCommand::Reject && self.stage != PlannedStage::Over {
+        for applied in action::apply(&operator_state, &mut self.last_action, Task::LiveMigrate, record) {
+            let action = &applied.request;
+            if action.word == OperatorCommand::Reject && self.stage != PlannedStage::Done {
                 self.aborted = Some(action.by.clone());
             }
         }
@@ -295,7 +297,7 @@ impl PlannedState {
                 PlannedStage::Disabling => self.act_disabling(now, record, commands),
                 PlannedStage::Listing => self.act_listing(now, record, commands),
                 PlannedStage::Moving => self.act_moving(now, record, commands),
-                PlannedStage::Over => {}
+                PlannedStage::Done => {}
             }
             if before == (self.stage, self.lists) {
                 break;
@@ -307,11 +309,11 @@ impl PlannedState {
     /// Publishes the blocker or the counts when they change. Every change is a write: progress numbers are in the rows of
     /// the instances.
     fn record_message(&mut self, now: DecisionTime, record: &mut Record) {
-        if self.stage == PlannedStage::Over {
+        if self.stage == PlannedStage::Done {
             return;
         }
         self.blocker
-            .take_if(|(seen, _)| now.elapsed.since(*seen) > BLOCKER_LIFETIME);
+            .take_if(|(last, _)| now.elapsed.since(*last) > BLOCKER_LIFETIME);
         let blocker = self.blocker.as_ref().map(|(_, text)| text.clone());
         let text = blocker.or_else(|| self.counts());
         if self.message != text {
@@ -324,7 +326,7 @@ impl PlannedState {
     /// Records that something blocks the operation. The first text is kept while the operation stays blocked.
     fn blocker(&mut self, text: impl Into<String>, now: DecisionTime) {
         match &mut self.blocker {
-            Some((seen, _)) if now.elapsed.since(*seen) <= BLOCKER_LIFETIME => *seen = now.elapsed,
+            Some((last, _)) if now.elapsed.since(*last) <= BLOCKER_LIFETIME => *last = now.elapsed,
             blocker => *blocker = Some((now.elapsed, text.into())),
         }
     }
@@ -347,9 +349,9 @@ pub fn decide(
     for observation in observations {
         state.observe(observation, now, &mut record);
     }
-    if state.stage != PlannedStage::Over {
+    if state.stage != PlannedStage::Done {
         state.act(now, &mut record, &mut commands);
-        if state.stage == PlannedStage::Over {
+        if state.stage == PlannedStage::Done {
             // No answer is needed any more.
             commands.clear();
         }

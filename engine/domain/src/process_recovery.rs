@@ -56,9 +56,11 @@ pub struct ProcessRecovery {
     /// The copy of the options for this recovery.
     pub policy: Policy,
     /// The number of the last operator action that was read.
-    pub heard: u64,
+    #[serde(rename = "heard")]
+    pub last_action: u64,
     /// The time of the last disable request. While it may still take effect, its effect is checked, whatever an operator sets.
-    asked: Option<Elapsed>,
+    #[serde(rename = "asked")]
+    requested: Option<Elapsed>,
     /// The number of requests that Nova has accepted.
     accepted: u32,
     /// The time of the first accepted request.
@@ -104,18 +106,18 @@ const MAX_CALL_DELAY: Duration = Duration::from_secs(1);
 impl ProcessRecovery {
     /// Returns a new recovery.
     pub fn new(id: RecoveryId, notification: &Notification, host: &str, policy: Policy) -> Self {
-        let word = |key: &str| notification.payload.get(key).cloned().unwrap_or_default();
+        let field = |key: &str| notification.payload.get(key).cloned().unwrap_or_default();
         Self {
             version: StateVersion,
             id,
             notification: notification.id,
             host_id: Some(notification.source_host),
             host: host.to_owned(),
-            event: word("event").to_ascii_uppercase(),
-            process: word("process_name"),
+            event: field("event").to_ascii_uppercase(),
+            process: field("process_name"),
             policy,
-            heard: 0,
-            asked: None,
+            last_action: 0,
+            requested: None,
             accepted: 0,
             accepted_at: None,
             over: false,
@@ -177,8 +179,8 @@ impl ProcessRecovery {
     }
 
     fn apply_operator_state(&mut self, operator_state: OperatorState, record: &mut Record) {
-        for applied in action::apply(&operator_state, &mut self.heard, Task::DisableNode, record) {
-            let action = &applied.said;
+        for applied in action::apply(&operator_state, &mut self.last_action, Task::DisableNode, record) {
+            let action = &applied.request;
             if action.word == OperatorCommand::Reject {
                 self.end(
                     NotificationStatus::Failed,
@@ -208,7 +210,7 @@ impl ProcessRecovery {
                 format!("event {:?} requires no recovery", self.event),
             ));
         }
-        if !operator_state.segment_enabled && self.asked.is_none() {
+        if !operator_state.segment_enabled && self.requested.is_none() {
             return Some((
                 NotificationStatus::Ignored,
                 "Recovery aborted: the segment HA is disabled.".into(),
@@ -217,14 +219,14 @@ impl ProcessRecovery {
         if self.process.is_empty() {
             return Some((NotificationStatus::Ignored, "the report names no process".into()));
         }
-        if self.is_non_essential() && self.asked.is_none() {
+        if self.is_non_essential() && self.requested.is_none() {
             let text = format!(
                 "Skipped: {} has stopped; it is in [process_failure] non_essential_processes, so {} stays in use",
                 self.process, self.host
             );
             return Some((NotificationStatus::Finished, text));
         }
-        if operator_state.operator_maintenance && self.asked.is_none() {
+        if operator_state.operator_maintenance && self.requested.is_none() {
             return Some((
                 NotificationStatus::Ignored,
                 format!("host {} is in maintenance, set by an operator", self.host),
@@ -253,13 +255,13 @@ impl ProcessRecovery {
         }
         // A copy of Nova's database that lags behind may still show what an earlier recovery has done, and an operator has undone.
         let reason = service.disabled_reason.as_deref().unwrap_or_default();
-        let of_another = self.asked.is_none()
+        let of_another = self.requested.is_none()
             && reason.starts_with(&self.policy.process_disable_reason)
             && !reason.contains(&mark(self.id));
         if !service.enabled && !of_another {
             // A reserved host is disabled too, and reports alone must not take it out of use either. This recovery's own
             // request has passed the guards already.
-            if self.asked.is_some() || self.guards_pass(service, now, record, commands) {
+            if self.requested.is_some() || self.guards_pass(service, now, record, commands) {
                 record.host = Some(MaintenanceReason::Process);
                 record.head = true;
                 self.disabled = true;
@@ -272,7 +274,7 @@ impl ProcessRecovery {
         }) {
             let settled = self.policy.late_effect_window() + MAX_CALL_DELAY;
             // A call that can no longer take effect counts as not made; then the gates end the recovery.
-            self.asked.take_if(|at| now.elapsed.since(*at) >= settled);
+            self.requested.take_if(|at| now.elapsed.since(*at) >= settled);
             return;
         }
         if now.elapsed < self.no_repeat_until {
@@ -288,14 +290,14 @@ impl ProcessRecovery {
             return self.end(NotificationStatus::Failed, text, record);
         }
         // After the first request the guards have nothing left to prevent.
-        if self.asked.is_none() && !self.guards_pass(service, now, record, commands) {
+        if self.requested.is_none() && !self.guards_pass(service, now, record, commands) {
             return;
         }
         // Repeating the call is harmless, so the next read decides, not the answer to this call.
         self.question.send_at_once(now.elapsed);
-        self.freeze.first = self.asked.is_none();
+        self.freeze.first = self.requested.is_none();
         record.unless_frozen.own = self.freeze.first;
-        self.asked = Some(now.elapsed);
+        self.requested = Some(now.elapsed);
         let reason = format!("{} [{}]", self.policy.process_disable_reason, mark(self.id));
         record.head = true;
         record.unless_host_recovery = Some(self.host.clone());
@@ -338,9 +340,9 @@ impl ProcessRecovery {
                 self.disable(&service, now, record, commands);
             }
             Observation::Service(Ok(None)) => {
-                let asked = self.question.answered().unwrap_or(now.elapsed);
+                let requested_at = self.question.answered().unwrap_or(now.elapsed);
                 let text = format!("Nova knows no nova-compute service on host {}", self.host);
-                if self.question.note_gone(asked, now.elapsed) {
+                if self.question.note_gone(requested_at, now.elapsed) {
                     self.end(NotificationStatus::Failed, text, record);
                 } else {
                     self.blocker.get_or_insert(text);
@@ -366,7 +368,7 @@ impl ProcessRecovery {
                 self.question.answered();
                 self.question.not_before = now.elapsed.plus(Duration::from_secs(1));
                 if !fault.maybe_done {
-                    self.asked = None;
+                    self.requested = None;
                     record.head = true;
                 }
                 if fault.class == FaultClass::Permanent {
@@ -388,8 +390,9 @@ impl ProcessRecovery {
                 self.question.answered();
                 let waits = self.waits_for_region.take();
                 // This engine may have been suspended in the meantime: then the data is as old as the request.
-                let old =
-                    |(asked, _): &(Elapsed, Service)| now.elapsed.since(*asked) > self.policy.call_deadline;
+                let old = |(requested_at, _): &(Elapsed, Service)| {
+                    now.elapsed.since(*requested_at) > self.policy.call_deadline
+                };
                 if waits.as_ref().is_some_and(old) {
                     self.question.not_before = now.elapsed.plus(self.policy.tick);
                     return;

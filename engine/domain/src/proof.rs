@@ -158,12 +158,12 @@ impl Proof {
 
     /// True if an evacuation may be requested on this proof now.
     pub fn is_fresh(&self, now: Elapsed, limit: Duration) -> bool {
-        let fresh = |seen: &Option<Elapsed>| seen.is_some_and(|seen| now.since(seen) <= limit);
+        let fresh = |read_at: &Option<Elapsed>| read_at.is_some_and(|read_at| now.since(read_at) <= limit);
         !self.confirmed.is_empty() && self.confirmed.iter().all(fresh)
     }
 
     /// Discards the confirmations: a new owner trusts the proof only after a check of its own.
-    pub(crate) fn forget(&mut self) {
+    pub(crate) fn clear_confirmations(&mut self) {
         self.confirmed.fill(None);
     }
 

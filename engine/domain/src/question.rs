@@ -25,7 +25,7 @@ pub(crate) struct NovaReading<T> {
 pub(crate) struct Question {
     sent: Option<Elapsed>,
     /// The time at which the request for the current answer was sent.
-    pub(crate) seen: Option<Elapsed>,
+    pub(crate) observed: Option<Elapsed>,
     /// The earliest time of the next request.
     pub(crate) not_before: Elapsed,
     failures: u32,
@@ -69,11 +69,11 @@ impl Question {
         self.not_before = now.plus(backoff(self.failures - 1));
     }
 
-    /// Records an answer, requested at `asked`, that there is no such object. Returns true if it counts.
-    pub(crate) fn note_gone(&mut self, asked: Elapsed, now: Elapsed) -> bool {
-        let first = *self.gone_since.get_or_insert(asked);
+    /// Records an answer, requested at `requested_at`, that there is no such object. Returns true if it counts.
+    pub(crate) fn note_gone(&mut self, requested_at: Elapsed, now: Elapsed) -> bool {
+        let first = *self.gone_since.get_or_insert(requested_at);
         self.not_before = first.plus(NOT_FOUND_CONFIRM_DELAY).max(now);
-        asked.since(first) >= NOT_FOUND_CONFIRM_DELAY
+        requested_at.since(first) >= NOT_FOUND_CONFIRM_DELAY
     }
 
     /// Records that the object exists.
@@ -93,7 +93,7 @@ impl Question {
 
     /// Returns the time since the request for the current answer.
     pub(crate) fn age(&self, now: Elapsed) -> Option<Duration> {
-        self.seen.map(|seen| now.since(seen))
+        self.observed.map(|at| now.since(at))
     }
 }
 

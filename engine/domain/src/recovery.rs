@@ -158,7 +158,7 @@ pub struct OperatorState {
     /// True if a further report of the same host has joined the recovery and claims that the host is off.
     pub joined_normal: bool,
     /// The claim about the host's fence made by reports that came with evidence or have joined the recovery.
-    pub off_word: Option<OffClaim>,
+    pub off_claim: Option<OffClaim>,
     /// The statements about single instances, oldest first.
     pub move_words: Vec<InstanceResolution>,
     /// The freezes that concern the recovery.
@@ -187,7 +187,7 @@ impl OperatorState {
         word: None,
         actions: Vec::new(),
         joined_normal: false,
-        off_word: None,
+        off_claim: None,
         move_words: Vec::new(),
         frozen: FreezeStatus::NONE,
         clock: None,
@@ -207,11 +207,11 @@ impl OperatorState {
                     .map(|resolution| resolution.number),
             )
         };
-        let is_known = |one: &OperatorAction| before.actions.iter().any(|old| old.id == one.id);
+        let is_known = |action: &OperatorAction| before.actions.iter().any(|old| old.id == action.id);
         let has_new_actions = !self.actions.iter().all(is_known);
         if has_new_actions || operators(self) != operators(before) || self.frozen != before.frozen {
             OperatorChange::Operator
-        } else if (&self.off_word, self.joined_normal) != (&before.off_word, before.joined_normal) {
+        } else if (&self.off_claim, self.joined_normal) != (&before.off_claim, before.joined_normal) {
             OperatorChange::Reports
         } else {
             OperatorChange::Nothing
@@ -290,20 +290,20 @@ mod tests {
     #[test]
     fn changes_by_an_operator_are_distinguished_from_additions_by_reports() {
         let calm = OperatorState::DEFAULT;
-        let said = OperatorRequest {
+        let request = OperatorRequest {
             number: 1,
             word: OperatorCommand::Reject,
             by: "ada".into(),
             at: Timestamp::from_micros(0),
         };
-        let off_word = OffClaim {
+        let off_claim = OffClaim {
             arrived: None,
             dated: Timestamp::from_micros(0),
             evidence: None,
         };
         let joined = OperatorState {
             joined_normal: true,
-            off_word: Some(off_word),
+            off_claim: Some(off_claim),
             ..calm.clone()
         };
         let operators = [
@@ -316,7 +316,7 @@ mod tests {
                 ..joined.clone()
             },
             OperatorState {
-                word: Some(said),
+                word: Some(request),
                 ..joined.clone()
             },
             OperatorState {

@@ -35,10 +35,12 @@ pub struct Reporter {
     pub control: bool,
     /// The reported state of the host, if that did not count and UNKNOWN was stored instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unheard: Option<String>,
+    #[serde(rename = "unheard")]
+    pub discarded_status: Option<String>,
     /// True if the reporter was muted at the time of the report, or is now: its claims count for nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub set_aside: bool,
+    #[serde(rename = "set_aside")]
+    pub muted: bool,
 }
 
 /// An identity that counts once, whatever credentials it reports with.

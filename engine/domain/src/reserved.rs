@@ -54,8 +54,8 @@ impl Survey {
     pub fn zone_of(&self, host: &str) -> Option<&str> {
         self.aggregates
             .iter()
-            .filter(|one| one.hosts.contains(host))
-            .find_map(|one| one.zone.as_deref())
+            .filter(|aggregate| aggregate.hosts.contains(host))
+            .find_map(|aggregate| aggregate.zone.as_deref())
     }
 }
 

@@ -204,7 +204,7 @@ pub fn assess_with(facts: &Facts, forecast: &Forecast, now: Timestamp) -> Situat
     };
     freezes::assess(&ctx, &mut all, &mut found);
     hosts::guards(&ctx, &mut all, &mut found);
-    let is_observed = ctx.fresh && facts.engines.iter().any(|one| is_alive(one.seen_at, now));
+    let is_observed = ctx.fresh && facts.engines.iter().any(|engine| is_alive(engine.seen_at, now));
     let room = room::assess(forecast, is_observed, &mut all, &mut found);
     let mut hosts: Vec<AssessedHost> = Vec::new();
     let mut segments = Vec::new();
@@ -304,14 +304,14 @@ impl AssessContext<'_> {
 
     fn open_recovery(&self, host: &str, kind: RecoveryKind) -> Option<&Recovery> {
         let mut all = self.facts.recoveries.iter();
-        all.find(|one| one.host == host && one.kind == kind && one.life == Life::Open)
+        all.find(|recovery| recovery.host == host && recovery.kind == kind && recovery.life == Life::Open)
     }
 
     /// Returns the host of an instance, as Nova listed it.
     fn host_of(&self, server: crate::id::ServerId) -> Option<&str> {
         let known = self.facts.instances.as_ref()?;
         let mut on = known.value.on.iter();
-        let (host, _) = on.find(|(_, all)| all.iter().any(|one| one.id == server))?;
+        let (host, _) = on.find(|(_, all)| all.iter().any(|instance| instance.id == server))?;
         Some(host)
     }
 
@@ -325,7 +325,7 @@ impl AssessContext<'_> {
         let known = self.facts.instances.iter();
         let on = known.filter_map(|known| known.value.on.get(host));
         on.flat_map(|all| all.iter())
-            .filter(|one| one.left.is_none())
+            .filter(|instance| instance.left.is_none())
             .count() as u64
     }
 
@@ -335,31 +335,32 @@ impl AssessContext<'_> {
         let mut on = known
             .filter_map(|known| known.value.on.get(host))
             .flat_map(|all| all.iter());
-        let is_meant = |one: &Instance| {
-            one.rest
+        let is_meant = |instance: &Instance| {
+            instance
+                .rest
                 .as_ref()
                 .is_some_and(|rest| rest.why == StopReason::Meant)
         };
-        on.any(|one| one.left.is_none() && !is_meant(one))
+        on.any(|instance| instance.left.is_none() && !is_meant(instance))
     }
 
     /// True if the host is up and disabled in Nova, and is not a reserved host, which is disabled until it is needed.
     fn takes_nothing(&self, host: &Host) -> bool {
         let compute = self.computes.get(host.name.as_str());
-        !host.reserved && compute.is_some_and(|one| one.up && !one.cell_down && !one.enabled)
+        !host.reserved && compute.is_some_and(|service| service.up && !service.cell_down && !service.enabled)
     }
 
     /// True if a drain has disabled the host and the host is frozen, so that the freeze's finding covers both.
     fn is_frozen_by_drain(&self, host: &Host) -> bool {
         let compute = self.computes.get(host.name.as_str());
         self.takes_nothing(host)
-            && compute.is_some_and(|one| one.drained)
+            && compute.is_some_and(|service| service.drained)
             && self.ice.hosts.contains(host.name.as_str())
     }
 
     /// Returns true if Nova shows the host up; `None` if that is not known.
     fn is_up(&self, host: &str) -> Option<bool> {
-        let compute = self.computes.get(host).filter(|one| !one.cell_down)?;
+        let compute = self.computes.get(host).filter(|service| !service.cell_down)?;
         (self.fresh || !compute.up).then_some(compute.up)
     }
 }

@@ -58,7 +58,8 @@ pub enum Stage {
     /// The recovery waits before it tries again.
     Waiting,
     /// The recovery is done.
-    Over,
+    #[serde(rename = "over")]
+    Done,
 }
 
 /// A journalled call.
@@ -99,7 +100,8 @@ pub struct VmRecovery {
     /// The start of the stage.
     pub since: Elapsed,
     /// The stage's latest journalled call.
-    pub asked: Option<JournalledCall>,
+    #[serde(rename = "asked")]
+    pub requested: Option<JournalledCall>,
     /// The time of a stop without an answer. Nothing is started before that stop can no longer take effect.
     #[serde(rename = "loose_stop")]
     pub unanswered_stop: Option<Elapsed>,
@@ -108,7 +110,8 @@ pub struct VmRecovery {
     /// The time since which Nova has not shown the instance; this period counts towards no limit.
     silent_since: Option<Elapsed>,
     /// The number of the last operator action that was read.
-    pub heard: u64,
+    #[serde(rename = "heard")]
+    pub last_action: u64,
     pub message: Option<String>,
     #[serde(default)]
     pub hooks: HookTrack,
@@ -140,7 +143,7 @@ pub struct VmRecovery {
     #[serde(skip)]
     server_read: Question,
     #[serde(skip)]
-    seen: Option<NovaReading<Server>>,
+    observed: Option<NovaReading<Server>>,
     /// The time of the first reading by which nothing is to be done.
     #[serde(skip)]
     doubted_since: Option<Elapsed>,
@@ -224,11 +227,11 @@ impl VmRecovery {
             policy,
             stage: Stage::Begin,
             since: Elapsed::ZERO,
-            asked: None,
+            requested: None,
             unanswered_stop: None,
             called: false,
             silent_since: None,
-            heard: 0,
+            last_action: 0,
             message: None,
             hooks: HookTrack::default(),
             active: false,
@@ -241,7 +244,7 @@ impl VmRecovery {
             wait: None,
             operator_state: None,
             server_read: Question::default(),
-            seen: None,
+            observed: None,
             newest: None,
             doubted_since: None,
             service: None,
@@ -264,7 +267,7 @@ impl VmRecovery {
         }
         let about = self.blocker.as_ref().map(|blocker| blocker.about);
         match &self.operator_state {
-            Some(operator_state) if about == Some(BlockerKind::Operator) && self.stage != Stage::Over => {
+            Some(operator_state) if about == Some(BlockerKind::Operator) && self.stage != Stage::Done => {
                 if operator_state.segment_enabled {
                     WaitsFor::Maintenance
                 } else {
@@ -308,17 +311,17 @@ impl VmRecovery {
         record.life = Some(Life::Closed);
         record.head = true;
         self.message = Some(message);
-        self.stage = Stage::Over;
+        self.stage = Stage::Done;
     }
 
     /// Ends the recovery because it must not restart the instance. It ends as failed if it may itself have stopped the
     /// instance.
     fn end_without_restart(&mut self, status: NotificationStatus, text: String, record: &mut Record) {
         let may_be_stopped = match self.stage {
-            Stage::Stopping => self.asked.is_some() || self.unanswered_stop.is_some(),
+            Stage::Stopping => self.requested.is_some() || self.unanswered_stop.is_some(),
             Stage::Starting | Stage::Migrating | Stage::Confirming | Stage::Waiting => !self.active,
             Stage::Begin | Stage::Activating => self.rewound,
-            Stage::Over => false,
+            Stage::Done => false,
         };
         if may_be_stopped {
             let text =
@@ -334,14 +337,14 @@ impl VmRecovery {
             Stage::Begin | Stage::Activating | Stage::Stopping => Task::StopInstance,
             Stage::Starting | Stage::Waiting => Task::StartInstance,
             Stage::Migrating | Stage::Confirming => Task::MigrateInstance,
-            Stage::Over => Task::ConfirmActive,
+            Stage::Done => Task::ConfirmActive,
         }
     }
 
     fn enter(&mut self, stage: Stage, now: DecisionTime, record: &mut Record) {
         self.stage = stage;
         self.since = now.elapsed;
-        self.asked = None;
+        self.requested = None;
         self.called = false;
         self.not_before = now.elapsed;
         // The next call needs its own read of the host, and must not wait for the usual polling interval.
@@ -356,8 +359,8 @@ impl VmRecovery {
         if self.stage == Stage::Waiting {
             return relocation::CHECK_INTERVAL;
         }
-        match self.asked {
-            Some(asked) if asked.answered => (now.elapsed.since(asked.at) / 2).max(FIRST_CHECK_DELAY),
+        match self.requested {
+            Some(call) if call.answered => (now.elapsed.since(call.at) / 2).max(FIRST_CHECK_DELAY),
             Some(_) | None => self.policy.tick,
         }
         .min(self.policy.tick)
@@ -395,7 +398,7 @@ impl VmRecovery {
             .as_ref()
             .filter(|blocker| now.elapsed.since(blocker.since) >= BLOCKER_DISPLAY_DELAY)
             .map(|blocker| blocker.text.clone());
-        if self.stage != Stage::Over && self.message != current {
+        if self.stage != Stage::Done && self.message != current {
             self.message = current;
             record.head = true;
             record.notification = Some((NotificationStatus::Running, self.message.clone()));
@@ -403,7 +406,7 @@ impl VmRecovery {
     }
 
     fn act_once(&mut self, now: DecisionTime, record: &mut Record, commands: &mut Vec<Command>) {
-        if self.stage == Stage::Over {
+        if self.stage == Stage::Done {
             return;
         }
         if self.active {
@@ -417,14 +420,14 @@ impl VmRecovery {
         if self.server_read.send(now.elapsed) {
             commands.push(Command::ReadServer(server));
         }
-        let Some(seen) = self.seen.as_ref().map(|seen| seen.what.clone()) else {
+        let Some(shown) = self.observed.as_ref().map(|shown| shown.what.clone()) else {
             return;
         };
         if self.stage == Stage::Begin {
-            return self.judge(&seen, now, record, commands);
+            return self.judge(&shown, now, record, commands);
         }
-        let may_be_moved = relocation::may_be_moved(self, &seen);
-        if !may_be_moved && seen.host.as_deref() != Some(self.host.as_str()) {
+        let may_be_moved = relocation::may_be_moved(self, &shown);
+        if !may_be_moved && shown.host.as_deref() != Some(self.host.as_str()) {
             // Stop and start follow the instance to any host; the checks of R12 cover only this host.
             let text = format!(
                 "the instance has left host {} meanwhile: nothing more is done to it",
@@ -432,21 +435,21 @@ impl VmRecovery {
             );
             return self.end_without_restart(NotificationStatus::Ignored, text, record);
         }
-        if is_set_by_owner(&seen.vm_state) {
-            let text = format!("the instance is {}: left to its owner", seen.vm_state);
+        if is_set_by_owner(&shown.vm_state) {
+            let text = format!("the instance is {}: left to its owner", shown.vm_state);
             return self.end(NotificationStatus::Ignored, text, record);
         }
         if may_be_moved {
-            return relocation::act_migrating(self, server, &seen, now, record, commands);
+            return relocation::act_migrating(self, server, &shown, now, record, commands);
         }
         match self.stage {
-            Stage::Begin | Stage::Over => {}
-            Stage::Activating => self.act_activating(server, &seen, now, record, commands),
-            Stage::Stopping => self.act_stopping(server, &seen, now, record, commands),
-            Stage::Starting => self.act_starting(server, &seen, now, record, commands),
-            Stage::Migrating => relocation::act_migrating(self, server, &seen, now, record, commands),
-            Stage::Confirming => relocation::act_confirming(self, server, &seen, now, record, commands),
-            Stage::Waiting => relocation::act_waiting(self, &seen, now, record),
+            Stage::Begin | Stage::Done => {}
+            Stage::Activating => self.act_activating(server, &shown, now, record, commands),
+            Stage::Stopping => self.act_stopping(server, &shown, now, record, commands),
+            Stage::Starting => self.act_starting(server, &shown, now, record, commands),
+            Stage::Migrating => relocation::act_migrating(self, server, &shown, now, record, commands),
+            Stage::Confirming => relocation::act_confirming(self, server, &shown, now, record, commands),
+            Stage::Waiting => relocation::act_waiting(self, &shown, now, record),
         }
     }
 }
@@ -455,10 +458,10 @@ impl VmRecovery {
 pub fn decide(state: &mut VmRecovery, observation: Observation, now: DecisionTime) -> Decision {
     let mut record = Record::default();
     let mut commands = Vec::new();
-    if state.stage != Stage::Over {
+    if state.stage != Stage::Done {
         state.observe(observation, now, &mut record);
         state.act(now, &mut record, &mut commands);
-        if state.stage == Stage::Over {
+        if state.stage == Stage::Done {
             // No answer is needed any more.
             commands.clear();
         }

@@ -93,7 +93,7 @@ string_enum! {
 
 impl WaitsFor {
     /// True if it is on hold: only an operator's action or change is certain to end it.
-    pub const fn is_held(self) -> bool {
+    pub const fn is_on_hold(self) -> bool {
         !self.ended_by().is_empty()
             && !matches!(
                 self,
@@ -103,7 +103,7 @@ impl WaitsFor {
 
     /// True if it needs an operator: it is on hold, or was given up.
     pub const fn needs_person(self) -> bool {
-        self.is_held() || matches!(self, Self::GivenUp)
+        self.is_on_hold() || matches!(self, Self::GivenUp)
     }
 
     /// Returns a sentence for people.
@@ -269,7 +269,7 @@ mod tests {
         for what in WaitsFor::ALL {
             assert_eq!(what.needs_person(), !by_itself.contains(what), "{what}");
         }
-        assert!(!WaitsFor::GivenUp.is_held(), "it is over");
+        assert!(!WaitsFor::GivenUp.is_on_hold(), "it is over");
     }
 
     #[test]

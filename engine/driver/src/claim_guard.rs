@@ -67,13 +67,13 @@ mod tests {
             ("no read either", 103_001, 100_000, 103_001, false, false),
             ("a newer heartbeat", 105_900, 103_000, 105_800, true, true),
         ];
-        for (name, now, renewal_sent, committed, is_write, wanted) in cases {
+        for (name, now, renewal_sent, committed, is_write, expected) in cases {
             let [now, renewal_sent, committed] = [now, renewal_sent, committed].map(Duration::from_millis);
             let intent = Intent {
                 sent: committed,
                 durable: committed,
             };
-            assert_eq!(may_act(now, renewal_sent, intent, is_write), wanted, "{name}");
+            assert_eq!(may_act(now, renewal_sent, intent, is_write), expected, "{name}");
         }
     }
 
@@ -84,12 +84,12 @@ mod tests {
     fn an_intent_whose_commit_was_confirmed_late_is_expired_despite_later_lease_renewals() {
         let now = Duration::from_millis(200_000);
         let cases = [(3_000, true), (3_001, false), (173_000, false)];
-        for (age, wanted) in cases {
+        for (age, expected) in cases {
             let intent = Intent {
                 sent: now.saturating_sub(Duration::from_millis(age)),
                 durable: now,
             };
-            assert_eq!(may_act(now, now, intent, true), wanted, "{age}");
+            assert_eq!(may_act(now, now, intent, true), expected, "{age}");
             assert!(may_act(now, now, intent, false), "a read needs no intent");
         }
     }

@@ -27,7 +27,7 @@ pub enum Event {
     Observed(Vec<Observation>),
     /// The response to [`Effect::Audit`]: the fault if the power commands could not be written to the audit log.
     Audited(Option<Fault>),
-    /// The response to [`Effect::Commit`] or [`Effect::Beat`].
+    /// The response to [`Effect::Commit`] or [`Effect::RenewLease`].
     Journalled {
         /// The time at which it was sent to the journal, by the boot-time clock.
         sent: Duration,
@@ -40,7 +40,7 @@ pub enum Event {
 
 /// An effect that a driver requests; effects are performed in their order.
 ///
-/// Each [`Effect::Audit`], [`Effect::Commit`] and [`Effect::Beat`] is answered by an event. Until then the driver only
+/// Each [`Effect::Audit`], [`Effect::Commit`] and [`Effect::RenewLease`] is answered by an event. Until then the driver only
 /// collects observations.
 #[derive(Debug)]
 pub enum Effect {
@@ -51,7 +51,7 @@ pub enum Effect {
     /// Commit this transaction under this claim.
     Commit(Claim, Arc<Write>),
     /// Write a heartbeat.
-    Beat(LeaseRenewal),
+    RenewLease(LeaseRenewal),
     /// Report that this is durable now. Needs no answer.
     Written(Box<DurableState>),
     /// Alert operators to a waiting recovery.

@@ -9,9 +9,8 @@ use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::entity::{Host, Notification};
 use tachi_domain::freeze::UnlessFrozen;
 pub use tachi_domain::recovery::StepKind;
-use tachi_domain::recovery::WrittenOff;
 use tachi_domain::recovery::{
-    Elsewhere, FenceOrder, FreezeOrder, Life, MoveOrder, OperatorState, RecoveryKind,
+    Elsewhere, FenceOrder, FreezeOrder, Life, MoveOrder, OperatorState, RecoveryKind, WrittenOff,
 };
 use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId, Timestamp, VmoveId, Wait};
 
@@ -312,7 +311,7 @@ pub struct LeaseRenewal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReservationState {
     /// Taken; no instance has been requested on the host yet.
-    Held,
+    Reserved,
     /// Taken, and an instance has been requested on the host, so its row is not reserved any more.
     Consumed,
     /// Done: an instance runs there, so the host remains an ordinary one.
@@ -325,7 +324,7 @@ impl ReservationState {
     /// Returns the value stored in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Held => "held",
+            Self::Reserved => "held",
             Self::Consumed => "consumed",
             Self::Used => "used",
             Self::GivenBack => "given_back",
@@ -334,7 +333,7 @@ impl ReservationState {
 
     /// True if the recovery holds the host.
     pub const fn is_open(self) -> bool {
-        matches!(self, Self::Held | Self::Consumed)
+        matches!(self, Self::Reserved | Self::Consumed)
     }
 }
 

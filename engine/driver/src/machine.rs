@@ -143,7 +143,7 @@ impl Driver {
                 Some(WriteOutcome::Written(operator_state)) => {
                     self.claim.beat += 1;
                     let stood_still = self.clock_stood_still(sent, &operator_state, time);
-                    self.held(sent, operator_state);
+                    self.note_lease_held(sent, operator_state);
                     if stood_still {
                         effects.push(Effect::End(DriverEnd::Uncertain(UncertainClaim::ClocksStopped)));
                     } else {
@@ -185,7 +185,7 @@ impl Driver {
         if self.rewind.as_mut().is_some_and(Rewind::ends) {
             // The data of the last heartbeat is newer than that of the claim.
             self.change = OperatorChange::Nothing;
-            observations.retain(|one| !matches!(one, Observation::Claimed(_)));
+            observations.retain(|observation| !matches!(observation, Observation::Claimed(_)));
             let begins = [
                 Observation::Rewound,
                 Observation::Claimed(self.operator_state.clone()),
@@ -276,7 +276,7 @@ impl Driver {
             if time.boot.saturating_sub(self.renewal_sent) < RENEWAL_INTERVAL {
                 return self.act(round, time.boot, time, effects);
             }
-            effects.push(Effect::Beat(LeaseRenewal {
+            effects.push(Effect::RenewLease(LeaseRenewal {
                 claim: self.claim.clone(),
                 elapsed: self.elapsed(time.boot),
             }));
@@ -324,7 +324,7 @@ impl Driver {
                 let now = round.now;
                 effects.push(Effect::Written(Box::new(DurableState { record, write, now })));
                 let stood_still = self.clock_stood_still(sent, &operator_state, time);
-                self.held(sent, operator_state);
+                self.note_lease_held(sent, operator_state);
                 if stood_still && !self.state.is_finished() {
                     return effects.push(Effect::End(DriverEnd::Uncertain(UncertainClaim::ClocksStopped)));
                 }
@@ -378,7 +378,7 @@ impl Driver {
                 let mut operator_state = operator_state;
                 operator_state
                     .actions
-                    .retain(|one| !record.processed_action_ids.contains(&one.id));
+                    .retain(|action| !record.processed_action_ids.contains(&action.id));
                 Observation::OperatorState(operator_state)
             }
             Some(WriteOutcome::ReserveTaken(hosts)) => {
@@ -418,7 +418,7 @@ impl Driver {
     }
 
     /// Records that a heartbeat sent at `sent` is committed.
-    fn held(&mut self, sent: Duration, operator_state: OperatorState) {
+    fn note_lease_held(&mut self, sent: Duration, operator_state: OperatorState) {
         self.renewal_sent = sent;
         self.change = self.change.max(operator_state.change_since(&self.operator_state));
         self.operator_state = operator_state;
@@ -473,13 +473,13 @@ impl Driver {
     /// Raises the alarm about a waiting recovery if it is due.
     fn raise_alarm(&mut self, record: &Record, time: Time, effects: &mut Vec<Effect>) {
         let state = &self.state;
-        let held = state.is_held();
-        let waits = held || state.is_guarded();
+        let note_lease_held = state.is_on_hold();
+        let waits = note_lease_held || state.is_guarded();
         let every = state.policy().guards.alarm_interval;
-        if self.alarm.is_due(waits, held, every, time.boot) {
+        if self.alarm.is_due(waits, note_lease_held, every, time.boot) {
             // The commit that puts the recovery on hold has reported it already.
             effects.push(Effect::Alarm {
-                again: held && !record.head,
+                again: note_lease_held && !record.head,
             });
         }
     }

@@ -91,23 +91,27 @@ impl dyn Recovery + '_ {
 
     /// Returns the status of each instance as the API shows it.
     pub fn move_statuses(&self) -> BTreeMap<ServerId, VmoveStatus> {
-        self.moves().map(|one| (one.server, one.status())).collect()
+        self.moves()
+            .map(|instance| (instance.server, instance.status()))
+            .collect()
     }
 
     /// Returns the instances that have been requested from Nova already.
     pub fn requested_instances(&self) -> BTreeSet<ServerId> {
-        let asked = self.moves().filter(|one| one.asked_at.is_some());
-        asked.map(|one| one.server).collect()
+        let requested = self.moves().filter(|instance| instance.asked_at.is_some());
+        requested.map(|instance| instance.server).collect()
     }
 
     /// Returns the number of instances that Nova may be rebuilding.
     pub fn in_flight(&self) -> usize {
-        self.moves().filter(|one| one.is_in_flight()).count()
+        self.moves().filter(|instance| instance.is_in_flight()).count()
     }
 
     /// Returns the instances whose move is done.
     pub fn done_moves(&self) -> impl Iterator<Item = ServerId> {
-        self.moves().filter(|one| one.is_finished()).map(|one| one.server)
+        self.moves()
+            .filter(|instance| instance.is_finished())
+            .map(|instance| instance.server)
     }
 
     /// Returns a reserved host that the recovery holds or held.
@@ -140,8 +144,8 @@ impl dyn Recovery + '_ {
     }
 
     /// True if the recovery is on hold and needs an operator.
-    pub fn is_held(&self) -> bool {
-        self.waits_for().is_held()
+    pub fn is_on_hold(&self) -> bool {
+        self.waits_for().is_on_hold()
     }
 
     /// True if the recovery waits for its guards, which may take long.
@@ -150,8 +154,8 @@ impl dyn Recovery + '_ {
     }
 
     /// Returns the reason why the recovery is on hold, for people; `None` if it is not.
-    pub fn held(&self) -> Option<&str> {
-        self.is_held().then(|| self.text())
+    pub fn hold_reason(&self) -> Option<&str> {
+        self.is_on_hold().then(|| self.text())
     }
 
     /// Returns the reason why the recovery waits for its guards, for people; `None` if it does not.
@@ -192,7 +196,7 @@ impl dyn Recovery + '_ {
         } else {
             what.as_str()
         };
-        let holds = what.is_held().then_some(label);
+        let holds = what.is_on_hold().then_some(label);
         (holds.into_iter().collect(), Vec::new())
     }
 }

@@ -43,7 +43,7 @@ pub struct RowVersion {
 pub struct Sweeper {
     /// The latest known version of each recovery, and the time when it was read.
     known: BTreeMap<RecoveryId, (RowVersion, Duration)>,
-    seen: BTreeMap<RecoveryId, (u64, u64, Duration)>,
+    known_claims: BTreeMap<RecoveryId, (u64, u64, Duration)>,
     /// Claims of this engine that are uncertain, by epoch.
     uncertain_claims: BTreeMap<RecoveryId, u64>,
     /// Recoveries of instances and processes that this engine drives, and their start.
@@ -117,7 +117,10 @@ impl Sweeper {
         for view in views.iter().filter(|view| !ours(view.id)) {
             watched += 1;
             // Another engine may claim it first and die at once, so its heartbeats are watched from now on.
-            let first = self.seen.entry(view.id).or_insert((view.epoch, view.beat, now));
+            let first = self
+                .known_claims
+                .entry(view.id)
+                .or_insert((view.epoch, view.beat, now));
             if view.owner.is_none() || self.uncertain_claims.get(&view.id) == Some(&view.epoch) {
                 free.push(view);
                 continue;
@@ -129,10 +132,10 @@ impl Sweeper {
                 free.push(view);
             }
         }
-        if self.seen.len() > watched {
+        if self.known_claims.len() > watched {
             // Drops recoveries that were closed since, or that this engine owns now.
             let known: BTreeSet<RecoveryId> = views.iter().map(|view| view.id).collect();
-            self.seen.retain(|id, _| known.contains(id) && !ours(*id));
+            self.known_claims.retain(|id, _| known.contains(id) && !ours(*id));
         }
         let (hosts, others): (Vec<_>, Vec<_>) = free.into_iter().partition(|view| view.of_host);
         let (all_hosts, all_others) = (hosts.len(), others.len());
@@ -156,7 +159,7 @@ impl Sweeper {
 
     /// True if other engines' heartbeats are being watched, so that the next sweep has to follow soon.
     pub fn is_watching(&self) -> bool {
-        !self.seen.is_empty()
+        !self.known_claims.is_empty()
     }
 
     /// Records that the sweep has claimed nothing: the database failed, or other engines were faster. The next sweep

@@ -26,41 +26,41 @@ pub(crate) fn write_of(
 ) -> Result<Write, serde_json::Error> {
     let mut moves = Vec::with_capacity(record.moves.len());
     for server in &record.moves {
-        let Some(one) = state.one_move(*server) else {
+        let Some(instance) = state.one_move(*server) else {
             continue;
         };
         moves.push(MoveWrite {
-            vmove: one.vmove,
-            server: one.server,
-            name: one.name.clone(),
-            rank: one.rank,
+            vmove: instance.vmove,
+            server: instance.server,
+            name: instance.name.clone(),
+            rank: instance.rank,
             source_host: state.host().to_owned(),
-            dest_host: one.dest.clone(),
-            start_time: one.asked_at,
-            end_time: one.over_at.filter(|_| one.is_finished()),
-            status: one.status(),
-            message: one.note.clone(),
-            wait: one.wait.clone(),
-            written_off: one.written_off.clone(),
-            may_run: one.may_run.clone(),
-            open: !one.is_finished(),
-            state: one.to_json()?,
+            dest_host: instance.dest.clone(),
+            start_time: instance.asked_at,
+            end_time: instance.done_at.filter(|_| instance.is_finished()),
+            status: instance.status(),
+            message: instance.note.clone(),
+            wait: instance.wait.clone(),
+            written_off: instance.written_off.clone(),
+            may_run: instance.may_run.clone(),
+            open: !instance.is_finished(),
+            state: instance.to_json()?,
         });
     }
     let planned = record
         .moves
         .iter()
         .filter_map(|server| state.planned_move(*server))
-        .map(|one| PlannedWrite {
-            vmove: one.vmove,
-            server: one.server,
-            name: one.name.clone(),
-            source_host: one.source.clone(),
-            dest_host: one.dest.clone(),
-            start_time: one.asked_at,
-            end_time: one.over_at,
-            status: one.status(),
-            message: one.message(),
+        .map(|instance| PlannedWrite {
+            vmove: instance.vmove,
+            server: instance.server,
+            name: instance.name.clone(),
+            source_host: instance.source.clone(),
+            dest_host: instance.dest.clone(),
+            start_time: instance.asked_at,
+            end_time: instance.done_at,
+            status: instance.status(),
+            message: instance.message(),
         })
         .collect();
     let host_write = match (record.host, host) {
@@ -114,20 +114,24 @@ fn reservation_of(taken: &Reservation, wall: Timestamp) -> ReservationWrite {
         host: taken.host,
         name: taken.name.clone(),
         state: match taken.step {
-            ReservationStep::Over(ReservationEnd::Used) => ReservationState::Used,
-            ReservationStep::Over(ReservationEnd::GivenBack) => ReservationState::GivenBack,
+            ReservationStep::Done(ReservationEnd::Used) => ReservationState::Used,
+            ReservationStep::Done(ReservationEnd::GivenBack) => ReservationState::GivenBack,
             ReservationStep::Preparing | ReservationStep::Ready | ReservationStep::Returning
                 if taken.consumed =>
             {
                 ReservationState::Consumed
             }
             ReservationStep::Preparing | ReservationStep::Ready | ReservationStep::Returning => {
-                ReservationState::Held
+                ReservationState::Reserved
             }
         },
         was_enabled: taken.was_enabled,
         was_reason: taken.was_reason.clone(),
-        aggregates: taken.joining.iter().map(|one| one.name.clone()).collect(),
+        aggregates: taken
+            .joining
+            .iter()
+            .map(|aggregate| aggregate.name.clone())
+            .collect(),
         at: wall,
     }
 }

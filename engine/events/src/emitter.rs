@@ -26,12 +26,12 @@ impl Emitter {
 }
 
 impl Events for Emitter {
-    fn wanted(&self) -> bool {
+    fn is_enabled(&self) -> bool {
         !self.outlets.is_empty()
     }
 
     fn emit(&self, event: Event) {
-        if !self.wanted() {
+        if !self.is_enabled() {
             return;
         }
         let message = Message::of(&event, &self.hostname);
@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn without_an_outlet_no_event_is_wanted() {
         let emitter = Emitter::new("here", Vec::new());
-        assert!(!emitter.wanted());
+        assert!(!emitter.is_enabled());
         emitter.emit(event());
     }
 
@@ -84,7 +84,7 @@ mod tests {
             .map(|place| Arc::clone(place) as Arc<dyn Outlet>)
             .collect();
         let emitter = Emitter::new("here", outlets);
-        assert!(emitter.wanted());
+        assert!(emitter.is_enabled());
         emitter.emit(event());
         let [one, other] = places.map(|place| place.0.lock().unwrap().clone());
         assert_eq!(one, other, "also the same message_id");

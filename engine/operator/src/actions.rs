@@ -70,11 +70,11 @@ pub fn is_repeated(history: &RecoveryHistory, word: OperatorCommand) -> bool {
         Some(wait) if history.summary.life == Life::Open => history
             .unread
             .iter()
-            .any(|one| one.said.word == word && one.counts_for(wait)),
+            .any(|applied_action| applied_action.request.word == word && applied_action.counts_for(wait)),
         Some(_) | None => history
             .word
             .as_ref()
-            .is_some_and(|(said, ..)| said == word.as_str()),
+            .is_some_and(|(applied, ..)| applied == word.as_str()),
     }
 }
 
@@ -238,7 +238,7 @@ pub fn is_shown_on(snapshot: &RegionSnapshot, line: &VmoveLine, host: &str) -> R
         return Ok(());
     };
     let shown = known.value.on.iter();
-    let shown = shown.filter(|(_, all)| all.iter().any(|one| one.id == id));
+    let shown = shown.filter(|(_, all)| all.iter().any(|instance| instance.id == id));
     let shown: Vec<&str> = shown.map(|(host, _)| host.as_str()).collect();
     if shown.is_empty() || shown.contains(&host) {
         return Ok(());
@@ -247,7 +247,7 @@ pub fn is_shown_on(snapshot: &RegionSnapshot, line: &VmoveLine, host: &str) -> R
     let waits = line
         .one
         .as_ref()
-        .is_some_and(|one| matches!(one.step, MoveStep::Waiting { .. }));
+        .is_some_and(|instance| matches!(instance.step, MoveStep::Waiting { .. }));
     if waits && shown == [line.line.host.as_str()] {
         return Ok(());
     }
@@ -342,17 +342,17 @@ mod tests {
                 line("cafe0004-0000-4000-8000-000000000004", "beef0001", 1),
             ]
         };
-        for (wanted, found) in [
+        for (name, found) in [
             ("ha-1", ONE),
             (ONE, ONE),
             (&ONE.to_ascii_uppercase(), ONE),
             ("beef0002", OTHER),
             ("beef0001", "cafe0004-0000-4000-8000-000000000004"),
         ] {
-            let one = one_of(all(), wanted).unwrap();
-            assert_eq!(one.line.server.to_string(), found, "{wanted}");
+            let one = one_of(all(), name).unwrap();
+            assert_eq!(one.line.server.to_string(), found, "{name}");
         }
-        for (wanted, part) in [
+        for (name, part) in [
             (
                 "beef",
                 "matches several instances; name one by its id:\n  beef0001-",
@@ -364,8 +364,8 @@ mod tests {
             ("bee", "no open recovery has an instance \"bee\""),
             ("", "no open recovery has an instance \"\""),
         ] {
-            let why = one_of(all(), wanted).map(|line| line.line.server).unwrap_err();
-            assert!(why.to_string().contains(part), "{wanted}: {why}");
+            let why = one_of(all(), name).map(|line| line.line.server).unwrap_err();
+            assert!(why.to_string().contains(part), "{name}: {why}");
         }
     }
 

@@ -28,7 +28,7 @@ pub struct SuggestedCommand<'a> {
 impl<'a> SuggestedCommand<'a> {
     /// Adds the consequence to a command.
     pub fn of(command: &'a str) -> Self {
-        let has = |words: &[&str]| words.iter().any(|word| command.contains(word));
+        let has = |verbs: &[&str]| verbs.iter().any(|verb| command.contains(verb));
         let confirms = has(&[" vouch ", " confirm-off "]);
         let meaning = if has(&[" recovery approve "]) {
             APPROVE.to_owned()

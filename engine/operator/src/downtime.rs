@@ -88,7 +88,7 @@ impl DowntimeView {
 }
 
 fn figures(down: &Downtime) -> Figures {
-    let seconds = |one: Option<Duration>| one.map(|one| rounded(one.as_secs_f64()));
+    let seconds = |downtime: Option<Duration>| downtime.map(|downtime| rounded(downtime.as_secs_f64()));
     Figures {
         instance_seconds: rounded(down.total().as_secs_f64()),
         back: down.count(),

@@ -32,7 +32,7 @@ impl<'a> Underway<'a> {
     /// Finds the work on `subject`.
     fn of(snapshot: &'a RegionSnapshot, subject: HostOrInstance<'_>) -> Self {
         let waiting = match subject {
-            HostOrInstance::Instance(one) => snapshot.waiting().find(|line| line.server == one.id),
+            HostOrInstance::Instance(instance) => snapshot.waiting().find(|line| line.server == instance.id),
             HostOrInstance::Host(_) => None,
         };
         let recovery = snapshot.tables.recoveries.iter().find(|row| match waiting {
@@ -47,11 +47,11 @@ impl<'a> Underway<'a> {
         if let Some(line) = self.waiting {
             return line.message.clone();
         }
-        let HostOrInstance::Instance(one) = subject else {
+        let HostOrInstance::Instance(instance) = subject else {
             return None;
         };
         let recovery = self.recovery.filter(|row| row.life == Life::Open)?;
-        let server = one.id.to_string();
+        let server = instance.id.to_string();
         let mut moves = snapshot.tables.moves.iter();
         let own =
             moves.find(|own| own.notification == recovery.notification && own.instance_uuid == server)?;
@@ -62,7 +62,7 @@ impl<'a> Underway<'a> {
     fn commands(&self) -> Vec<String> {
         match (self.waiting, self.recovery) {
             (Some(line), _) => waits::to_end_move(line),
-            (None, Some(row)) if waits::what(row.wait.as_ref()).is_held() => waits::to_end_recovery(row),
+            (None, Some(row)) if waits::what(row.wait.as_ref()).is_on_hold() => waits::to_end_recovery(row),
             (None, Some(row)) => vec![format!("tachi recovery show {}", row.id)],
             (None, None) => Vec::new(),
         }
@@ -163,7 +163,9 @@ impl RoomView {
             return None;
         }
         let fit = match subject {
-            HostOrInstance::Instance(one) => fit(&snapshot.facts, snapshot.now, &one.host, one.id),
+            HostOrInstance::Instance(instance) => {
+                fit(&snapshot.facts, snapshot.now, &instance.host, instance.id)
+            }
             HostOrInstance::Host(_) => None,
         };
         let all = snapshot.forecast.segments.iter().flat_map(|one| &one.hosts);
@@ -222,12 +224,12 @@ impl ExplanationView {
     }
 
     /// Builds the view of one explanation.
-    pub fn of(snapshot: &RegionSnapshot, one: &Explanation<'_>) -> Self {
-        let underway = Underway::of(snapshot, one.subject);
+    pub fn of(snapshot: &RegionSnapshot, explanation: &Explanation<'_>) -> Self {
+        let underway = Underway::of(snapshot, explanation.subject);
         let (mut segment, mut reserved, mut counts, mut up) = (None, None, None, None);
         let (mut id, mut on, mut left, mut disk) = (None, None, None, None);
         let (mut levels, mut monitors, mut hosted) = (Vec::new(), Vec::new(), None);
-        let (kind, name) = match one.subject {
+        let (kind, name) = match explanation.subject {
             HostOrInstance::Host(host) => {
                 segment.clone_from(&host.segment);
                 reserved = Some(host.reserved);
@@ -236,7 +238,7 @@ impl ExplanationView {
                 levels = LevelView::of(snapshot, &host.name);
                 let signed = snapshot.situation.monitors.iter();
                 monitors = signed
-                    .filter(|one| one.host == host.name)
+                    .filter(|recovery| recovery.host == host.name)
                     .map(MonitorView::from)
                     .collect();
                 hosted = HostedView::on(snapshot, &host.name);
@@ -251,7 +253,7 @@ impl ExplanationView {
             }
         };
         // The commands are about this host or instance only, although a finding may cover several.
-        let is_meant = |subject: &str| subject == one.subject.host() || subject == name;
+        let is_meant = |subject: &str| subject == explanation.subject.host() || subject == name;
         let hosts = &snapshot.situation.hosts;
         let own = |finding: &Finding| {
             let mut own = FindingView::of(snapshot, finding).about(is_meant);
@@ -261,9 +263,9 @@ impl ExplanationView {
             }
             own
         };
-        let needs = one.needs.iter().map(|(need, blockers)| NeedView {
+        let needs = explanation.needs.iter().map(|(need, blockers)| NeedView {
             need: *need,
-            holds: one.holds(*need, blockers),
+            holds: explanation.holds(*need, blockers),
             assessed: need
                 .not_assessed()
                 .is_none_or(|aspect| !snapshot.situation.not_assessed.contains(&aspect)),
@@ -283,12 +285,12 @@ impl ExplanationView {
             host: on,
             left,
             disk,
-            protection: one.subject.protection(),
+            protection: explanation.subject.protection(),
             waits: underway
                 .waiting
                 .and_then(|line| line.wait.as_ref())
                 .map(WaitView::from),
-            known: underway.known(snapshot, one.subject),
+            known: underway.known(snapshot, explanation.subject),
             recovery: underway.recovery.map(|row| row.id),
             life: underway.recovery.map(|row| row.life),
             message: underway
@@ -297,7 +299,7 @@ impl ExplanationView {
                 .map(without_repeats),
             commands: underway.commands(),
             needs: needs.collect(),
-            room: RoomView::of(snapshot, one.subject),
+            room: RoomView::of(snapshot, explanation.subject),
         }
     }
 }
@@ -351,11 +353,11 @@ mod tests {
         });
         snapshot.forecast = Arc::new(forecast_region(&snapshot.facts, snapshot.now));
         snapshot.situation = assess(&snapshot.facts, snapshot.now);
-        let held = |host: &str| {
+        let is_on_hold = |host: &str| {
             let view = ExplanationView::of(&snapshot, &snapshot.situation.explain(host)[0]);
             view.room.unwrap().outcome.unwrap().held
         };
-        assert_eq!(held("a"), [why]);
-        assert!(held("b").is_empty());
+        assert_eq!(is_on_hold("a"), [why]);
+        assert!(is_on_hold("b").is_empty());
     }
 }

@@ -17,7 +17,7 @@ pub struct FailedInstance {
     pub name: String,
     /// The host that Nova shows it on.
     pub host: String,
-    /// Its newest recovery.
+    /// The newest recovery of the instance.
     pub recovery: RecoveryId,
     /// The end of that recovery.
     failed_at: Timestamp,

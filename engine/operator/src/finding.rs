@@ -112,7 +112,7 @@ impl FindingView {
             _ => return Some(fix.to_owned()),
         };
         let is_few = self.subjects.len() <= MAX_NAMED_HOSTS;
-        let others: Vec<&str> = others.iter().map(|one| name_in_command(one)).collect();
+        let others: Vec<&str> = others.iter().map(|subject| name_in_command(subject)).collect();
         Some(match (fix.strip_suffix(first.as_str()), is_few) {
             // This command takes several hosts.
             (Some(check @ "tachi fence test "), true) => format!("{check}{}", self.subjects.join(" ")),
@@ -222,7 +222,7 @@ mod tests {
         FindingView {
             code: FindingCode::FenceNotTested,
             grade: Severity::Warn,
-            subjects: subjects.iter().map(|one| (*one).to_owned()).collect(),
+            subjects: subjects.iter().map(|subject| (*subject).to_owned()).collect(),
             hosts: Vec::new(),
             instances: 0,
             since: None,
@@ -353,17 +353,17 @@ mod tests {
             ..finding("openstack server start 1234", &["web", "web"])
         };
         let on = |host: &str| {
-            let part = down.about(|one| one == host);
+            let part = down.about(|subject| subject == host);
             (part.subjects.len(), part.hosts, part.fix.unwrap())
         };
-        assert!(down.is_about(|one| one == "a") && !down.is_about(|one| one == "web"));
+        assert!(down.is_about(|subject| subject == "a") && !down.is_about(|subject| subject == "web"));
         let (count, hosts, _) = on("a");
         assert_eq!((count, hosts), (1, vec!["a".to_owned()]));
         let web = FindingView {
             subjects: vec!["web".to_owned(), "db".to_owned()],
             ..down.clone()
         };
-        let part = web.about(|one| one == "b");
+        let part = web.about(|subject| subject == "b");
         assert_eq!(
             (part.subjects, part.fix.as_deref()),
             (vec!["db".to_owned()], Some(DOWN_LIST))
@@ -381,12 +381,12 @@ mod tests {
             ),
             ("tachi doctor", "a", "tachi doctor"),
         ] {
-            let shown = finding(command, &[subject, "b"]).about(|one| one == "b");
+            let shown = finding(command, &[subject, "b"]).about(|subject| subject == "b");
             assert_eq!(shown.fix.as_deref(), Some(expected));
             assert_eq!(shown.subjects, ["b"]);
         }
         let segments = finding("tachi thaw segment s1", &["segment s1", "segment s2"]);
-        let other = segments.about(|one| one == "segment s2");
+        let other = segments.about(|subject| subject == "segment s2");
         assert_eq!(other.fix.as_deref(), Some("tachi thaw segment s2"));
         let whole = finding("tachi fence test a", &["a"]);
         assert_eq!(whole.about(|_| false), whole);

@@ -25,10 +25,10 @@ impl<'a> Flags<'a> {
     /// Collects the waiting hosts of a region.
     pub fn of(situation: &'a SituationView) -> Self {
         let needs = &situation.needs_person;
-        let recoveries = needs.recoveries.iter().map(|one| one.host.as_str());
+        let recoveries = needs.recoveries.iter().map(|recovery| recovery.host.as_str());
         Self {
             waiting: recoveries
-                .chain(needs.instances.iter().map(|one| one.host.as_str()))
+                .chain(needs.instances.iter().map(|instance| instance.host.as_str()))
                 .collect(),
         }
     }
@@ -36,9 +36,11 @@ impl<'a> Flags<'a> {
     /// Renders the flags of one host; `registered` is its entry in a segment, if it has one.
     pub fn host(&self, host: &HostView, registered: Option<&RegisteredView>) -> String {
         flags([
-            registered.is_some_and(|one| matches!(one.life, Some(Life::Open | Life::Watching))),
+            registered.is_some_and(|registered_host| {
+                matches!(registered_host.life, Some(Life::Open | Life::Watching))
+            }),
             host.reasons.contains(&FindingCode::Frozen),
-            registered.is_some_and(|one| one.on_maintenance),
+            registered.is_some_and(|registered_host| registered_host.on_maintenance),
             self.waiting.contains(host.name.as_str()),
             host.segment.is_none() || host.reasons.contains(&FindingCode::SegmentDisabled),
         ])

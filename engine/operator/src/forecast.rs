@@ -72,18 +72,21 @@ pub struct LandingView {
 }
 
 impl From<(bool, Landing)> for LandingView {
-    fn from((marked, mut one): (bool, Landing)) -> Self {
-        let fits = one.not_reckoned.is_none().then_some(one.hosts.len() as u64);
-        one.hosts.truncate(MAX_LANDING_HOSTS);
+    fn from((marked, mut landing): (bool, Landing)) -> Self {
+        let fits = landing
+            .not_reckoned
+            .is_none()
+            .then_some(landing.hosts.len() as u64);
+        landing.hosts.truncate(MAX_LANDING_HOSTS);
         Self {
-            id: one.id.to_string(),
-            name: one.name,
-            from: one.from,
+            id: landing.id.to_string(),
+            name: landing.name,
+            from: landing.from,
             ha_enabled: marked,
             fits,
-            of: one.of as u64,
-            hosts: one.hosts,
-            not_reckoned: one.not_reckoned,
+            of: landing.of as u64,
+            hosts: landing.hosts,
+            not_reckoned: landing.not_reckoned,
         }
     }
 }
@@ -156,13 +159,13 @@ pub struct DomainView {
 }
 
 impl From<&Outcome> for OutcomeView {
-    fn from(one: &Outcome) -> Self {
-        let short = one.short_of.clone();
+    fn from(outcome: &Outcome) -> Self {
+        let short = outcome.short_of.clone();
         let (instance, short_of) = short.map(|short| (short.instance, short.text)).unzip();
         Self {
-            lost: one.lost.clone(),
-            instances: one.instances as u64,
-            room: one.room,
+            lost: outcome.lost.clone(),
+            instances: outcome.instances as u64,
+            room: outcome.room,
             instance,
             short_of,
             held: Vec::new(),
@@ -186,13 +189,13 @@ impl OutcomeView {
 }
 
 impl From<&SegmentForecast> for SegmentForecastView {
-    fn from(one: &SegmentForecast) -> Self {
+    fn from(forecast: &SegmentForecast) -> Self {
         Self {
-            segment: one.segment.clone(),
-            headroom: one.headroom.map(|headroom| headroom.hosts as u64),
-            exact: one.headroom.is_none_or(|headroom| headroom.exact),
-            hosts: one.hosts.iter().map(OutcomeView::from).collect(),
-            worst: one.worst.as_ref().map(OutcomeView::from),
+            segment: forecast.segment.clone(),
+            headroom: forecast.headroom.map(|headroom| headroom.hosts as u64),
+            exact: forecast.headroom.is_none_or(|headroom| headroom.exact),
+            hosts: forecast.hosts.iter().map(OutcomeView::from).collect(),
+            worst: forecast.worst.as_ref().map(OutcomeView::from),
             held_from: None,
             held_why: Vec::new(),
         }
@@ -243,10 +246,14 @@ impl ForecastView {
     /// # Errors
     ///
     /// There is no such segment or host, or the hosts belong to several segments; with a message for people.
-    pub fn of(seen: &RegionSnapshot, segment: Option<&str>, lose: &[&str]) -> Result<Self, ForecastError> {
-        let segments = &seen.facts.segments;
+    pub fn of(
+        snapshot: &RegionSnapshot,
+        segment: Option<&str>,
+        lose: &[&str],
+    ) -> Result<Self, ForecastError> {
+        let segments = &snapshot.facts.segments;
         if let Some(name) = segment
-            && !segments.iter().any(|one| one.name == name)
+            && !segments.iter().any(|segment| segment.name == name)
         {
             return Err(no_such_segment(name, segments));
         }
@@ -254,7 +261,7 @@ impl ForecastView {
         for host in lose {
             let found = segments
                 .iter()
-                .find(|one| one.hosts.iter().any(|own| own.name == *host))
+                .find(|segment| segment.hosts.iter().any(|own| own.name == *host))
                 .ok_or_else(|| {
                     ForecastError::Unknown(format!(
                         "no segment has a host named {host:?}: tachi status --all-hosts lists them"
@@ -267,22 +274,22 @@ impl ForecastView {
                 )));
             }
         }
-        let forecast = &seen.forecast;
+        let forecast = &snapshot.forecast;
         let only = segment.or(home.map(String::as_str));
-        let wanted = forecast.segments.iter();
-        let wanted = wanted.filter(|one| only.is_none_or(|name| name == one.segment));
-        let outcome = (!lose.is_empty()).then(|| forecast_loss(&seen.facts, seen.now, lose));
-        let held = GuardAnswers::of(&seen.facts);
+        let segments = forecast.segments.iter();
+        let segments = segments.filter(|segment| only.is_none_or(|name| name == segment.segment));
+        let outcome = (!lose.is_empty()).then(|| forecast_loss(&snapshot.facts, snapshot.now, lose));
+        let answers = GuardAnswers::of(&snapshot.facts);
         // Without lost hosts, and while the data is stale, this is empty.
-        let landing = possible_destinations(&seen.facts, seen.now, lose);
+        let landing = possible_destinations(&snapshot.facts, snapshot.now, lose);
         Ok(Self {
-            at: Time(seen.now),
+            at: Time(snapshot.now),
             as_of: forecast.as_of.map(Time),
-            trouble: forecast.trouble.as_ref().map(|trouble| trouble.text.clone()),
+            trouble: forecast.trouble.as_ref().map(|failure| failure.text.clone()),
             unread: forecast.unread,
-            segments: wanted.map(|one| held.of_segment(one)).collect(),
-            domains: held.domains(only),
-            lost: outcome.as_ref().map(|one| held.of_outcome(one)),
+            segments: segments.map(|segment| answers.of_segment(segment)).collect(),
+            domains: answers.domains(only),
+            lost: outcome.as_ref().map(|outcome| answers.of_outcome(outcome)),
             landing: landing.into_iter().map(LandingView::from).collect(),
         })
     }
@@ -299,7 +306,9 @@ impl<'a> GuardAnswers<'a> {
         let holds = facts.holds.iter().flat_map(|known| &known.value);
         Self {
             facts,
-            alone: holds.map(|one| (one.host.as_str(), one.why.as_slice())).collect(),
+            alone: holds
+                .map(|hold| (hold.host.as_str(), hold.why.as_slice()))
+                .collect(),
         }
     }
 
@@ -314,7 +323,10 @@ impl<'a> GuardAnswers<'a> {
 
     /// Returns the smallest loss that would be held in a segment.
     fn first_in(&self, segment: &str) -> Option<&'a JointLoss> {
-        let is_of = |host: &str| self.segment_of(host).is_some_and(|one| one.name == segment);
+        let is_of = |host: &str| {
+            self.segment_of(host)
+                .is_some_and(|of_host| of_host.name == segment)
+        };
         self.together()
             .find(|one| one.domain.is_none() && is_of(&one.host))
     }
@@ -327,7 +339,9 @@ impl<'a> GuardAnswers<'a> {
         }
         if outcome.lost.len() > 1
             && let Some(first) = outcome.lost.first()
-            && let Some(loss) = self.segment_of(first).and_then(|one| self.first_in(&one.name))
+            && let Some(loss) = self
+                .segment_of(first)
+                .and_then(|segment| self.first_in(&segment.name))
             && outcome.lost.len() as u64 >= loss.hosts
         {
             why.extend(&loss.why);
@@ -336,11 +350,11 @@ impl<'a> GuardAnswers<'a> {
         view
     }
 
-    fn of_segment(&self, one: &SegmentForecast) -> SegmentForecastView {
-        let mut view = SegmentForecastView::from(one);
-        view.hosts = one.hosts.iter().map(|one| self.of_outcome(one)).collect();
-        view.worst = one.worst.as_ref().map(|one| self.of_outcome(one));
-        if let Some(loss) = self.first_in(&one.segment) {
+    fn of_segment(&self, forecast: &SegmentForecast) -> SegmentForecastView {
+        let mut view = SegmentForecastView::from(forecast);
+        view.hosts = forecast.hosts.iter().map(|one| self.of_outcome(one)).collect();
+        view.worst = forecast.worst.as_ref().map(|one| self.of_outcome(one));
+        if let Some(loss) = self.first_in(&forecast.segment) {
             view.held_from = Some(loss.hosts);
             view.held_why.clone_from(&loss.why);
         }
@@ -349,8 +363,9 @@ impl<'a> GuardAnswers<'a> {
 
     /// Returns the failure domains that have hosts in the segment, or in any.
     fn domains(&self, segment: Option<&str>) -> Vec<DomainView> {
-        let is_wanted =
-            |host: &str| segment.is_none_or(|name| self.segment_of(host).is_some_and(|one| one.name == name));
+        let is_wanted = |host: &str| {
+            segment.is_none_or(|name| self.segment_of(host).is_some_and(|segment| segment.name == name))
+        };
         let all = self.together().filter(|one| is_wanted(&one.host));
         let view = |one: &JointLoss| {
             Some(DomainView {
@@ -381,7 +396,7 @@ pub struct Forecasts(Mutex<Option<(Basis, Arc<Forecast>)>>);
 struct Basis {
     segments: Vec<Segment>,
     /// When Nova and Placement were read, and true if that data is still fresh enough.
-    seen: [Option<(Timestamp, bool)>; 3],
+    versions: [Option<(Timestamp, bool)>; 3],
 }
 
 impl Basis {
@@ -389,7 +404,7 @@ impl Basis {
         let of = |as_of: Timestamp| (as_of, is_fresh_for_room(as_of, now));
         Self {
             segments: facts.segments.clone(),
-            seen: [
+            versions: [
                 facts.computes.as_ref().map(|known| of(known.as_of)),
                 facts.instances.as_ref().map(|known| of(known.as_of)),
                 facts.rooms.as_ref().map(|known| of(known.as_of)),

@@ -180,8 +180,8 @@ impl FreezeOperator<'_> {
             });
         }
         let entry = |phase, text| self.entry(AuditAction::Freeze, phase, what.host(), text);
-        let wanted = format!("{what} for {}: {}", duration_text(new.lasts), new.reason);
-        self.before(entry(AuditPhase::Intent, wanted), "nothing was frozen")
+        let attempt = format!("{what} for {}: {}", duration_text(new.lasts), new.reason);
+        self.before(entry(AuditPhase::Intent, attempt), "nothing was frozen")
             .await?;
         let written = self.freezes.freeze(&new).await;
         let mut outcome = entry(AuditPhase::Outcome, String::new());

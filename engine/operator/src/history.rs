@@ -44,7 +44,7 @@ pub fn progress(counts: impl Into<MovesView>) -> Option<String> {
         return None;
     }
     let mut text = format!("{}/{} instances back", counts.succeeded, counts.total);
-    for (count, words) in [
+    for (count, phrase) in [
         (counts.ongoing, "in flight"),
         (counts.pending, "to come"),
         (counts.ignored, left_there(counts.ignored)),
@@ -59,7 +59,7 @@ pub fn progress(counts: impl Into<MovesView>) -> Option<String> {
     ] {
         if count > 0 {
             // Writing to a string cannot fail.
-            let _ = write!(text, ", {count} {words}");
+            let _ = write!(text, ", {count} {phrase}");
         }
     }
     Some(text)
@@ -75,14 +75,14 @@ pub fn progress_of(kind: RecoveryKind, counts: impl Into<MovesView>) -> Option<S
         return None;
     }
     let mut text = format!("{}/{} instances moved", counts.succeeded, counts.total);
-    for (count, words) in [
+    for (count, phrase) in [
         (counts.ongoing, "under way"),
         (counts.pending, "to come"),
         (counts.ignored + counts.failed, "not moved"),
     ] {
         if count > 0 {
             // Writing to a string cannot fail.
-            let _ = write!(text, ", {count} {words}");
+            let _ = write!(text, ", {count} {phrase}");
         }
     }
     Some(text)
@@ -99,11 +99,11 @@ fn head(history: &RecoveryHistory) -> Value {
 /// Returns the stage of a recovery, in whichever form it is stored.
 pub fn stage(head: &Value) -> Option<String> {
     let stage = head.get("stage")?;
-    let word = stage.as_str().or_else(|| {
+    let name = stage.as_str().or_else(|| {
         let tagged = stage.get("at").and_then(Value::as_str);
         tagged.or_else(|| stage.as_object()?.keys().next().map(String::as_str))
     });
-    word.map(str::to_owned)
+    name.map(str::to_owned)
 }
 
 /// Describes the number of instances still to be moved, and the number in progress.
@@ -162,7 +162,7 @@ fn waits_for(history: &RecoveryHistory) -> String {
     if summary.owner.is_none() {
         return "an engine to claim it".into();
     }
-    if let Some(wait) = summary.wait.as_ref().filter(|wait| wait.what.is_held()) {
+    if let Some(wait) = summary.wait.as_ref().filter(|wait| wait.what.is_on_hold()) {
         let mut commands = waits::to_end_recovery(summary);
         let confirmable = commands.iter().any(|way| way.contains(" confirm-off "));
         if summary.kind == RecoveryKind::Host && stage(&head).as_deref() == Some("fencing") && !confirmable {
@@ -205,11 +205,11 @@ fn stored_moves(history: &RecoveryHistory) -> BTreeMap<&str, StoredMove<'_>> {
 }
 
 /// Returns the downtime of an instance that is back, counted from the first report through all attempts.
-pub(crate) fn down(summary: &RecoverySummary, one: &Vmove) -> Option<Duration> {
-    if one.status != Some(VmoveStatus::Succeeded) || summary.kind.is_planned() {
+pub(crate) fn down(summary: &RecoverySummary, vmove: &Vmove) -> Option<Duration> {
+    if vmove.status != Some(VmoveStatus::Succeeded) || summary.kind.is_planned() {
         return None;
     }
-    Some(since_report(summary, one.end_time?))
+    Some(since_report(summary, vmove.end_time?))
 }
 
 fn since_report(summary: &RecoverySummary, at: Timestamp) -> Duration {
@@ -218,7 +218,7 @@ fn since_report(summary: &RecoverySummary, at: Timestamp) -> Duration {
 }
 
 /// Returns when an excluded instance was started after its host's return; its move ended as ignored long before.
-fn started_at(history: &RecoveryHistory, one: &Vmove, stored: &StoredMove<'_>) -> Option<Timestamp> {
+fn started_at(history: &RecoveryHistory, vmove: &Vmove, stored: &StoredMove<'_>) -> Option<Timestamp> {
     let start = stored.state.get("start").cloned().unwrap_or(Value::Null);
     let start: ExcludedStart = serde_json::from_value(start).ok()?;
     if start.end != Some(StartEnd::Started) {
@@ -227,7 +227,7 @@ fn started_at(history: &RecoveryHistory, one: &Vmove, stored: &StoredMove<'_>) -
     let end = |step: &&StepLine| {
         step.task == Task::StartInstance.name()
             && step.kind == StepKind::Outcome.as_str()
-            && step.server.as_deref() == Some(one.instance_uuid.as_str())
+            && step.server.as_deref() == Some(vmove.instance_uuid.as_str())
     };
     Some(history.steps.iter().rfind(end)?.at)
 }
@@ -264,19 +264,23 @@ fn used_reserve(history: &RecoveryHistory) -> Vec<String> {
     let hosts: Vec<StoredReservation> = hosts
         .and_then(|hosts| serde_json::from_value(hosts).ok())
         .unwrap_or_default();
-    let is_used = |one: &StoredReservation| {
-        one.consumed && one.step != ReservationStep::Over(ReservationEnd::GivenBack)
+    let is_used = |reservation: &StoredReservation| {
+        reservation.consumed && reservation.step != ReservationStep::Done(ReservationEnd::GivenBack)
     };
-    hosts.into_iter().filter(is_used).map(|one| one.name).collect()
+    hosts
+        .into_iter()
+        .filter(is_used)
+        .map(|reservation| reservation.name)
+        .collect()
 }
 
-fn instance(history: &RecoveryHistory, one: &Vmove, stored: Option<&StoredMove<'_>>) -> InstanceView {
+fn instance(history: &RecoveryHistory, vmove: &Vmove, stored: Option<&StoredMove<'_>>) -> InstanceView {
     let state = |key: &str| stored.and_then(|stored| stored.state.get(key));
     // An instance that an operator has dealt with waits for nothing.
     let wait = stored.filter(|stored| stored.one.seen_to.is_none());
     let wait = wait.and_then(|stored| stored.one.wait.as_ref());
-    let of_row = InstanceView::of(&history.summary, one);
-    let started = stored.and_then(|stored| started_at(history, one, stored));
+    let of_row = InstanceView::of(&history.summary, vmove);
+    let started = stored.and_then(|stored| started_at(history, vmove, stored));
     let moved_by = stored.and_then(|stored| stored.one.moved_by);
     // What a later recovery has moved waits for nothing in this one.
     let wait = wait.filter(|_| moved_by.is_none());
@@ -289,7 +293,7 @@ fn instance(history: &RecoveryHistory, one: &Vmove, stored: Option<&StoredMove<'
         failures: state("failures").and_then(Value::as_u64),
         waits: wait.map(WaitView::from),
         commands: wait.map_or_else(Vec::new, |wait| {
-            waits::of_move(wait, &one.instance_uuid, history.summary.id)
+            waits::of_move(wait, &vmove.instance_uuid, history.summary.id)
         }),
         seen_to: stored.and_then(|stored| stored.one.seen_to.clone()),
         moved_by,
@@ -299,17 +303,17 @@ fn instance(history: &RecoveryHistory, one: &Vmove, stored: Option<&StoredMove<'
 
 impl InstanceView {
     /// Builds the view from the vmove's row alone.
-    pub(crate) fn of(summary: &RecoverySummary, one: &Vmove) -> Self {
+    pub(crate) fn of(summary: &RecoverySummary, vmove: &Vmove) -> Self {
         Self {
-            id: one.instance_uuid.clone(),
-            name: one.instance_name.clone(),
-            status: one.status,
-            from: one.source_host.clone(),
-            to: one.dest_host.clone(),
-            message: one.message.clone(),
-            asked_at: one.start_time.map(Time),
-            over_at: one.end_time.map(Time),
-            down_seconds: down(summary, one).map(|lasted| rounded(lasted.as_secs_f64())),
+            id: vmove.instance_uuid.clone(),
+            name: vmove.instance_name.clone(),
+            status: vmove.status,
+            from: vmove.source_host.clone(),
+            to: vmove.dest_host.clone(),
+            message: vmove.message.clone(),
+            asked_at: vmove.start_time.map(Time),
+            over_at: vmove.end_time.map(Time),
+            down_seconds: down(summary, vmove).map(|lasted| rounded(lasted.as_secs_f64())),
             ..Self::default()
         }
     }
@@ -475,9 +479,9 @@ pub struct InstanceView {
 impl From<&RecoveryHistory> for RecoveryHistoryView {
     fn from(history: &RecoveryHistory) -> Self {
         let stored = stored_moves(history);
-        let marked = |one: &Vmove| {
+        let marked = |vmove: &Vmove| {
             stored
-                .get(one.id.to_string().as_str())?
+                .get(vmove.id.to_string().as_str())?
                 .state
                 .get("tagged")?
                 .as_bool()
@@ -499,14 +503,14 @@ impl From<&RecoveryHistory> for RecoveryHistoryView {
             downtime: DowntimeView::of(&lasted),
             elapsed_seconds: history.elapsed.millis() / 1_000,
             waits_for: waits_for(history),
-            reported: history.notification.as_ref().map(|one| ReportedView {
-                kind: one.kind,
-                generated_at: Time(one.generated_time),
-                payload: one.payload.clone(),
+            reported: history.notification.as_ref().map(|notification| ReportedView {
+                kind: notification.kind,
+                generated_at: Time(notification.generated_time),
+                payload: notification.payload.clone(),
             }),
             reporters: history.reporters.clone(),
-            word: history.word.as_ref().map(|(word, by, at)| RecoveryActionView {
-                word: word.clone(),
+            word: history.word.as_ref().map(|(action, by, at)| RecoveryActionView {
+                word: action.clone(),
                 by: by.clone(),
                 at: Time(*at),
             }),
@@ -521,7 +525,7 @@ impl From<&RecoveryHistory> for RecoveryHistoryView {
             instances: history
                 .vmoves
                 .iter()
-                .map(|one| instance(history, one, stored.get(one.id.to_string().as_str())))
+                .map(|vmove| instance(history, vmove, stored.get(vmove.id.to_string().as_str())))
                 .collect(),
             later: history.later,
             reserve_used: used_reserve(history),

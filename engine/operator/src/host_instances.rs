@@ -115,12 +115,20 @@ impl EvidenceView {
 
     /// Collects the evidence on one host.
     pub(crate) fn of(snapshot: &RegionSnapshot, host: &str) -> Self {
-        let judged = snapshot.situation.hosts.iter().find(|one| one.name == host);
+        let judged = snapshot
+            .situation
+            .hosts
+            .iter()
+            .find(|host_situation| host_situation.name == host);
         let mut services = snapshot.facts.computes.iter().flat_map(|known| &known.value);
-        let counts = judged.and_then(|one| one.counts).map(CountsView::from);
+        let counts = judged
+            .and_then(|host_situation| host_situation.counts)
+            .map(CountsView::from);
         Self {
-            up: judged.and_then(|one| one.up),
-            since: services.find(|one| one.host == host).map(|one| Time(one.since)),
+            up: judged.and_then(|host_situation| host_situation.up),
+            since: services
+                .find(|service| service.host == host)
+                .map(|service| Time(service.since)),
             instances: counts.map(|counts| counts.included() + counts.not_meant),
             levels: LevelView::of(snapshot, host),
         }
@@ -141,8 +149,8 @@ pub struct DiskView {
 }
 
 impl DiskView {
-    pub(crate) fn of(one: &InstanceSituation) -> Option<Self> {
-        one.disk.map(|disk| Self {
+    pub(crate) fn of(instance: &InstanceSituation) -> Option<Self> {
+        instance.disk.map(|disk| Self {
             place: disk.place,
             policy: disk.treatment,
         })
@@ -215,11 +223,15 @@ impl HostedView {
             .situation
             .hosts
             .iter()
-            .filter(|one| one.name == host)
-            .flat_map(|one| one.reasons.iter().copied())
+            .filter(|host_situation| host_situation.name == host)
+            .flat_map(|host_situation| host_situation.reasons.iter().copied())
             .collect();
-        let here = all.iter().filter(|one| *one.host == *host);
-        Some(here.map(|one| Self::of(snapshot, one, &of_host)).collect())
+        let listed = all.iter().filter(|instance| *instance.host == *host);
+        Some(
+            listed
+                .map(|instance| Self::of(snapshot, instance, &of_host))
+                .collect(),
+        )
     }
 
     /// Builds the view of an instance, without the reasons `of_host` that apply to its host as a whole.

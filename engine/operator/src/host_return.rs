@@ -11,17 +11,17 @@ impl SituationView {
     /// Returns the number of instances that are down on hosts whose recovery continues without an operator. Instances that wait for an
     /// operator do not count.
     pub fn being_recovered(&self) -> u64 {
-        let goes_on = |one: &&UnderwayView| {
-            let waits = one.waits.as_ref();
-            one.kind == RecoveryKind::Host
-                && one.life == Life::Open
+        let goes_on = |operation: &&UnderwayView| {
+            let waits = operation.waits.as_ref();
+            operation.kind == RecoveryKind::Host
+                && operation.life == Life::Open
                 && waits.is_none_or(|wait| !wait.needs_person && wait.what != WaitsFor::Frozen)
         };
         let hosts: BTreeSet<&str> = self
             .recoveries
             .iter()
             .filter(goes_on)
-            .map(|one| one.host.as_str())
+            .map(|operation| operation.host.as_str())
             .collect();
         let down = |host: &HostView| host.instances.map_or(0, |counts| counts.down);
         let all: u64 = self
@@ -34,7 +34,7 @@ impl SituationView {
             .needs_person
             .instances
             .iter()
-            .filter(|one| hosts.contains(one.host.as_str()));
+            .filter(|operation| hosts.contains(operation.host.as_str()));
         all.saturating_sub(u64::try_from(waiting.count()).unwrap_or(u64::MAX))
     }
 }

@@ -33,17 +33,17 @@ impl JobSchedule {
     ///
     /// The text is not a schedule; the message is for people.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let words: Vec<&str> = text.split_whitespace().collect();
+        let fields: Vec<&str> = text.split_whitespace().collect();
         let time = |text: &str| {
             // An hour of one digit is accepted as well.
             NaiveTime::parse_from_str(text, "%H:%M")
                 .map_err(|_| format!("{text:?} is not a time of day such as 03:00"))
         };
-        match words[..] {
+        match fields[..] {
             ["daily", at] => Ok(Self::At(None, time(at)?)),
             ["weekly", day, at] => {
                 let day = day.parse();
-                let day: Weekday = day.map_err(|_| format!("{:?} is not a day such as sun", words[1]))?;
+                let day: Weekday = day.map_err(|_| format!("{:?} is not a day such as sun", fields[1]))?;
                 Ok(Self::At(Some(day), time(at)?))
             }
             ["every", lasts] => {

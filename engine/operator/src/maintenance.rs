@@ -44,15 +44,15 @@ pub struct ReporterView {
 }
 
 impl From<&MutedReporter> for ReporterView {
-    fn from(one: &MutedReporter) -> Self {
+    fn from(reporter: &MutedReporter) -> Self {
         Self {
-            number: one.number,
-            reporter: one.reporter.to_string(),
-            host: one.reporter.host.as_deref().map(str::to_owned),
-            set_aside: one.is_muted,
-            since: Time(one.since),
-            kept: one.ignored_reports,
-            why: one.why.clone(),
+            number: reporter.number,
+            reporter: reporter.reporter.to_string(),
+            host: reporter.reporter.host.as_deref().map(str::to_owned),
+            set_aside: reporter.is_muted,
+            since: Time(reporter.since),
+            kept: reporter.ignored_reports,
+            why: reporter.why.clone(),
         }
     }
 }
@@ -125,12 +125,12 @@ impl MaintenanceOperator<'_> {
     /// # Errors
     ///
     /// No such reporter is muted, the audit log cannot be written, or the database failed.
-    pub async fn unmute(&self, wanted: &str) -> Result<Done<LiftedView>, ActionError> {
+    pub async fn unmute(&self, name: &str) -> Result<Done<LiftedView>, ActionError> {
         let all = self.operator_journal.muted_reporters().await?;
-        let found = reporter(&all, wanted)?.ok_or_else(|| {
+        let found = reporter(&all, name)?.ok_or_else(|| {
             ActionError::Unknown(format!(
                 "no reporter {} is muted: it was unmuted, or never muted; see tachi monitor list --muted",
-                plain(wanted)
+                plain(name)
             ))
         })?;
         let mut entry = AuditEntry::new(AuditAction::Lift, AuditPhase::Intent, "");
@@ -139,11 +139,11 @@ impl MaintenanceOperator<'_> {
             .await?;
         let lifted = self.operator_journal.unmute_reporter(found.number).await;
         let (result, text) = match &lifted {
-            Ok(Some(one)) => (
+            Ok(Some(reporter)) => (
                 AuditResult::Ok,
                 format!(
                     "is unmuted; {} of its reports were stored without effect",
-                    one.ignored_reports
+                    reporter.ignored_reports
                 ),
             ),
             Ok(None) => (
@@ -180,13 +180,13 @@ impl MaintenanceOperator<'_> {
         let known = self.monitors.monitors().await?;
         if !known
             .iter()
-            .any(|one| one.heartbeat.host == host && one.heartbeat.kind == kind)
+            .any(|monitor| monitor.heartbeat.host == host && monitor.heartbeat.kind == kind)
         {
             return Err(unknown());
         }
         let entry = AuditEntry::new(AuditAction::Word, AuditPhase::Intent, host);
-        let wanted = format!("removes the {kind} monitor");
-        self.intend(entry.clone(), &wanted, "nothing was removed").await?;
+        let intent = format!("removes the {kind} monitor");
+        self.intend(entry.clone(), &intent, "nothing was removed").await?;
         let forgotten = self.monitors.forget_monitor(host, kind).await;
         let (result, text) = match &forgotten {
             Ok(true) => (AuditResult::Ok, format!("the {kind} monitor is removed")),
@@ -277,14 +277,14 @@ impl MaintenanceOperator<'_> {
             limit: Some(MAX_RECENT_RECOVERIES),
             ..RecoveryFilter::default()
         };
-        let wanted = attempt(id, &self.by);
+        let attempt_text = attempt(id, &self.by);
         for row in self.operator_journal.find_recoveries(&filter).await? {
             let age = now.micros_since(row.opened_at).unsigned_abs() / 1_000_000;
             if age >= REPEAT_WINDOW_SECONDS {
                 continue;
             }
             let history = self.operator_journal.history(row.id).await?;
-            if history.is_some_and(|history| history.steps.iter().any(|step| step.text == wanted)) {
+            if history.is_some_and(|history| history.steps.iter().any(|step| step.text == attempt_text)) {
                 return Ok(Some(RetriedView {
                     recovery: row.id,
                     notification: row.notification,
@@ -300,13 +300,13 @@ impl MaintenanceOperator<'_> {
     async fn intend(
         &self,
         mut entry: AuditEntry,
-        wanted: &str,
+        text: &str,
         not_done: &'static str,
     ) -> Result<(), ActionError> {
         entry.operator = Some(self.by.clone());
         entry.text = match &self.request {
-            Some(request) => format!("{wanted} ({request})"),
-            None => wanted.to_owned(),
+            Some(request) => format!("{text} ({request})"),
+            None => text.to_owned(),
         };
         let written = self.audit.write(entry).await;
         written.map_err(|source| ActionError::Unaudited { not_done, source })
@@ -339,20 +339,20 @@ fn failed(error: &JournalError) -> (AuditResult, String) {
 }
 
 /// Finds a reporter by its number, else by the host that it is bound to. Several reporters may be bound to one host.
-fn reporter<'a>(listed: &'a [MutedReporter], wanted: &str) -> Result<Option<&'a MutedReporter>, ActionError> {
-    if let Some(numbered) = listed.iter().find(|one| one.number.to_string() == wanted) {
+fn reporter<'a>(listed: &'a [MutedReporter], name: &str) -> Result<Option<&'a MutedReporter>, ActionError> {
+    if let Some(numbered) = listed.iter().find(|muted| muted.number.to_string() == name) {
         return Ok(Some(numbered));
     }
     let bound = listed
         .iter()
-        .filter(|one| one.reporter.host.as_deref() == Some(wanted));
+        .filter(|muted| muted.reporter.host.as_deref() == Some(name));
     let found: Vec<&MutedReporter> = bound.collect();
     if found.len() > 1 {
         let each = found
             .iter()
-            .map(|one| format!("{} {}", one.number, plain(&one.reporter.to_string())));
+            .map(|muted| format!("{} {}", muted.number, plain(&muted.reporter.to_string())));
         return Err(ActionError::Ambiguous(search::several_matches(
-            wanted,
+            name,
             "reporters",
             each,
         )));
@@ -380,7 +380,7 @@ mod tests {
             ignored_reports: 0,
         };
         let listed = [one(7, Some("cmp1")), one(8, None), one(9, Some("8"))];
-        for (wanted, expected) in [
+        for (name, expected) in [
             ("7", Some(7)),
             ("cmp1", Some(7)),
             ("8", Some(8)),
@@ -388,9 +388,9 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(
-                reporter(&listed, wanted).unwrap().map(|one| one.number),
+                reporter(&listed, name).unwrap().map(|muted| muted.number),
                 expected,
-                "{wanted}"
+                "{name}"
             );
         }
         let several = [one(7, Some("cmp1")), one(8, Some("cmp1"))];

@@ -54,10 +54,10 @@ pub struct GuestsView {
 }
 
 impl From<&Guests> for GuestsView {
-    fn from(one: &Guests) -> Self {
+    fn from(guests: &Guests) -> Self {
         Self {
-            resume: one.resume,
-            by: one.by.clone(),
+            resume: guests.resume,
+            by: guests.by.clone(),
         }
     }
 }
@@ -75,28 +75,28 @@ pub struct NoticeView {
 }
 
 impl From<&Notice> for NoticeView {
-    fn from(one: &Notice) -> Self {
+    fn from(notice: &Notice) -> Self {
         Self {
-            seconds: one.seconds,
-            by: one.by.clone(),
-            beside: one.beside.clone(),
+            seconds: notice.seconds,
+            by: notice.by.clone(),
+            beside: notice.beside.clone(),
         }
     }
 }
 
 impl From<&MonitorSituation> for MonitorView {
-    fn from(one: &MonitorSituation) -> Self {
+    fn from(monitor: &MonitorSituation) -> Self {
         Self {
-            host: one.host.clone(),
-            kind: one.kind,
-            grade: one.grade,
-            signed_at: Time(one.signed_at),
-            version: one.version.clone(),
-            trouble: one.trouble.clone(),
-            watches: one.watches,
-            guests: one.guests.as_ref().map(GuestsView::from),
-            notice: one.notice.as_ref().map(NoticeView::from),
-            heartbeat_use: one.heartbeat_use,
+            host: monitor.host.clone(),
+            kind: monitor.kind,
+            grade: monitor.grade,
+            signed_at: Time(monitor.signed_at),
+            version: monitor.version.clone(),
+            trouble: monitor.trouble.clone(),
+            watches: monitor.watches,
+            guests: monitor.guests.as_ref().map(GuestsView::from),
+            notice: monitor.notice.as_ref().map(NoticeView::from),
+            heartbeat_use: monitor.heartbeat_use,
         }
     }
 }

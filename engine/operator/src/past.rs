@@ -172,7 +172,11 @@ impl PastView {
             from: Time(span.from),
             to: Time(span.to),
             unknown: unknown(past, span, &engines),
-            reports: past.reports.iter().map(|one| report(one, past)).collect(),
+            reports: past
+                .reports
+                .iter()
+                .map(|past_report| report(past_report, past))
+                .collect(),
             refused: past
                 .refused
                 .iter()
@@ -195,94 +199,94 @@ fn engine(line: &EngineRow, span: Span) -> PastEngineView {
     }
 }
 
-fn report(one: &PastReport, past: &Past) -> PastReportView {
-    let notification = &one.notification;
-    let of = |recovery: &&PastRecovery| Some(recovery.summary.id) == one.recovery;
+fn report(report: &PastReport, past: &Past) -> PastReportView {
+    let notification = &report.notification;
+    let of = |recovery: &&PastRecovery| Some(recovery.summary.id) == report.recovery;
     let recovery = past.recoveries.iter().find(of);
     PastReportView {
         notification: notification.id,
-        accepted_at: Time(one.accepted_at),
+        accepted_at: Time(report.accepted_at),
         noticed_at: Time(notification.generated_time),
         kind: notification.kind,
         payload: notification.payload.clone(),
         reporter: notification.reporter.as_deref().map(ToString::to_string),
         status: notification.status.to_string(),
-        came_of_it: result_of(one, recovery),
-        recovery: one.recovery,
+        came_of_it: result_of(report, recovery),
+        recovery: report.recovery,
     }
 }
 
-fn refusal(one: &PastRefusals) -> PastRefusalView {
+fn refusal(refusals: &PastRefusals) -> PastRefusalView {
     PastRefusalView {
-        kind: one.kind,
-        reporter: Some(one.reporter.clone()).filter(|name| !name.is_empty()),
-        reason: one.reason.to_string(),
-        why: one.reason.words().to_owned(),
-        times: one.times,
-        first_at: Time(one.first_at),
-        last_at: Time(one.last_at),
+        kind: refusals.kind,
+        reporter: Some(refusals.reporter.clone()).filter(|name| !name.is_empty()),
+        reason: refusals.reason.to_string(),
+        why: refusals.reason.words().to_owned(),
+        times: refusals.times,
+        first_at: Time(refusals.first_at),
+        last_at: Time(refusals.last_at),
     }
 }
 
 /// Returns the result of a report, as it is now.
-fn result_of(one: &PastReport, recovery: Option<&PastRecovery>) -> String {
-    let notification = &one.notification;
+fn result_of(report: &PastReport, recovery: Option<&PastRecovery>) -> String {
+    let notification = &report.notification;
     let why = notification.message.as_deref();
-    let render = |word: &str| why.map_or_else(|| word.to_owned(), |why| format!("{word}: {why}"));
+    let render = |status: &str| why.map_or_else(|| status.to_owned(), |why| format!("{status}: {why}"));
     let reporter = notification.reporter.as_deref();
-    if reporter.is_some_and(|who| who.set_aside) {
+    if reporter.is_some_and(|who| who.muted) {
         return render("stored, without starting a recovery");
     }
-    let held = recovery.and_then(|one| one.summary.wait.as_ref());
-    let held = held.filter(|wait| wait.what.is_held());
+    let open_wait = recovery.and_then(|recovery_end| recovery_end.summary.wait.as_ref());
+    let open_wait = open_wait.filter(|wait| wait.what.is_on_hold());
     let mut text = match notification.status {
         NotificationStatus::New => "accepted; no engine has started on it yet".to_owned(),
-        NotificationStatus::Running | NotificationStatus::Error => match held {
+        NotificationStatus::Running | NotificationStatus::Error => match open_wait {
             Some(wait) => render(&format!("accepted; on hold since {}", time(wait.since))),
             None => render("accepted; in progress"),
         },
         NotificationStatus::Ignored => render("accepted, then ignored"),
         NotificationStatus::Failed | NotificationStatus::Finished
-            if recovery.is_some_and(|one| one.summary.status == DISMISSED_STATUS) =>
+            if recovery.is_some_and(|recovery_end| recovery_end.summary.status == DISMISSED_STATUS) =>
         {
             render("accepted, then dismissed")
         }
         NotificationStatus::Failed => render("accepted; it failed"),
         NotificationStatus::Finished => render("accepted; it finished"),
     };
-    if let Some(unheard) = reporter.and_then(|who| who.unheard.as_ref()) {
+    if let Some(discarded) = reporter.and_then(|who| who.discarded_status.as_ref()) {
         // Writing to a string cannot fail.
         let _ = write!(
             text,
-            " (its claim that the host is {unheard} was discarded: this reporter may not make it)"
+            " (its claim that the host is {discarded} was discarded: this reporter may not make it)"
         );
     }
     text
 }
 
-fn recovery(one: &PastRecovery, span: Span) -> PastRecoveryView {
-    let word = one.word.as_ref().filter(|(_, _, at)| span.has(*at));
+fn recovery(recovery: &PastRecovery, span: Span) -> PastRecoveryView {
+    let action = recovery.word.as_ref().filter(|(_, _, at)| span.has(*at));
     PastRecoveryView {
-        summary: RecoveryView::from(&one.summary),
-        before: one.before.as_ref().map(StepView::from),
-        steps: one.steps.iter().map(StepView::from).collect(),
-        more_steps: one.more_steps,
-        word: word.map(|(word, by, at)| RecoveryActionView {
-            word: word.clone(),
+        summary: RecoveryView::from(&recovery.summary),
+        before: recovery.before.as_ref().map(StepView::from),
+        steps: recovery.steps.iter().map(StepView::from).collect(),
+        more_steps: recovery.more_steps,
+        word: action.map(|(action, by, at)| RecoveryActionView {
+            word: action.clone(),
             by: by.clone(),
             at: Time(*at),
         }),
     }
 }
 
-fn freeze(one: &PastFreeze) -> PastFreezeView {
-    let ended = one.ended.as_ref();
+fn freeze(freeze: &PastFreeze) -> PastFreezeView {
+    let ended = freeze.ended.as_ref();
     PastFreezeView {
-        what: one.freeze.what(),
-        since: Time(one.since),
-        until: Time(one.freeze.until),
-        by: one.freeze.by.clone(),
-        reason: one.freeze.reason.clone(),
+        what: freeze.freeze.what(),
+        since: Time(freeze.since),
+        until: Time(freeze.freeze.until),
+        by: freeze.freeze.by.clone(),
+        reason: freeze.freeze.reason.clone(),
         ended_at: ended.map(|(at, _)| Time(*at)),
         ended_by: ended.map(|(_, by)| by.clone()),
     }
@@ -319,7 +323,7 @@ fn unknown(past: &Past, span: Span, engines: &[PastEngineView]) -> Vec<String> {
     {
         all.push("freezes that ended more than 30 days ago".to_owned());
     }
-    let wrote = past.recoveries.iter().any(|one| !one.steps.is_empty());
+    let wrote = past.recoveries.iter().any(|recovery| !recovery.steps.is_empty());
     all.push(match (engines.is_empty(), wrote) {
         (true, true) => "which engines were registered then; one of them was running, as the timeline shows".to_owned(),
         (true, false) => {

@@ -146,7 +146,7 @@ pub fn service_in(snapshot: &RegionSnapshot, host: &str) -> Result<Option<HostSe
     let (Some(computes), Some(instances)) = (computes, instances) else {
         return Err(unknown());
     };
-    let Some(service) = computes.value.iter().find(|one| one.host == host) else {
+    let Some(service) = computes.value.iter().find(|service| service.host == host) else {
         return Ok(None);
     };
     if service.cell_down {
@@ -317,7 +317,7 @@ impl Planner<'_> {
             limit: Some(MAX_RECENT_RECOVERIES),
             ..RecoveryFilter::default()
         };
-        let wanted = plan_request.order(&self.by, BTreeMap::new());
+        let request_order = plan_request.order(&self.by, BTreeMap::new());
         for row in self.operator_journal.find_recoveries(&filter).await? {
             let age = now.micros_since(row.opened_at).unsigned_abs() / 1_000_000;
             if row.kind != plan_request.kind || age >= REPEAT_WINDOW_SECONDS {
@@ -329,7 +329,7 @@ impl Planner<'_> {
             };
             let mut order = PlannedOrder::read(&begun.payload);
             order.instances.clear();
-            if order == wanted {
+            if order == request_order {
                 return Ok(Some(self.planned(plan_request.kind, host, row.id, true)));
             }
         }
@@ -354,7 +354,7 @@ impl Planner<'_> {
             entry.text = text;
             entry
         };
-        let mut wanted = match kind {
+        let mut attempt = match kind {
             RecoveryKind::Drain => format!(
                 "drain for {}: {}",
                 duration_text(plan_request.lasts),
@@ -365,9 +365,9 @@ impl Planner<'_> {
             }
         };
         if let Some(request) = &self.request {
-            wanted = format!("{wanted} ({request})");
+            attempt = format!("{attempt} ({request})");
         }
-        let intent = self.audit.write(entry(AuditPhase::Intent, wanted)).await;
+        let intent = self.audit.write(entry(AuditPhase::Intent, attempt)).await;
         intent.map_err(|source| ActionError::Unaudited {
             not_done: "nothing was started",
             source,
@@ -383,7 +383,7 @@ impl Planner<'_> {
             Ok(PlanOutcome::Started { recovery, .. }) => {
                 (Some(AuditResult::Ok), format!("recovery {recovery}"))
             }
-            Ok(PlanOutcome::Busy(id, _) | PlanOutcome::Held(id)) => {
+            Ok(PlanOutcome::Busy(id, _) | PlanOutcome::Reserved(id)) => {
                 (Some(AuditResult::Permanent), format!("recovery {id} is running"))
             }
             Ok(PlanOutcome::Unknown) => (
@@ -406,7 +406,7 @@ impl Planner<'_> {
             PlanOutcome::Busy(id, of) => Err(refused(&format!(
                 "recovery {id} (kind {of}) of {host} is not finished: `tachi recovery show {host} --follow`"
             ))),
-            PlanOutcome::Held(id) => Err(refused(&format!(
+            PlanOutcome::Reserved(id) => Err(refused(&format!(
                 "recovery {id} uses {host} as its reserved host and has not ended: `tachi recovery show {id} --follow`"
             ))),
             PlanOutcome::Unknown => Err(refused(&format!(

@@ -88,8 +88,8 @@ mod tests {
 
     #[test]
     fn device_readings_are_rendered_one_per_line() {
-        let said = json!([{"asked_ms": 31, "said": "off", "answered_at_us": 1_700_000_000_000_000_i64}]);
-        let kept = json!({"sentence": "a is off: bmc said so", "detail": {"level": 2, "readings": said}});
+        let stored = json!([{"asked_ms": 31, "said": "off", "answered_at_us": 1_700_000_000_000_000_i64}]);
+        let kept = json!({"sentence": "a is off: bmc said so", "detail": {"level": 2, "readings": stored}});
         let rendered = [
             "a is off: bmc said so",
             "level 2 read \"off\", 2023-11-14T22:13:20.000Z",

@@ -38,7 +38,7 @@ pub fn state(value: &str) -> Option<RecoveryState> {
     let life = || Life::from_value(value).map(RecoveryState::Life);
     let status = || NotificationStatus::from_value(value).map(RecoveryState::Status);
     match value {
-        "held" => Some(RecoveryState::Held),
+        "held" => Some(RecoveryState::OnHold),
         DISMISSED_STATUS => Some(RecoveryState::Dismissed),
         _ => life().or_else(status),
     }
@@ -103,14 +103,18 @@ impl RecoveryView {
     /// Adds the downtime and the move of `instance`. `moved` may contain the instances of other recoveries too.
     #[must_use]
     pub fn with(mut self, row: &RecoverySummary, moved: &[Vmove], instance: Option<&str>) -> Self {
-        let own = || moved.iter().filter(|one| one.notification == row.notification);
+        let own = || {
+            moved
+                .iter()
+                .filter(|vmove| vmove.notification == row.notification)
+        };
         // A list does not read the end of a recovery without moves; its history shows the downtime.
         if !row.kind.is_planned() && (row.kind == RecoveryKind::Host || own().next().is_some()) {
-            let lasted: Downtime = own().filter_map(|one| down(row, one)).collect();
+            let lasted: Downtime = own().filter_map(|vmove| down(row, vmove)).collect();
             self.down_seconds = Some(rounded(lasted.total().as_secs_f64()));
         }
-        let asked = instance.and_then(|id| own().find(|one| one.instance_uuid == id));
-        self.instance = asked.map(|one| InstanceView::of(row, one));
+        let vmove = instance.and_then(|id| own().find(|vmove| vmove.instance_uuid == id));
+        self.instance = vmove.map(|vmove| InstanceView::of(row, vmove));
         self
     }
 }

@@ -149,10 +149,14 @@ impl<'a> RecoveryReport<'a> {
             return None;
         }
         let is_closed = summary.life == Life::Closed && !summary.kind.is_planned();
-        let is_shown = self.recovery.instances.iter().any(|one| match one.status {
-            Some(VmoveStatus::Succeeded | VmoveStatus::Ignored) => false,
-            Some(VmoveStatus::Failed | VmoveStatus::Ongoing | VmoveStatus::Pending) | None => true,
-        });
+        let is_shown = self
+            .recovery
+            .instances
+            .iter()
+            .any(|instance| match instance.status {
+                Some(VmoveStatus::Succeeded | VmoveStatus::Ignored) => false,
+                Some(VmoveStatus::Failed | VmoveStatus::Ongoing | VmoveStatus::Pending) | None => true,
+            });
         if !is_closed || is_shown || summary.status != NotificationStatus::Failed.as_str() {
             return None;
         }
@@ -161,7 +165,7 @@ impl<'a> RecoveryReport<'a> {
 
     /// Returns the commands after such a failure.
     fn after_failure(&self) -> Vec<String> {
-        let payload = self.recovery.reported.as_ref().map(|one| &one.payload);
+        let payload = self.recovery.reported.as_ref().map(|reported| &reported.payload);
         let instance = payload.and_then(|payload| payload.get("instance_uuid"));
         // The right command depends on the state that the instance has now; on a host that is being recovered there is none (R12).
         let show = instance.map(|id| format!("tachi show {id}"));
@@ -280,7 +284,11 @@ fn sentence(history: &RecoveryHistoryView) -> String {
     let summary = &history.summary;
     let mut moves = summary.moves;
     // An excluded instance that was started after its host's return is back. An older API counts it as left.
-    let left = history.instances.iter().filter(|one| is_left(one)).count();
+    let left = history
+        .instances
+        .iter()
+        .filter(|instance| is_left(instance))
+        .count();
     let started = moves
         .ignored
         .saturating_sub(u64::try_from(left).unwrap_or(u64::MAX));
@@ -313,13 +321,17 @@ fn sentence(history: &RecoveryHistoryView) -> String {
             // Writing to a string cannot fail.
             let _ = write!(text, ", the last {last:.1} s after the first report");
         }
-        let waiting = history.instances.iter().filter(|one| needs_person(one)).count();
+        let waiting = history
+            .instances
+            .iter()
+            .filter(|instance| needs_person(instance))
+            .count();
         let seen_to = history
             .instances
             .iter()
-            .filter(|one| one.seen_to.is_some())
+            .filter(|instance| instance.seen_to.is_some())
             .count();
-        for (count, words) in [
+        for (count, phrase) in [
             (waiting, "waiting for an operator"),
             (seen_to, "acknowledged by an operator"),
             (
@@ -328,7 +340,7 @@ fn sentence(history: &RecoveryHistoryView) -> String {
             ),
         ] {
             if count > 0 {
-                let _ = write!(text, "; {count} {words}");
+                let _ = write!(text, "; {count} {phrase}");
             }
         }
         text.push('.');
@@ -343,8 +355,8 @@ fn sentence(history: &RecoveryHistoryView) -> String {
 }
 
 /// True if the instance was excluded, and was started after its host's return.
-fn is_started(one: &InstanceView) -> bool {
-    one.status == Some(VmoveStatus::Ignored) && one.down_seconds.is_some()
+fn is_started(instance: &InstanceView) -> bool {
+    instance.status == Some(VmoveStatus::Ignored) && instance.down_seconds.is_some()
 }
 
 /// True if the instance was excluded, and is not known to run again.
@@ -352,20 +364,23 @@ fn is_left(one: &InstanceView) -> bool {
     one.status == Some(VmoveStatus::Ignored) && !is_started(one) && one.moved_by.is_none()
 }
 
-fn needs_person(one: &InstanceView) -> bool {
-    if one.moved_by.is_some() {
+fn needs_person(instance: &InstanceView) -> bool {
+    if instance.moved_by.is_some() {
         return false;
     }
-    let waits = one.waits.as_ref().is_some_and(|wait| wait.needs_person);
+    let waits = instance.waits.as_ref().is_some_and(|wait| wait.needs_person);
     // Older versions stored no wait.
-    waits || (one.status == Some(VmoveStatus::Failed) && one.waits.is_none() && one.seen_to.is_none())
+    waits
+        || (instance.status == Some(VmoveStatus::Failed)
+            && instance.waits.is_none()
+            && instance.seen_to.is_none())
 }
 
 fn moments(history: &RecoveryHistoryView) -> Vec<Milestone> {
     let summary = &history.summary;
     let opened = summary.opened_at.0;
     let first = summary.first_reported_at.map_or(opened, |first| first.0);
-    let moment = |what, at: Option<Time>, by: String| Milestone {
+    let milestone = |what, at: Option<Time>, by: String| Milestone {
         what,
         at,
         after: at.map(|at| seconds_since(at.0, first)),
@@ -374,21 +389,21 @@ fn moments(history: &RecoveryHistoryView) -> Vec<Milestone> {
     let reporters: Vec<String> = history.reporters.iter().map(ToString::to_string).collect();
     let is_repeated = first < opened;
     let mut all = vec![
-        moment(
+        milestone(
             if is_repeated {
                 "reported again, for this attempt"
             } else {
                 "noticed, by the report"
             },
-            history.reported.as_ref().map(|one| one.generated_at),
+            history.reported.as_ref().map(|reported| reported.generated_at),
             reporters.join("; "),
         ),
-        moment("recovery opened", Some(summary.opened_at), String::new()),
+        milestone("recovery opened", Some(summary.opened_at), String::new()),
     ];
     if is_repeated {
         all.insert(
             0,
-            moment(
+            milestone(
                 "first reported, in an earlier attempt",
                 summary.first_reported_at,
                 String::new(),
@@ -402,12 +417,12 @@ fn moments(history: &RecoveryHistoryView) -> Vec<Milestone> {
     let from = proof.map_or_else(String::new, |proof| {
         format!("{}, read by {}", proof.from, proof.by)
     });
-    all.push(moment("confirmed off", proof.map(|proof| proof.at), from));
+    all.push(milestone("confirmed off", proof.map(|proof| proof.at), from));
     let disabled = history
         .steps
         .iter()
         .find(|step| step.task == Task::DisableService.name() && step.kind == "outcome");
-    all.push(moment(
+    all.push(milestone(
         "disabled and forced down in Nova",
         disabled.map(|step| step.at),
         String::new(),
@@ -415,9 +430,9 @@ fn moments(history: &RecoveryHistoryView) -> Vec<Milestone> {
     let back = history
         .instances
         .iter()
-        .filter(|one| one.status == Some(VmoveStatus::Succeeded) || is_started(one));
+        .filter(|instance| instance.status == Some(VmoveStatus::Succeeded) || is_started(instance));
     let mut back: Vec<_> = back
-        .filter_map(|one| Some((one.over_at?, one.name.clone())))
+        .filter_map(|instance| Some((instance.over_at?, instance.name.clone())))
         .collect();
     back.sort();
     for (what, one) in [
@@ -425,7 +440,7 @@ fn moments(history: &RecoveryHistoryView) -> Vec<Milestone> {
         ("last instance back", back.last()),
     ] {
         let name = one.map_or_else(String::new, |(_, name)| name.clone());
-        all.push(moment(what, one.map(|(at, _)| *at), name));
+        all.push(milestone(what, one.map(|(at, _)| *at), name));
     }
     all
 }
@@ -452,58 +467,64 @@ fn left_to_do(history: &RecoveryHistoryView) -> Vec<Left<'_>> {
 }
 
 /// Returns the entry of an instance that is not as it was before, whatever the reason.
-fn left(one: &InstanceView) -> Option<Left<'_>> {
-    let how = match one.status {
-        _ if one.seen_to.is_some() => {
-            format!("acknowledged by {}", one.seen_to.as_deref().unwrap_or_default())
+fn left(instance: &InstanceView) -> Option<Left<'_>> {
+    let how = match instance.status {
+        _ if instance.seen_to.is_some() => {
+            format!(
+                "acknowledged by {}",
+                instance.seen_to.as_deref().unwrap_or_default()
+            )
         }
-        Some(VmoveStatus::Succeeded) if one.message.is_none() => return None,
+        Some(VmoveStatus::Succeeded) if instance.message.is_none() => return None,
         Some(VmoveStatus::Succeeded) => "back, with a message".to_owned(),
-        Some(VmoveStatus::Ignored) if !is_left(one) => return None,
-        Some(VmoveStatus::Failed) if one.moved_by.is_some() => return None,
+        Some(VmoveStatus::Ignored) if !is_left(instance) => return None,
+        Some(VmoveStatus::Failed) if instance.moved_by.is_some() => return None,
         Some(VmoveStatus::Ignored) => "left where it was".to_owned(),
         Some(VmoveStatus::Failed) => "not back".to_owned(),
         Some(VmoveStatus::Ongoing) => "being moved".to_owned(),
         Some(VmoveStatus::Pending) => "to be moved".to_owned(),
         None => "in a state that is unknown to this version".to_owned(),
     };
-    let wait = one.waits.as_ref().filter(|wait| wait.what != WaitsFor::Nothing);
+    let wait = instance
+        .waits
+        .as_ref()
+        .filter(|wait| wait.what != WaitsFor::Nothing);
     Some(Left {
-        name: &one.name,
-        id: &one.id,
+        name: &instance.name,
+        id: &instance.id,
         how: wait.map_or(how.clone(), |wait| format!("{how}: {}", wait.about())),
-        message: one.message.as_deref(),
-        commands: &one.commands,
+        message: instance.message.as_deref(),
+        commands: &instance.commands,
     })
 }
 
 fn operator_actions(history: &RecoveryHistoryView) -> Vec<ReportedAction<'_>> {
     // Older versions return the last action only.
     let last = history.word.iter().filter(|_| history.words.is_empty());
-    let of_recovery = history.words.iter().chain(last).map(|said| ReportedAction {
-        by: &said.by,
-        word: said.word.clone(),
-        at: Some(said.at),
+    let of_recovery = history.words.iter().chain(last).map(|action| ReportedAction {
+        by: &action.by,
+        word: action.word.clone(),
+        at: Some(action.at),
     });
     let name = |id: &str| {
-        let found = history.instances.iter().find(|one| one.id == id);
-        found.map_or_else(|| id.to_owned(), |one| format!("{} ({id})", one.name))
+        let found = history.instances.iter().find(|instance| instance.id == id);
+        found.map_or_else(|| id.to_owned(), |instance| format!("{} ({id})", instance.name))
     };
-    let of_instances = history.instance_words.iter().map(|said| {
-        let on = said
+    let of_instances = history.instance_words.iter().map(|resolution| {
+        let on = resolution
             .on
             .as_deref()
             .map_or_else(String::new, |host| format!(" on {host}"));
         ReportedAction {
-            by: &said.by,
-            word: format!("{}{on} of {}", said.word, name(&said.instance)),
+            by: &resolution.by,
+            word: format!("{}{on} of {}", resolution.word, name(&resolution.instance)),
             at: None,
         }
     });
-    let seen_to = history.instances.iter().filter_map(|one| {
+    let seen_to = history.instances.iter().filter_map(|instance| {
         Some(ReportedAction {
-            by: one.seen_to.as_deref()?,
-            word: format!("acknowledged {} ({})", one.name, one.id),
+            by: instance.seen_to.as_deref()?,
+            word: format!("acknowledged {} ({})", instance.name, instance.id),
             at: None,
         })
     });

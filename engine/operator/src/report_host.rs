@@ -65,15 +65,15 @@ pub struct FailedView {
 /// # Errors
 ///
 /// There is no match, there are several, or the database failed.
-pub async fn named(operator_journal: &dyn OperatorJournal, wanted: &str) -> Result<HostView, ActionError> {
-    let wanted = wanted.trim();
+pub async fn named(operator_journal: &dyn OperatorJournal, name: &str) -> Result<HostView, ActionError> {
+    let name = name.trim();
     let hosts = operator_journal
         .region()
         .await?
         .into_iter()
         .flat_map(|view| view.hosts);
     let called = |view: &HostView| (view.host.id.to_string(), view.host.name.clone());
-    let (_, mut found) = best_matches(wanted, hosts, called);
+    let (_, mut found) = best_matches(name, hosts, called);
     if found.len() > 1 {
         let each = found.iter().map(|view| {
             let host = &view.host;
@@ -84,11 +84,11 @@ pub async fn named(operator_journal: &dyn OperatorJournal, wanted: &str) -> Resu
                 plain(&host.segment.name)
             )
         });
-        return Err(ActionError::Ambiguous(several_matches(wanted, "hosts", each)));
+        return Err(ActionError::Ambiguous(several_matches(name, "hosts", each)));
     }
     found
         .pop()
-        .ok_or_else(|| ActionError::Unknown(no_match(wanted, "host", "see `tachi status --all-hosts`")))
+        .ok_or_else(|| ActionError::Unknown(no_match(name, "host", "see `tachi status --all-hosts`")))
 }
 
 /// Returns the known fact that blocks a report, before anything is written.
@@ -115,14 +115,17 @@ pub fn nova_state(snapshot: &RegionSnapshot, host: &str) -> String {
         return format!("No engine has read Nova yet: the state of {host} is unknown.");
     };
     let when = ago(*as_of, snapshot.now);
-    let state = value.iter().find(|one| one.host == host).map(|one| one.up);
+    let state = value
+        .iter()
+        .find(|service| service.host == host)
+        .map(|service| service.up);
     let state = match state {
         None => format!("Nova had no compute service on {host} {when}"),
         Some(true) => format!("Nova showed {host} up {when}"),
         Some(false) => format!("Nova showed {host} down {when}"),
     };
     let all = snapshot.situation.instances.as_ref();
-    match all.map(|all| all.iter().filter(|one| *one.host == *host).count()) {
+    match all.map(|all| all.iter().filter(|instance| *instance.host == *host).count()) {
         None => format!("{state}."),
         Some(all) => format!(
             "{state}, and {} on it.",
@@ -277,7 +280,7 @@ impl FailureReport<'_> {
         let accepted = self.reports.accept_notification(&new, self.window, now).await;
         let mut outcome = entry(AuditPhase::Outcome, String::new());
         (outcome.result, outcome.text) = match &accepted {
-            Ok(one) => (Some(AuditResult::Ok), format!("notification {}", one.id)),
+            Ok(notification) => (Some(AuditResult::Ok), format!("notification {}", notification.id)),
             Err(error) => (Some(audit_result_of(error)), error.to_string()),
         };
         let unaudited = self
@@ -291,15 +294,15 @@ impl FailureReport<'_> {
             Err(error) => return self.refused(host, error).await,
         };
         let known = self.recoveries(host).await?;
-        let begun = known.iter().find(|one| one.notification == accepted.id);
+        let begun = known.iter().find(|recovery| recovery.notification == accepted.id);
         Ok(ReportOutcome {
             view: FailedView {
                 host: host.clone(),
                 notification: accepted.id,
-                recovery: begun.map(|one| one.id),
+                recovery: begun.map(|recovery| recovery.id),
                 by: self.by.clone(),
                 already: false,
-                set_aside: accepted.reporter.as_ref().is_some_and(|who| who.set_aside),
+                set_aside: accepted.reporter.as_ref().is_some_and(|who| who.muted),
             },
             accepted: Some(accepted),
             unaudited,
@@ -311,7 +314,7 @@ impl FailureReport<'_> {
         let history = self.operator_journal.history(id).await?;
         let ours = history.filter(|history| {
             let mut reporters = history.reporters.iter();
-            reporters.any(|one| one.user_name.as_deref() == Some(self.by.as_str()))
+            reporters.any(|reporter| reporter.user_name.as_deref() == Some(self.by.as_str()))
         });
         Ok(ours.map(|history| ReportOutcome {
             view: FailedView {
@@ -352,10 +355,10 @@ impl FailureReport<'_> {
                 {
                     return Ok(reported);
                 }
-                let which = newest.map_or_else(String::new, |one| {
+                let which = newest.map_or_else(String::new, |newest_report| {
                     format!(
                         "; that is recovery {} ({}): `tachi recovery show {}`",
-                        one.id, one.status, one.id
+                        newest_report.id, newest_report.status, newest_report.id
                     )
                 });
                 Err(ActionError::Refused(format!(

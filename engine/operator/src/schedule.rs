@@ -25,7 +25,7 @@ pub struct Schedule {
 impl Schedule {
     /// Returns the schedule of a job; `None` for one that runs only by hand.
     pub fn when(&self, job: Job) -> Option<JobSchedule> {
-        let found = self.jobs.iter().find(|(one, _)| *one == job);
+        let found = self.jobs.iter().find(|(known, _)| *known == job);
         found.map(|(_, when)| *when)
     }
 }

@@ -11,23 +11,23 @@ pub enum MatchQuality {
     Beginning,
 }
 
-/// Returns the best matches for `wanted` and their kind: exact names, else a complete id, else ids that start with `wanted` if it is long
+/// Returns the best matches for `query` and their kind: exact names, else a complete id, else ids that start with `query` if it is long
 /// enough. `called` returns the id and the name of an item.
 pub fn best_matches<T>(
-    wanted: &str,
+    query: &str,
     all: impl IntoIterator<Item = T>,
     called: impl Fn(&T) -> (String, String),
 ) -> (MatchQuality, Vec<T>) {
-    let wanted = wanted.trim();
-    let lower = wanted.to_ascii_lowercase();
+    let query = query.trim();
+    let lower = query.to_ascii_lowercase();
     let (mut best, mut found) = (MatchQuality::Beginning, Vec::new());
-    for one in all {
-        let (id, name) = called(&one);
-        let how = if name == wanted {
+    for candidate in all {
+        let (id, name) = called(&candidate);
+        let how = if name == query {
             MatchQuality::Name
         } else if id == lower && !id.is_empty() {
             MatchQuality::Id
-        } else if wanted.len() >= MIN_ID_PREFIX_LENGTH && id.starts_with(&lower) {
+        } else if query.len() >= MIN_ID_PREFIX_LENGTH && id.starts_with(&lower) {
             MatchQuality::Beginning
         } else {
             continue;
@@ -36,24 +36,24 @@ pub fn best_matches<T>(
             (best, found) = (how, Vec::new());
         }
         if how == best {
-            found.push(one);
+            found.push(candidate);
         }
     }
     (best, found)
 }
 
 /// Returns the message for several matches, with one line each; `what` is a plural such as hosts or recoveries.
-pub fn several_matches(wanted: &str, what: &str, each: impl IntoIterator<Item = String>) -> String {
+pub fn several_matches(query: &str, what: &str, each: impl IntoIterator<Item = String>) -> String {
     let each: Vec<String> = each.into_iter().map(|line| format!("\n  {line}")).collect();
     format!(
-        "{wanted:?} matches several {what}; name one by its id:{}",
+        "{query:?} matches several {what}; name one by its id:{}",
         each.concat()
     )
 }
 
 /// Returns the message for no match, with a hint; `what` is a singular such as host or segment.
-pub fn no_match(wanted: &str, what: &str, where_to_look: &str) -> String {
-    format!("no {what} has the name {wanted:?}, or an id that starts with it: {where_to_look}")
+pub fn no_match(query: &str, what: &str, where_to_look: &str) -> String {
+    format!("no {what} has the name {query:?}, or an id that starts with it: {where_to_look}")
 }
 
 #[cfg(test)]
@@ -70,13 +70,13 @@ mod tests {
             ("0002", "twin"),
             ("", "in no segment"),
         ];
-        let find = |wanted: &str, of: &[(&str, &str)]| {
+        let find = |query: &str, of: &[(&str, &str)]| {
             let called = |one: &(&str, &str)| (one.0.to_owned(), one.1.to_owned());
-            let (how, found) = best_matches(wanted, of.iter().copied(), called);
+            let (how, found) = best_matches(query, of.iter().copied(), called);
             let ids: Vec<String> = found.iter().map(|(id, _)| (*id).to_owned()).collect();
             (how, ids.join(" "))
         };
-        for (wanted, of, how, ids) in [
+        for (query, of, how, ids) in [
             ("beef", &all[..], MatchQuality::Name, "beef0001"),
             (" beef ", &all[..], MatchQuality::Name, "beef0001"),
             ("beef", &all[1..], MatchQuality::Id, "beef"),
@@ -88,12 +88,12 @@ mod tests {
             ("B", &all[..], MatchQuality::Beginning, ""),
             ("", &all[..], MatchQuality::Beginning, ""),
         ] {
-            assert_eq!(find(wanted, of), (how, ids.to_owned()), "{wanted:?}");
+            assert_eq!(find(query, of), (how, ids.to_owned()), "{query:?}");
             // The order of the items does not matter.
             let mut turned = of.to_vec();
             turned.reverse();
-            let (again, _) = find(wanted, &turned);
-            assert_eq!(again, how, "{wanted:?}");
+            let (again, _) = find(query, &turned);
+            assert_eq!(again, how, "{query:?}");
         }
     }
 }

@@ -317,15 +317,15 @@ impl From<Counts> for CountsView {
 }
 
 impl FactView {
-    fn at(now: Timestamp, one: Age) -> Self {
-        let age = one
+    fn at(now: Timestamp, reading_age: Age) -> Self {
+        let age = reading_age
             .as_of
             .map(|at| now.micros_since(at).unsigned_abs() / 1_000_000);
         Self {
-            kind: one.kind.to_owned(),
-            as_of: one.as_of.map(Time),
+            kind: reading_age.kind.to_owned(),
+            as_of: reading_age.as_of.map(Time),
             age_seconds: age,
-            fresh: age.is_some_and(|age| age <= one.counts_for),
+            fresh: age.is_some_and(|age| age <= reading_age.counts_for),
         }
     }
 }
@@ -353,16 +353,20 @@ impl WaitingRecoveryView {
 impl SituationView {
     /// Returns what is known of a host, if its recovery is on hold because of that.
     pub fn evidence(&self, host: &str) -> Option<String> {
-        let waiting = self.needs_person.recoveries.iter().find(|one| one.host == host);
-        let waiting = waiting.filter(|one| one.is_about_host())?;
+        let waiting = self
+            .needs_person
+            .recoveries
+            .iter()
+            .find(|recovery| recovery.host == host);
+        let waiting = waiting.filter(|recovery| recovery.is_about_host())?;
         Some(waiting.evidence.summary(self.at.0))
     }
 
     /// Returns the reason for which a recovery is on hold.
-    pub fn reason(&self, one: &WaitingRecoveryView) -> String {
-        let row = self.recoveries.iter().find(|row| row.id == one.recovery);
+    pub fn reason(&self, recovery: &WaitingRecoveryView) -> String {
+        let row = self.recoveries.iter().find(|row| row.id == recovery.recovery);
         let message = row.and_then(|row| row.message.clone());
-        let about = || one.waits.as_ref().map_or_else(String::new, WaitView::about);
+        let about = || recovery.waits.as_ref().map_or_else(String::new, WaitView::about);
         message.unwrap_or_else(about)
     }
 
@@ -372,8 +376,8 @@ impl SituationView {
         for (part, how) in self
             .engines
             .iter()
-            .filter(|one| one.alive)
-            .flat_map(|one| &one.facts)
+            .filter(|engine| engine.alive)
+            .flat_map(|engine| &engine.facts)
         {
             *parts.entry(part).or_insert(true) &= is_healthy(how);
         }
@@ -411,17 +415,23 @@ impl EngineView {
 impl SegmentView {
     fn of(snapshot: &RegionSnapshot, view: &operator::SegmentView) -> Self {
         let name = &view.segment.name;
-        let judged = snapshot.situation.segments.iter().find(|one| one.name == *name);
-        let headroom = judged.and_then(|one| one.headroom);
+        let judged = snapshot
+            .situation
+            .segments
+            .iter()
+            .find(|segment_situation| segment_situation.name == *name);
+        let headroom = judged.and_then(|segment_situation| segment_situation.headroom);
         Self {
             id: view.segment.id.to_string(),
             name: name.clone(),
             enabled: view.segment.enabled,
             recovery_method: view.segment.recovery_method,
-            working: judged.map_or(0, |one| one.working as u64),
-            headroom: headroom.map(|one| one.hosts as u64),
-            headroom_exact: headroom.is_none_or(|one| one.exact),
-            instances: judged.and_then(|one| one.counts).map(CountsView::from),
+            working: judged.map_or(0, |segment_situation| segment_situation.working as u64),
+            headroom: headroom.map(|headroom_view| headroom_view.hosts as u64),
+            headroom_exact: headroom.is_none_or(|headroom_view| headroom_view.exact),
+            instances: judged
+                .and_then(|segment_situation| segment_situation.counts)
+                .map(CountsView::from),
             hosts: view.hosts.iter().map(RegisteredView::from).collect(),
         }
     }
@@ -504,13 +514,13 @@ impl From<&RegionSnapshot> for SituationView {
             reporters_set_aside: tables
                 .muted_reporters
                 .iter()
-                .map(|one| MutedReporterView {
-                    number: one.number,
-                    reporter: one.reporter.to_string(),
-                    set_aside: one.is_muted,
-                    since: Time(one.since),
-                    why: one.why.clone(),
-                    kept: one.ignored_reports,
+                .map(|reporter| MutedReporterView {
+                    number: reporter.number,
+                    reporter: reporter.reporter.to_string(),
+                    set_aside: reporter.is_muted,
+                    since: Time(reporter.since),
+                    why: reporter.why.clone(),
+                    kept: reporter.ignored_reports,
                 })
                 .collect(),
             queue: QueueView {
@@ -532,7 +542,7 @@ impl From<&RegionSnapshot> for SituationView {
             recoveries: tables.recoveries.iter().map(UnderwayView::from).collect(),
             needs_person: NeedsPersonView {
                 recoveries: snapshot
-                    .held()
+                    .on_hold()
                     .map(|row| WaitingRecoveryView::of(snapshot, row))
                     .collect(),
                 instances: snapshot.waiting().map(WaitingInstanceView::from).collect(),
@@ -542,7 +552,7 @@ impl From<&RegionSnapshot> for SituationView {
             facts: snapshot
                 .ages
                 .iter()
-                .map(|one| FactView::at(snapshot.now, *one))
+                .map(|age| FactView::at(snapshot.now, *age))
                 .collect(),
             findings: snapshot
                 .situation

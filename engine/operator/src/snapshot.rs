@@ -145,9 +145,9 @@ impl RegionSnapshot {
     }
 
     /// Returns the recoveries that are on hold.
-    pub fn held(&self) -> impl Iterator<Item = &RecoverySummary> {
+    pub fn on_hold(&self) -> impl Iterator<Item = &RecoverySummary> {
         let open = self.tables.recoveries.iter().filter(|row| row.life == Life::Open);
-        open.filter(|row| waits::what(row.wait.as_ref()).is_held())
+        open.filter(|row| waits::what(row.wait.as_ref()).is_on_hold())
     }
 }
 
@@ -190,13 +190,13 @@ mod tests {
     /// Covers R36.
     #[test]
     fn an_instance_that_was_given_up_and_deleted_needs_no_operator_in_any_list() {
-        let mut seen = fine();
+        let mut snapshot = fine();
         let server = ServerId(Uuid::from_u128(2));
-        seen.tables.waiting.push(MoveLine {
+        snapshot.tables.waiting.push(MoveLine {
             recovery: RecoveryId(Uuid::from_u128(1)),
             host: "a".into(),
             life: Life::Closed,
-            opened_at: seen.now,
+            opened_at: snapshot.now,
             server,
             name: "web".into(),
             rank: 0,
@@ -204,18 +204,18 @@ mod tests {
             wait: Some(Wait {
                 what: WaitsFor::GivenUp,
                 on: [].into(),
-                since: seen.now,
+                since: snapshot.now,
             }),
             may_run: [].into(),
             message: None,
             state: "{}".into(),
         });
-        let listed = |seen: &RegionSnapshot| {
-            let view = SituationView::from(seen);
-            (seen.waiting().count(), view.needs_person.instances.len())
+        let listed = |snapshot: &RegionSnapshot| {
+            let view = SituationView::from(snapshot);
+            (snapshot.waiting().count(), view.needs_person.instances.len())
         };
-        assert_eq!(listed(&seen), (1, 1));
-        seen.situation.resolved.insert(server);
-        assert_eq!(listed(&seen), (0, 0));
+        assert_eq!(listed(&snapshot), (1, 1));
+        snapshot.situation.resolved.insert(server);
+        assert_eq!(listed(&snapshot), (0, 0));
     }
 }

@@ -43,18 +43,21 @@ impl InstanceActionView {
     /// Returns every action on an instance of a recovery, oldest first, each with the time of the step that records it.
     pub(crate) fn all(actions: &[InstanceResolution], steps: &[StepLine]) -> Vec<Self> {
         let mut notes: Vec<&StepLine> = steps.iter().filter(|line| line.kind == "note").collect();
-        let view = actions.iter().map(|one| {
-            let on = one
+        let view = actions.iter().map(|action_row| {
+            let on = action_row
                 .on
                 .as_deref()
                 .map_or_else(String::new, |host| format!(" on {host}"));
             let prefixes = [
                 // The recovery of a host names the instance, and the recovery of an instance gives its id.
                 (
-                    Some(one.server.to_string()),
-                    format!("{}{on} requested for ", one.word),
+                    Some(action_row.server.to_string()),
+                    format!("{}{on} requested for ", action_row.word),
                 ),
-                (None, format!("{}{on} of instance {}{BY}", one.word, one.server)),
+                (
+                    None,
+                    format!("{}{on} of instance {}{BY}", action_row.word, action_row.server),
+                ),
             ];
             let records = |line: &StepLine| {
                 prefixes.iter().any(|(server, prefix)| {
@@ -63,10 +66,10 @@ impl InstanceActionView {
             };
             let place = notes.iter().position(|line| records(line));
             Self {
-                word: one.word.to_string(),
-                instance: one.server.to_string(),
-                on: one.on.clone(),
-                by: one.by.clone(),
+                word: action_row.word.to_string(),
+                instance: action_row.server.to_string(),
+                on: action_row.on.clone(),
+                by: action_row.by.clone(),
                 at: place.map(|place| Time(notes.remove(place).at)),
             }
         });
@@ -97,22 +100,24 @@ pub(crate) fn words(
 ) -> Vec<RecoveryActionView> {
     let notes = steps.iter().filter(|line| line.kind == "note");
     let applied = notes.filter_map(|line| {
-        let (word, by) = line.text.split_once(BY)?;
-        let word = OperatorCommand::ALL
+        let (verb, by) = line.text.split_once(BY)?;
+        let command = OperatorCommand::ALL
             .iter()
-            .find(|one| [one.as_str(), one.verb()].contains(&word))?;
+            .find(|known| [known.as_str(), known.verb()].contains(&verb))?;
         let by = without_hold(by);
         Some(RecoveryActionView {
-            word: word.to_string(),
+            word: command.to_string(),
             by: by.to_owned(),
             at: Time(line.at),
         })
     });
     let mut all: Vec<RecoveryActionView> = applied.collect();
-    if let Some((word, by, at)) = last {
-        let last = OperatorCommand::ALL.iter().find(|one| one.as_str() == word);
-        let last = last.map_or_else(|| word.clone(), ToString::to_string);
-        let is_applied = |one: &RecoveryActionView| one.word == last && one.by == *by && one.at.0 >= *at;
+    if let Some((action, by, at)) = last {
+        let last = OperatorCommand::ALL.iter().find(|known| known.as_str() == action);
+        let last = last.map_or_else(|| action.clone(), ToString::to_string);
+        let is_applied = |shown_action: &RecoveryActionView| {
+            shown_action.word == last && shown_action.by == *by && shown_action.at.0 >= *at
+        };
         if !all.iter().any(is_applied) {
             all.push(RecoveryActionView {
                 word: last,
@@ -135,10 +140,10 @@ mod tests {
     #[test]
     fn each_action_on_an_instance_has_the_time_of_its_own_step() {
         let server = ServerId(Uuid::from_u128(7));
-        let action = |number, word, on: Option<&str>| InstanceResolution {
+        let action = |number, kind, on: Option<&str>| InstanceResolution {
             number,
             server,
-            word,
+            word: kind,
             on: on.map(str::to_owned),
             by: "alice".to_owned(),
         };
@@ -173,7 +178,7 @@ mod tests {
         let rendered = InstanceActionView::all(&actions, &steps);
         let at: Vec<Option<i64>> = rendered
             .iter()
-            .map(|one| one.at.map(|at| at.0.micros() / 1_000_000))
+            .map(|row| row.at.map(|at| at.0.micros() / 1_000_000))
             .collect();
         assert_eq!(at, [Some(1), Some(3), Some(2), None, Some(6)]);
     }
@@ -200,14 +205,21 @@ mod tests {
             note(18, "reject by bob"),
             note(20, "abort by bob"),
         ];
-        let said = |seconds| ("reject".to_owned(), "bob".to_owned(), at(seconds));
+        let action = |seconds| ("reject".to_owned(), "bob".to_owned(), at(seconds));
         let rendered = |steps: &[StepLine], last: Option<&(String, String, Timestamp)>| -> Vec<String> {
             let all = words(steps, last).into_iter();
-            all.map(|said| format!("{} {} {}", said.at.0.micros() / 1_000_000, said.word, said.by))
-                .collect()
+            all.map(|action| {
+                format!(
+                    "{} {} {}",
+                    action.at.0.micros() / 1_000_000,
+                    action.word,
+                    action.by
+                )
+            })
+            .collect()
         };
         assert_eq!(
-            rendered(&steps, Some(&said(19))),
+            rendered(&steps, Some(&action(19))),
             [
                 "10 approve alice (root): by the rack",
                 "15 host-is-off carol",
@@ -216,7 +228,7 @@ mod tests {
             ]
         );
         // The same action again, which no engine has read yet.
-        assert_eq!(rendered(&steps, Some(&said(30)))[4], "30 reject bob");
+        assert_eq!(rendered(&steps, Some(&action(30)))[4], "30 reject bob");
         assert_eq!(rendered(&[], None), [""; 0]);
     }
 }

@@ -33,15 +33,15 @@ impl From<MoveLine> for VmoveLine {
 impl VmoveLine {
     /// Returns the step that the move is at.
     pub fn step(&self) -> &'static str {
-        match self.one.as_ref().map(|one| &one.step) {
-            Some(MoveStep::Held) => "held",
+        match self.one.as_ref().map(|instance| &instance.step) {
+            Some(MoveStep::OnHold) => "held",
             Some(MoveStep::Waiting { .. }) => "waiting",
             Some(MoveStep::Asked { .. }) => "asked",
             Some(MoveStep::Restoring { .. }) => "restoring",
             Some(MoveStep::Unlocking { .. }) => "unlocking",
-            Some(MoveStep::Over(End::Moved)) => "moved",
-            Some(MoveStep::Over(End::Left)) => "left",
-            Some(MoveStep::Over(End::Person)) => "needs an operator",
+            Some(MoveStep::Done(End::Moved)) => "moved",
+            Some(MoveStep::Done(End::Left)) => "left",
+            Some(MoveStep::Done(End::Person)) => "needs an operator",
             None => "unknown",
         }
     }
@@ -86,20 +86,20 @@ pub struct VmoveView {
 
 impl From<&VmoveLine> for VmoveView {
     fn from(line: &VmoveLine) -> Self {
-        let one = &line.line;
+        let vmove = &line.line;
         Self {
-            instance: one.server.to_string(),
-            name: one.name.clone(),
-            host: one.host.clone(),
-            to: one.dest.clone(),
-            may_run_on: one.may_run.clone(),
+            instance: vmove.server.to_string(),
+            name: vmove.name.clone(),
+            host: vmove.host.clone(),
+            to: vmove.dest.clone(),
+            may_run_on: vmove.may_run.clone(),
             state: line.step().to_owned(),
-            needs_person: waits::what(one.wait.as_ref()).needs_person(),
-            waits: one.wait.as_ref().map(WaitView::from),
-            commands: waits::to_end_move(one),
-            recovery: one.recovery,
-            life: one.life,
-            known: one.message.clone(),
+            needs_person: waits::what(vmove.wait.as_ref()).needs_person(),
+            waits: vmove.wait.as_ref().map(WaitView::from),
+            commands: waits::to_end_move(vmove),
+            recovery: vmove.recovery,
+            life: vmove.life,
+            known: vmove.message.clone(),
         }
     }
 }

@@ -74,7 +74,7 @@ impl From<&Wait> for WaitView {
             what: wait.what,
             on: wait.on.clone(),
             since: Time(wait.since),
-            held: wait.what.is_held(),
+            held: wait.what.is_on_hold(),
             needs_person: wait.what.needs_person(),
             ended_by: wait.what.ended_by().to_vec(),
         }
@@ -189,7 +189,7 @@ pub fn explained(way: &str) -> String {
         (" --retry", "the evacuation is requested again"),
         (" --dismiss", "it stays as it is, and is no longer listed"),
     ];
-    let effect = says.iter().find(|(word, _)| way.contains(word));
+    let effect = says.iter().find(|(verb, _)| way.contains(verb));
     effect.map_or_else(|| way.to_owned(), |(_, says)| format!("{way}    # {says}"))
 }
 

@@ -95,12 +95,12 @@ pub fn duration_text(time: Duration) -> String {
 pub fn span(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is not a duration: write 45m, 2h, 1h30m or 1d");
     let (mut all, mut digits) = (0_u64, String::new());
-    for one in text.trim().chars() {
-        if one.is_ascii_digit() {
-            digits.push(one);
+    for character in text.trim().chars() {
+        if character.is_ascii_digit() {
+            digits.push(character);
             continue;
         }
-        let unit = match one {
+        let unit = match character {
             's' => 1,
             'm' => 60,
             'h' => 3_600,

@@ -27,7 +27,7 @@ const HOSTS: u128 = 1_000;
 const EACH: u128 = 50;
 
 /// Returns the memory of this process, in MiB.
-fn held() -> u64 {
+fn allocated() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
@@ -223,21 +223,23 @@ fn all_of_fifty_thousand_instances_weighs_so_much() {
     let kept = kept();
     let bytes: usize = kept.iter().map(|fact| fact.value.len()).sum();
     let forecasts = Forecasts::default();
-    let before = held();
+    let before = allocated();
     let begun = Instant::now();
     let snapshot = snapshot_of(&kept, &forecasts, NOW);
-    let (first, alone) = (begun.elapsed(), held() - before);
+    let (first, alone) = (begun.elapsed(), allocated() - before);
     let segment = &snapshot.forecast.segments[0];
     assert_eq!(segment.hosts.len(), 1_000);
     assert_eq!(snapshot.situation.counts.unwrap().included(), 50_000);
     let mut found = snapshot.situation.findings.iter();
-    let found = found.find(|one| one.code == FindingCode::LocalDisk).unwrap();
+    let found = found
+        .find(|finding| finding.code == FindingCode::LocalDisk)
+        .unwrap();
     assert_eq!((found.subjects.len(), found.instances), (1_000, 50_000));
     assert_eq!(segment.worst.as_ref().unwrap().room, Room::Enough);
     // The next snapshot is made while the last one is still in use. The forecast is the same.
     let begun = Instant::now();
     let next = snapshot_of(&kept, &forecasts, NOW);
-    let (again, both) = (begun.elapsed(), held() - before);
+    let (again, both) = (begun.elapsed(), allocated() - before);
     assert!(std::sync::Arc::ptr_eq(&snapshot.forecast, &next.forecast));
     println!(
         "{} MiB of facts; a look holds {alone} MiB, two {both} MiB; {first:?}, and {again:?} with the forecast of before",

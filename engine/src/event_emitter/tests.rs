@@ -18,7 +18,7 @@ const NOON: Timestamp = Timestamp::from_micros(1_795_176_000_000_000);
 struct Ear(Mutex<Vec<Event>>);
 
 impl Events for Ear {
-    fn wanted(&self) -> bool {
+    fn is_enabled(&self) -> bool {
         true
     }
 

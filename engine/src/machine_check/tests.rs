@@ -16,7 +16,7 @@ struct World {
     /// The recorded machine; empty for none.
     noted: Mutex<Vec<Option<String>>>,
     calls: Mutex<Vec<&'static str>>,
-    away: Mutex<bool>,
+    is_away: Mutex<bool>,
     /// The time, in seconds, for which the process is stopped during the device's answer.
     stopped: AtomicU64,
     now: AtomicU64,
@@ -80,7 +80,7 @@ impl Machines for Arc<World> {
         &self,
         devices: &[(&str, String, Option<&MachineId>)],
     ) -> Result<Vec<Entry>, JournalError> {
-        if *self.away.lock().unwrap() {
+        if *self.is_away.lock().unwrap() {
             return Err(JournalError::new("reading", "away"));
         }
         let entry = Entry {
@@ -206,7 +206,7 @@ async fn devices_without_identity_work_and_nothing_is_recorded_during_a_recovery
 async fn without_a_machine_check_there_is_no_order_and_no_proof() {
     let (world, fencer, target) = begin();
     world.answers(Some("guid=a"));
-    *world.away.lock().unwrap() = true;
+    *world.is_away.lock().unwrap() = true;
     let (read, off, on) = refused(&fencer, &target).await;
     for fault in [read, off, on] {
         assert_eq!(
@@ -216,7 +216,7 @@ async fn without_a_machine_check_there_is_no_order_and_no_proof() {
             fault.text
         );
     }
-    *world.away.lock().unwrap() = false;
+    *world.is_away.lock().unwrap() = false;
     // A process that was stopped during the device's answer sends no power command.
     world
         .stopped

@@ -5,7 +5,7 @@ use tachi_domain::event::Event;
 /// A receiver of events. Nothing depends on events, so no caller waits for them.
 pub trait Events: Send + Sync {
     /// True if a listener exists. Without one, callers need not gather the data of events.
-    fn wanted(&self) -> bool;
+    fn is_enabled(&self) -> bool;
 
     /// Queues `event`, without IO, waiting or failure. A full queue drops its oldest events.
     fn emit(&self, event: Event);
@@ -16,7 +16,7 @@ pub trait Events: Send + Sync {
 pub struct NoEvents;
 
 impl Events for NoEvents {
-    fn wanted(&self) -> bool {
+    fn is_enabled(&self) -> bool {
         false
     }
 

@@ -22,7 +22,7 @@ pub struct Round {
     /// The facts that are new or changed.
     pub put: Vec<Fact>,
     /// The kinds and subjects of facts to delete.
-    pub forget: Vec<(&'static str, String)>,
+    pub discard: Vec<(&'static str, String)>,
 }
 
 /// A store of facts. A writer needs the current turn, a number that each round increments: of two concurrent writers

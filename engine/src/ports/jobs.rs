@@ -43,7 +43,7 @@ pub trait Jobs: Send + Sync {
     /// The database failed.
     async fn jobs(&self) -> Result<Vec<JobLine>, JournalError>;
 
-    /// Starts a job that has been started `seen` times, for the scheduled time `due` or without one; `false` if another
+    /// Starts a job that has been started `last_run` times, for the scheduled time `due` or without one; `false` if another
     /// process has started it meanwhile.
     ///
     /// # Errors
@@ -52,7 +52,7 @@ pub trait Jobs: Send + Sync {
     async fn begin_job(
         &self,
         name: &str,
-        seen: u64,
+        last_run: u64,
         due: Option<Timestamp>,
         by: &str,
     ) -> Result<bool, JournalError>;

@@ -124,18 +124,18 @@ pub trait Journal: Send + Sync {
     /// # Errors
     ///
     /// The database failed: the claim may have been written, which the next claim resolves.
-    async fn claim(&self, seen: &PeerClaim, owner: &str) -> Result<Option<ClaimedRecovery>, JournalError>;
+    async fn claim(&self, claim: &PeerClaim, owner: &str) -> Result<Option<ClaimedRecovery>, JournalError>;
 
     /// Claims several recoveries as [`Journal::claim`] does, in one transaction where possible. The answers are in the
-    /// order of `seen`. A recovery that another engine claimed first, or that cannot be read, does not affect the
+    /// order of `claims`. A recovery that another engine claimed first, or that cannot be read, does not affect the
     /// others.
     async fn claim_all(
         &self,
-        seen: &[PeerClaim],
+        claims: &[PeerClaim],
         owner: &str,
     ) -> Vec<Result<Option<ClaimedRecovery>, JournalError>> {
-        let mut outcomes = Vec::with_capacity(seen.len());
-        for view in seen {
+        let mut outcomes = Vec::with_capacity(claims.len());
+        for view in claims {
             outcomes.push(self.claim(view, owner).await);
         }
         outcomes
@@ -178,7 +178,7 @@ pub trait Journal: Send + Sync {
     /// # Errors
     ///
     /// The database failed.
-    async fn mark_rewound(&self, seen: &PeerClaim, known: RowVersion) -> Result<bool, JournalError>;
+    async fn mark_rewound(&self, claim: &PeerClaim, known: RowVersion) -> Result<bool, JournalError>;
 
     /// Returns the time since the cluster's first engine started, by the database's clock. Records the start if this is
     /// the first engine.

@@ -80,7 +80,7 @@ impl MoveCounts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecoveryState {
     /// Waiting for an operator.
-    Held,
+    OnHold,
     /// In this part of the life cycle.
     Life(Life),
     /// The status of its notification, unless it was dismissed.

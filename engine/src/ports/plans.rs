@@ -35,7 +35,7 @@ pub enum PlanOutcome {
     Busy(RecoveryId, RecoveryKind),
     /// An unfinished recovery of another host has taken this host out of the reserve, so running instances must not be
     /// moved away from it.
-    Held(RecoveryId),
+    Reserved(RecoveryId),
     /// The host is no longer registered.
     Unknown,
 }

@@ -74,7 +74,7 @@ impl SharedWindows {
         let Some(member) = self.members.get_mut(&id) else {
             return;
         };
-        let has_new_requests = demand.asked != member.demand.asked;
+        let has_new_requests = demand.requested != member.demand.requested;
         let became_idle = demand.in_flight == 0 && member.demand.in_flight > 0;
         if has_new_requests || became_idle {
             member.waits_since = now;
@@ -106,14 +106,14 @@ impl SharedWindows {
         let given = self
             .members
             .values()
-            .fold(0_u64, |sum, member| sum.wrapping_add(member.demand.asked));
+            .fold(0_u64, |sum, member| sum.wrapping_add(member.demand.requested));
         let shares = allot(free, windows.queued.min(windows.in_flight), given, &parties);
-        let wanted: u64 = parties
+        let demanded: u64 = parties
             .iter()
             .flat_map(|party| party.ready)
             .map(|(_, count)| u64::from(*count))
             .sum();
-        self.full = !quiet && wanted > u64::from(free);
+        self.full = !quiet && demanded > u64::from(free);
         let pause = self.pause();
         let callers = self.members.values().filter(|member| member.demand.calls).count();
         let calls = match u32::try_from(callers.max(1)) {
@@ -129,7 +129,7 @@ impl SharedWindows {
         self.are_lists_shared = active > MAX_UNSHARED_RECOVERIES;
         for (member, share) in self.members.values().zip(shares) {
             let permits = Permits {
-                evacuations: member.demand.asked.saturating_add(u64::from(share)),
+                evacuations: member.demand.requested.saturating_add(u64::from(share)),
                 calls,
                 pause,
             };

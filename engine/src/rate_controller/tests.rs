@@ -40,9 +40,9 @@ fn slots(rate_controller: &RateController, count: u128) -> Vec<RateSlot> {
         .collect()
 }
 
-fn demand(asked: u64, in_flight: u32, queued: u32, ready: u32) -> Demand {
+fn demand(requested: u64, in_flight: u32, queued: u32, ready: u32) -> Demand {
     Demand {
-        asked,
+        requested,
         in_flight,
         queued,
         ready: vec![(LOW, ready)],

@@ -59,13 +59,13 @@ impl CloudSnapshot {
     pub fn add_command_tests(&mut self, kept: &[Fact]) {
         let facts = kept.iter().filter(|fact| fact.kind == kind::COMMAND_TESTS);
         let read = facts.filter_map(|fact| serde_json::from_str::<Vec<DeviceTest>>(&fact.value).ok());
-        let seen = self.computes.as_ref().map(|known| known.as_of);
+        let known_at = self.computes.as_ref().map(|known| known.as_of);
         let counts = |test: &DeviceTest| {
-            seen.is_none_or(|at| at.micros_since(test.as_of) <= i64::from(test.counts_for) * 1_000_000)
+            known_at.is_none_or(|at| at.micros_since(test.as_of) <= i64::from(test.counts_for) * 1_000_000)
         };
         for mut test in read.flatten().filter(counts) {
             let tests = self.tests.get_or_insert_default();
-            let same = |one: &&mut DeviceTest| one.host == test.host && one.target == test.target;
+            let same = |known: &&mut DeviceTest| known.host == test.host && known.target == test.target;
             match tests.iter_mut().find(same) {
                 Some(before) if before.as_of >= test.as_of => {}
                 Some(before) => {
@@ -110,29 +110,32 @@ fn instances(facts: &[Fact]) -> Option<BTreeMap<String, Arc<Vec<Instance>>>> {
     let each = facts.map(|fact| {
         let texts: Vec<Instance<&RawValue>> = serde_json::from_str(&fact.value).ok()?;
         let mut all = Vec::with_capacity(texts.len());
-        for one in texts {
-            all.push(instance(one, &mut needs)?);
+        for text in texts {
+            all.push(instance(text, &mut needs)?);
         }
         Some((fact.subject.clone(), Arc::new(all)))
     });
     each.collect()
 }
 
-fn instance<'a>(one: Instance<&'a RawValue>, needs: &mut SharedText<'a, Needs>) -> Option<Instance> {
-    let needs = match one.needs {
+fn instance<'a>(
+    stored_instance: Instance<&'a RawValue>,
+    needs: &mut SharedText<'a, Needs>,
+) -> Option<Instance> {
+    let needs = match stored_instance.needs {
         Some(text) => Some(needs.read(text)?),
         None => None,
     };
     Some(Instance {
-        id: one.id,
-        name: one.name,
-        left: one.left,
-        moving: one.moving,
-        local_disk: one.local_disk,
-        marked: one.marked,
-        rest: one.rest,
-        ended_by_boot: one.ended_by_boot,
-        start_blocker: one.start_blocker,
+        id: stored_instance.id,
+        name: stored_instance.name,
+        left: stored_instance.left,
+        moving: stored_instance.moving,
+        local_disk: stored_instance.local_disk,
+        marked: stored_instance.marked,
+        rest: stored_instance.rest,
+        ended_by_boot: stored_instance.ended_by_boot,
+        start_blocker: stored_instance.start_blocker,
         needs,
     })
 }

@@ -112,7 +112,7 @@ fn operator_later_moves_in_the_journal_update_the_list() {
         },
     };
     let on = tables.after_moves(known).value.on;
-    let ids = |host: &str| on[host].iter().map(|one| one.id).collect::<Vec<_>>();
+    let ids = |host: &str| on[host].iter().map(|instance| instance.id).collect::<Vec<_>>();
     assert_eq!(ids("a"), [2, 3, 4].map(id));
     assert_eq!(ids("b"), [id(1)]);
     assert!(!on["b"][0].moving, "its evacuation is finished");
@@ -183,7 +183,7 @@ fn operator_stored_facts_are_read_back_and_shared() {
             since: after(-9),
             busy: true,
             stopped: true,
-            seen: Some(after(-8)),
+            observed: Some(after(-8)),
             judged: Some(after(-8)),
         }),
         ended_by_boot: Some(after(-7)),
@@ -268,7 +268,7 @@ fn the_later_of_two_tests_of_a_device_counts() {
     let tests = CloudSnapshot::from_stored(&kept).tests.unwrap();
     let read = tests
         .iter()
-        .map(|one| (&*one.host, one.fault.as_deref(), one.failures));
+        .map(|test| (&*test.host, test.fault.as_deref(), test.failures));
     let expected = [
         ("a", None, 0),
         ("b", None, 0),

@@ -9,7 +9,7 @@ use tachi_domain::Timestamp;
 use tachi_domain::fault::FaultClass;
 use tachi_domain::forecast::{Group, Provider};
 use tachi_domain::reserved::Aggregate;
-use tachi_domain::situation::{Rooms as Told, RoomsState, TimedFact};
+use tachi_domain::situation::{Rooms as ObservedRooms, RoomsState, TimedFact};
 
 use crate::ports::{CallError, Rooms as Port};
 
@@ -114,7 +114,7 @@ impl Rooms {
             if let Some((generation, mut provider)) = port.provider(id).await? {
                 // Most hosts have the same eighty or so traits, and share one copy.
                 let mut traits = self.read.values().map(|read| &read.provider.traits);
-                if let Some(same) = traits.find(|one| **one == provider.traits) {
+                if let Some(same) = traits.find(|known| **known == provider.traits) {
                     provider.traits = Arc::clone(same);
                 }
                 let provider = Arc::new(provider);
@@ -132,14 +132,14 @@ impl Rooms {
     }
 
     /// Returns the capacity of all hosts.
-    pub(super) fn snapshot(&self) -> Option<TimedFact<Told>> {
+    pub(super) fn snapshot(&self) -> Option<TimedFact<ObservedRooms>> {
         let providers = self.read.iter().filter_map(|(id, read)| {
             let host = self.nodes.get(id)?;
             Some((host.clone(), Arc::clone(&read.provider)))
         });
         Some(TimedFact {
             as_of: self.as_of?,
-            value: Told {
+            value: ObservedRooms {
                 providers: providers.collect(),
                 aggregates: self.aggregates.clone(),
                 groups: self.groups.clone().unwrap_or_default(),

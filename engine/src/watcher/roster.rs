@@ -121,7 +121,7 @@ impl Roster {
 
     fn get(&self, host: &str, id: ServerId) -> Option<&Instance> {
         let all = self.on.get(host)?;
-        let place = all.binary_search_by_key(&id, |one| one.id).ok()?;
+        let place = all.binary_search_by_key(&id, |row| row.id).ok()?;
         all.get(place)
     }
 
@@ -129,10 +129,10 @@ impl Roster {
     fn put(&mut self, host: &Arc<str>, instance: Instance) {
         let all = self.on.entry(Arc::clone(host)).or_default();
         let all = Arc::make_mut(all);
-        match all.binary_search_by_key(&instance.id, |one| one.id) {
+        match all.binary_search_by_key(&instance.id, |row| row.id) {
             Ok(place) => {
-                if let Some(one) = all.get_mut(place) {
-                    *one = instance;
+                if let Some(row) = all.get_mut(place) {
+                    *row = instance;
                 }
             }
             Err(place) => all.insert(place, instance),
@@ -141,7 +141,7 @@ impl Roster {
 
     fn take_away(&mut self, host: &str, id: ServerId) {
         if let Some(all) = self.on.get_mut(host) {
-            Arc::make_mut(all).retain(|one| one.id != id);
+            Arc::make_mut(all).retain(|row| row.id != id);
             if all.is_empty() {
                 self.on.remove(host);
             }
@@ -202,16 +202,22 @@ impl Roster {
         }
     }
 
-    /// Processes a page that was requested at `asked`.
-    pub(super) fn take(&mut self, ask: PageRequest, asked: Timestamp, page: ServerPage, policy: &Policy) {
+    /// Processes a page that was requested at `requested_at`.
+    pub(super) fn take(
+        &mut self,
+        ask: PageRequest,
+        requested_at: Timestamp,
+        page: ServerPage,
+        policy: &Policy,
+    ) {
         match ask {
             PageRequest::Changes(since, after) => {
                 let next = page.next;
                 let first = match (after, self.reading) {
                     (Some(_), Some((_, first, _))) => first,
-                    (Some(_) | None, _) => asked,
+                    (Some(_) | None, _) => requested_at,
                 };
-                self.note(page, asked, policy);
+                self.note(page, requested_at, policy);
                 self.reading = next.map(|next| (since, first, next));
                 if self.reading.is_none() {
                     self.changes_known = Some(first);
@@ -221,18 +227,18 @@ impl Roster {
             PageRequest::Walk(after) => {
                 if after.is_none() {
                     self.walk += 1;
-                    self.walk_began = Some(asked);
+                    self.walk_began = Some(requested_at);
                 }
                 let next = page.next;
-                self.note(page, asked, policy);
+                self.note(page, requested_at, policy);
                 self.fits_one_page = after.is_none() && next.is_none();
                 self.after = next;
                 if self.after.is_none() {
-                    self.finish_walk(asked);
+                    self.finish_walk(requested_at);
                 }
                 if self.fits_one_page {
                     self.reading = None;
-                    self.changes_known = Some(asked);
+                    self.changes_known = Some(requested_at);
                     self.complete = true;
                 }
             }
@@ -377,8 +383,8 @@ impl Roster {
         let after = self.last_failed.map_or(Bound::Unbounded, Bound::Excluded);
         let is_shown_running = |(id, _): &(&ServerId, &Timestamp)| {
             let place = self.known.get(id);
-            let one = place.and_then(|place| self.get(&place.host, **id));
-            one.is_some_and(|one| one.rest.is_none())
+            let row = place.and_then(|place| self.get(&place.host, **id));
+            row.is_some_and(|row| row.rest.is_none())
         };
         let later = self.failed.range((after, Bound::Unbounded));
         let next = later.chain(&self.failed).find(is_shown_running);
@@ -463,7 +469,7 @@ impl Roster {
             return;
         };
         rest.why = why;
-        rest.judged = rest.seen.or(Some(now));
+        rest.judged = rest.observed.or(Some(now));
         if *before != instance {
             self.put(&host, instance);
             self.changed.insert(host.to_string());
@@ -523,9 +529,14 @@ const BUSY_MICROS: i64 = 300_000_000;
 
 /// Returns the rest state of a server that is not running. A known reason, such as an intended stop, is valid until Nova
 /// records a change of the server.
-fn rest(server: &Server, before: Option<&Rest>, seen: Option<Timestamp>, now: Timestamp) -> Option<Rest> {
+fn rest(
+    server: &Server,
+    before: Option<&Rest>,
+    stopped_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<Rest> {
     let by_state = at_rest(server)?;
-    let unchanged = seen.is_some() && before.is_some_and(|before| before.seen == seen);
+    let unchanged = stopped_at.is_some() && before.is_some_and(|before| before.observed == stopped_at);
     let mut rest = Rest {
         why: by_state,
         since: before
@@ -533,11 +544,11 @@ fn rest(server: &Server, before: Option<&Rest>, seen: Option<Timestamp>, now: Ti
             .map_or(now, |before| before.since),
         busy: server.task_state.is_some(),
         stopped: server.vm_state == VmState::Stopped,
-        seen,
+        observed: stopped_at,
         judged: None,
     };
     if by_state == StopReason::Meant {
-        rest.judged = seen.or(Some(now));
+        rest.judged = stopped_at.or(Some(now));
         return Some(rest);
     }
     let Some(before) = before else {

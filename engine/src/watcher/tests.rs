@@ -32,7 +32,7 @@ struct World {
     engines: Mutex<Vec<String>>,
     servers: Mutex<Vec<(Server, i64)>>,
     pages: Mutex<u32>,
-    away: Mutex<bool>,
+    is_away: Mutex<bool>,
     /// True if the cell of host `a` is down.
     cell_down: Mutex<bool>,
     /// True if Nova lists servers of a cell that is down by their ids.
@@ -53,7 +53,7 @@ struct World {
     /// True if no failed recovery can be removed.
     forget_fails: Mutex<bool>,
     /// The instances that were read.
-    asked: Mutex<Vec<ServerId>>,
+    reason_reads: Mutex<Vec<ServerId>>,
 }
 
 impl World {
@@ -129,7 +129,7 @@ impl World {
     }
 
     fn poll(&self, cloud: &CloudCache) {
-        let answer = if *self.away.lock().unwrap() {
+        let answer = if *self.is_away.lock().unwrap() {
             Err(CallError::refused("refused"))
         } else {
             let service = Service {
@@ -248,7 +248,7 @@ impl FactStore for World {
         for fact in &round.put {
             kept.insert((fact.kind.clone(), fact.subject.clone()), fact.clone());
         }
-        for (kind, subject) in &round.forget {
+        for (kind, subject) in &round.discard {
             kept.remove(&((*kind).to_owned(), subject.clone()));
         }
         if *self.lies.lock().unwrap() {
@@ -320,7 +320,7 @@ impl Inventory for World {
                     source: None,
                 });
             }
-            Some(after) => all.iter().position(|(one, _)| one.id == after).unwrap() + 1,
+            Some(after) => all.iter().position(|(server, _)| server.id == after).unwrap() + 1,
         };
         let since = changed_since.map_or(i64::MIN, |since| {
             since.micros_since(Timestamp::from_micros(START)) / 1_000_000
@@ -332,17 +332,17 @@ impl Inventory for World {
             .iter()
             .filter(fits)
             .take(PAGE + 1)
-            .map(|(one, _)| one.clone())
+            .map(|(server, _)| server.clone())
             .collect();
         let more = page.len() > PAGE;
         page.truncate(PAGE);
-        let next = page.last().filter(|_| more).map(|one| one.id);
-        let updated = all.iter().map(|(one, changed)| {
+        let next = page.last().filter(|_| more).map(|server| server.id);
+        let updated = all.iter().map(|(server, changed)| {
             let at = Timestamp::from_micros(START + changed * 1_000_000);
-            (one.id, at)
+            (server.id, at)
         });
         let is_down = *self.cell_down.lock().unwrap();
-        let of_down_cell = |one: &Server| is_down && one.host.as_deref() == Some("a");
+        let of_down_cell = |server: &Server| is_down && server.host.as_deref() == Some("a");
         let (unknown, servers): (Vec<_>, Vec<_>) = page.into_iter().partition(of_down_cell);
         let lists_unknown = *self.lists_unknown.lock().unwrap();
         Ok(ServerPage {
@@ -351,14 +351,14 @@ impl Inventory for World {
             unknown: unknown
                 .into_iter()
                 .filter(|_| lists_unknown)
-                .map(|one| one.id)
+                .map(|server| server.id)
                 .collect(),
             next,
         })
     }
 
     async fn orders(&self, server: ServerId) -> Result<Option<Vec<ServerAction>>, CallError> {
-        self.asked.lock().unwrap().push(server);
+        self.reason_reads.lock().unwrap().push(server);
         Ok(self.orders.lock().unwrap().get(&server).cloned())
     }
 }
@@ -517,7 +517,7 @@ async fn data_becomes_stale_while_nova_is_down() {
     world.boot("a", 1);
     let mut watcher = world.watcher("one");
     assert!(world.round(&mut watcher).await);
-    *world.away.lock().unwrap() = true;
+    *world.is_away.lock().unwrap() = true;
     let pages = *world.pages.lock().unwrap();
     world.pass(60);
     assert!(world.round(&mut watcher).await, "this engine keeps the turn");
@@ -693,7 +693,7 @@ struct RecordingObserver(Mutex<Vec<&'static str>>);
 
 #[async_trait]
 impl RoundObserver for RecordingObserver {
-    async fn seen(&self, _: CloudSnapshot) {
+    async fn observe(&self, _: CloudSnapshot) {
         self.0.lock().unwrap().push("seen");
     }
     async fn other_engine_polls(&self) {
@@ -752,6 +752,9 @@ impl World {
 
 fn rest(watcher: &Watcher, id: ServerId) -> Option<Rest> {
     let on = watcher.watched().instances.unwrap().value.on;
-    let found = on.values().flat_map(|all| all.iter()).find(|one| one.id == id);
+    let found = on
+        .values()
+        .flat_map(|all| all.iter())
+        .find(|instance| instance.id == id);
     found.unwrap().rest.clone()
 }

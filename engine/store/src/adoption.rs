@@ -125,7 +125,7 @@ impl Store {
 async fn orphans(db: &Database, only_new: bool) -> Result<Vec<notification::Model>, Stop> {
     let open = NotificationStatus::ALL
         .iter()
-        .filter(|status| wanted(**status, only_new))
+        .filter(|status| is_adoptable(**status, only_new))
         .map(|status| status.as_str());
     let recovered = Query::select()
         .column(recovery::Column::NotificationUuid)
@@ -141,7 +141,7 @@ async fn orphans(db: &Database, only_new: bool) -> Result<Vec<notification::Mode
         .await?)
 }
 
-fn wanted(status: NotificationStatus, only_new: bool) -> bool {
+fn is_adoptable(status: NotificationStatus, only_new: bool) -> bool {
     status.is_open() && (!only_new || status == NotificationStatus::New)
 }
 
@@ -269,7 +269,8 @@ impl Adopt<'_> {
     async fn still_open(&self, tx: &Tx) -> Result<Option<notification::Model>, Stop> {
         let found = notification::Entity::find_by_id(self.id).one(tx).await?;
         let Some(row) = found else { return Ok(None) };
-        let open = NotificationStatus::from_value(&row.status).is_some_and(|is| wanted(is, self.only_new));
+        let open =
+            NotificationStatus::from_value(&row.status).is_some_and(|is| is_adoptable(is, self.only_new));
         let taken = recovery::Entity::find()
             .filter(recovery::Column::NotificationUuid.eq(&row.notification_uuid))
             .one(tx)
@@ -368,8 +369,8 @@ impl Adopt<'_> {
             .filter(vmove::Column::NotificationUuid.eq(&row.notification_uuid))
             .all(tx)
             .await?;
-        for one in moves {
-            let status = one.status.as_deref().and_then(VmoveStatus::from_value);
+        for instance_move in moves {
+            let status = instance_move.status.as_deref().and_then(VmoveStatus::from_value);
             let open = matches!(status, Some(VmoveStatus::Pending | VmoveStatus::Ongoing));
             let may_be_locked = interrupted
                 && matches!(
@@ -379,7 +380,7 @@ impl Adopt<'_> {
             if !open && !may_be_locked {
                 continue;
             }
-            let before = one.message.as_deref().filter(|_| !open);
+            let before = instance_move.message.as_deref().filter(|_| !open);
             let parts = [
                 open.then_some("Masakari did not finish this move"),
                 before.filter(|text| !text.is_empty()),
@@ -389,7 +390,7 @@ impl Adopt<'_> {
             let status = if open {
                 Some(to.as_str().to_owned())
             } else {
-                one.status.clone()
+                instance_move.status.clone()
             };
             vmove::Entity::update_many()
                 .col_expr(vmove::Column::Status, Expr::value(status))
@@ -398,7 +399,7 @@ impl Adopt<'_> {
                     vmove::Column::UpdatedAt,
                     Expr::value(to_column(self.now.whole_seconds())?),
                 )
-                .filter(vmove::Column::Id.eq(one.id))
+                .filter(vmove::Column::Id.eq(instance_move.id))
                 .exec(tx)
                 .await?;
         }

@@ -31,13 +31,13 @@ mod tests {
         let mut lengths = BTreeSet::new();
         for count in 0..=3 * MAX_BATCH {
             let all: Vec<usize> = (0..count).collect();
-            let mut asked = Vec::new();
+            let mut requested = Vec::new();
             for batch in batches(&all) {
                 lengths.insert(batch.len());
-                asked.extend(batch);
+                requested.extend(batch);
             }
-            asked.dedup();
-            assert_eq!(asked, all);
+            requested.dedup();
+            assert_eq!(requested, all);
         }
         assert_eq!(lengths.len(), 9, "{lengths:?}");
     }

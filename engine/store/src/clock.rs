@@ -43,12 +43,12 @@ mod tests {
         let Some(server_clock) = server_time(bench.store.db.reader()).await.unwrap() else {
             return;
         };
-        let here = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-        let here = i64::try_from(here.as_micros()).unwrap();
+        let local = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        let local = i64::try_from(local.as_micros()).unwrap();
         // Both clocks are this machine's.
         assert!(
-            (server_clock.micros() - here).abs() < 60_000_000,
-            "{server_clock:?} {here}"
+            (server_clock.micros() - local).abs() < 60_000_000,
+            "{server_clock:?} {local}"
         );
     }
 }

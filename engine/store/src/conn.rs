@@ -56,7 +56,7 @@ impl<C> Conn<C> {
         answer: impl Future<Output = Result<T, DbErr>> + Send,
     ) -> Result<T, DbErr> {
         #[cfg(test)]
-        asked::count();
+        statements::count();
         let Some(health) = &self.health else {
             return answer.await;
         };
@@ -93,7 +93,11 @@ impl<C: ConnectionTrait> Conn<C> {
     }
 
     /// Sends a query, and sends it again if it was lost and that is permitted.
-    async fn asked<T, F>(&self, statement: Statement, ask: impl Fn(Statement) -> F + Send) -> Result<T, DbErr>
+    async fn query_with_retry<T, F>(
+        &self,
+        statement: Statement,
+        ask: impl Fn(Statement) -> F + Send,
+    ) -> Result<T, DbErr>
     where
         F: Future<Output = Result<T, DbErr>> + Send,
     {
@@ -123,7 +127,7 @@ impl Conn<DatabaseConnection> {
             }
             Ok(taken)
         };
-        self.asked(statement, read).await
+        self.query_with_retry(statement, read).await
     }
 }
 
@@ -143,12 +147,12 @@ impl<C: ConnectionTrait> ConnectionTrait for Conn<C> {
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         let ask = |statement| self.db.query_one_raw(statement);
-        self.asked(statement, ask).await
+        self.query_with_retry(statement, ask).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let ask = |statement| self.db.query_all_raw(statement);
-        self.asked(statement, ask).await
+        self.query_with_retry(statement, ask).await
     }
 
     fn support_returning(&self) -> bool {
@@ -158,7 +162,7 @@ impl<C: ConnectionTrait> ConnectionTrait for Conn<C> {
 
 /// The number of times that this thread has waited for a response of a database.
 #[cfg(test)]
-pub(crate) mod asked {
+pub(crate) mod statements {
     use std::cell::Cell;
 
     thread_local! {

@@ -39,7 +39,7 @@ impl Cell<'_> {
     }
 
     /// Parses the fencing claim of reports.
-    pub(crate) fn off_word(self, text: &str) -> Result<OffClaim, Failure> {
+    pub(crate) fn off_claim(self, text: &str) -> Result<OffClaim, Failure> {
         serde_json::from_str(text).map_err(|_| self.corrupt(text))
     }
 
@@ -57,7 +57,7 @@ impl Cell<'_> {
     }
 
     /// Parses a value that `parse` knows.
-    pub(crate) fn word<T>(self, text: &str, parse: fn(&str) -> Option<T>) -> Result<T, Failure> {
+    pub(crate) fn parse<T>(self, text: &str, parse: fn(&str) -> Option<T>) -> Result<T, Failure> {
         parse(text).ok_or_else(|| self.corrupt(text))
     }
 
@@ -92,7 +92,7 @@ pub(crate) fn segment(row: entity::segment::Model) -> Result<Segment, Failure> {
     Ok(Segment {
         row: row.id,
         id: cell("uuid").id(&row.uuid)?,
-        recovery_method: cell("recovery_method").word(&row.recovery_method, RecoveryMethod::from_value)?,
+        recovery_method: cell("recovery_method").parse(&row.recovery_method, RecoveryMethod::from_value)?,
         enabled: is_enabled(&row),
         stamps: stamps(row.created_at, row.updated_at),
         name: row.name,
@@ -140,12 +140,12 @@ pub(crate) fn notification(row: entity::notification::Model) -> Result<Notificat
     Ok(Notification {
         row: row.id,
         id: cell("notification_uuid").id(&row.notification_uuid)?,
-        kind: cell("type").word(&row.kind, NotificationType::from_value)?,
+        kind: cell("type").parse(&row.kind, NotificationType::from_value)?,
         generated_time: from_column(row.generated_time),
         source_host: cell("source_host_uuid").id(&row.source_host_uuid)?,
         segment,
         payload: payload(cell("payload"), row.payload.as_deref())?,
-        status: cell("status").word(&row.status, NotificationStatus::from_value)?,
+        status: cell("status").parse(&row.status, NotificationStatus::from_value)?,
         stamps: stamps(row.created_at, row.updated_at),
         reporter: row
             .reporter
@@ -185,12 +185,12 @@ pub(crate) fn vmove(row: entity::vmove::Model) -> Result<Vmove, Failure> {
     let kind = row
         .kind
         .as_deref()
-        .map(|kind| cell("type").word(kind, VmoveType::from_value))
+        .map(|kind| cell("type").parse(kind, VmoveType::from_value))
         .transpose()?;
     let status = row
         .status
         .as_deref()
-        .map(|status| cell("status").word(status, VmoveStatus::from_value))
+        .map(|status| cell("status").parse(status, VmoveStatus::from_value))
         .transpose()?;
     Ok(Vmove {
         row: row.id,
@@ -228,9 +228,9 @@ pub(crate) fn reporters(row: &entity::recovery::Model) -> Result<Vec<Reporter>, 
 }
 
 pub(crate) fn life(row: &entity::recovery::Model) -> Result<recovery::Life, Failure> {
-    recovery_cell(row, "life").word(&row.life, recovery::Life::from_value)
+    recovery_cell(row, "life").parse(&row.life, recovery::Life::from_value)
 }
 
 pub(crate) fn recovery_kind(row: &entity::recovery::Model) -> Result<recovery::RecoveryKind, Failure> {
-    recovery_cell(row, "kind").word(&row.kind, recovery::RecoveryKind::from_value)
+    recovery_cell(row, "kind").parse(&row.kind, recovery::RecoveryKind::from_value)
 }

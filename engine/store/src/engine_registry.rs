@@ -185,8 +185,8 @@ async fn backlog(db: &Database) -> Result<Backlog, Stop> {
             row: "of the backlog",
             column,
         };
-        let kind = cell("kind").word(&kind, RecoveryKind::from_value)?;
-        let life = cell("life").word(&life, Life::from_value)?;
+        let kind = cell("kind").parse(&kind, RecoveryKind::from_value)?;
+        let life = cell("life").parse(&life, Life::from_value)?;
         *unsettled.entry((kind, life)).or_default() += 1;
     }
     Ok(Backlog {
@@ -222,13 +222,13 @@ mod tests {
         bench.clock.set_wall_on(5);
         bench.store.engine_registry().heartbeat(&two).await.unwrap();
         let lines = bench.store.engine_registry().engines().await.unwrap();
-        let seen: Vec<_> = lines
+        let epochs: Vec<_> = lines
             .iter()
             .map(|line| (line.heartbeat.clone(), line.beat, line.seen_at.micros()))
             .collect();
         let now = bench.clock_wall().micros();
         assert_eq!(
-            seen,
+            epochs,
             [(one, 1, now - 10_000_000), (two, 2, now)],
             "each with its own time, and with the facts it signed last"
         );

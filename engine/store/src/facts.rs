@@ -172,11 +172,11 @@ impl Transaction for Remove<'_> {
     type Output = ();
 
     async fn run(&self, tx: &Tx) -> Result<TxOutcome<()>, Stop> {
-        for one in self.read {
+        for part in self.read {
             fact::Entity::delete_many()
-                .filter(fact::Column::Kind.eq(one.kind.as_str()))
-                .filter(fact::Column::Subject.eq(one.subject.as_str()))
-                .filter(fact::Column::AsOf.eq(one.as_of.micros()))
+                .filter(fact::Column::Kind.eq(part.kind.as_str()))
+                .filter(fact::Column::Subject.eq(part.subject.as_str()))
+                .filter(fact::Column::AsOf.eq(part.as_of.micros()))
                 .exec(tx)
                 .await?;
         }
@@ -193,7 +193,7 @@ impl Transaction for Write<'_> {
             return Ok(TxOutcome::Undo(false));
         }
         put(tx, &self.round.put).await?;
-        for (kind, subject) in &self.round.forget {
+        for (kind, subject) in &self.round.discard {
             fact::Entity::delete_many()
                 .filter(fact::Column::Kind.eq(*kind))
                 .filter(fact::Column::Subject.eq(subject))
@@ -226,13 +226,13 @@ mod tests {
         assert_eq!(table.take_round().await.unwrap(), 0);
         let both = Round {
             put: vec![fact("a", "[1]", 1), fact("b", "[]", 1)],
-            forget: Vec::new(),
+            discard: Vec::new(),
         };
         assert!(table.write_facts(0, &both).await.unwrap());
         assert!(!other.write_facts(0, &both).await.unwrap(), "it was begun");
         let next = Round {
             put: vec![fact("a", "[2]", 2)],
-            forget: vec![("instances", "b".into()), ("computes", "a".into())],
+            discard: vec![("instances", "b".into()), ("computes", "a".into())],
         };
         assert!(other.write_facts(1, &next).await.unwrap());
         assert!(
@@ -260,7 +260,7 @@ mod tests {
         let put = (0..1_000).map(|number| fact(&format!("compute-{number:04}"), "[]", 1));
         let round = Round {
             put: put.collect(),
-            forget: Vec::new(),
+            discard: Vec::new(),
         };
         assert!(table.write_facts(0, &round).await.unwrap());
         assert!(table.write_facts(1, &round).await.unwrap());

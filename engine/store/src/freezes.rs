@@ -93,7 +93,7 @@ pub(crate) fn freeze(row: &Model) -> Result<Freeze, Failure> {
     };
     Ok(Freeze {
         number: row.id,
-        scope: cell.word(&row.scope, FreezeScope::from_value)?,
+        scope: cell.parse(&row.scope, FreezeScope::from_value)?,
         name: row.name.clone(),
         until: Timestamp::from_micros(row.until_at),
         by: row.said_by.clone(),

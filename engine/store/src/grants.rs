@@ -287,9 +287,12 @@ mod tests {
         for kind in [ServerKind::MariaDb, ServerKind::Postgres] {
             for role in [Role::Api, Role::Engine, Role::Reader] {
                 let statements = grants(kind, role, "a`\"; DROP", "%", "masakari");
-                let (taken, statements): (Vec<_>, Vec<_>) =
-                    statements.into_iter().partition(|one| one.starts_with("REVOKE"));
-                let of_tables = statements.iter().filter(|one| !one.contains("SEQUENCE"));
+                let (taken, statements): (Vec<_>, Vec<_>) = statements
+                    .into_iter()
+                    .partition(|statement| statement.starts_with("REVOKE"));
+                let of_tables = statements
+                    .iter()
+                    .filter(|statement| !statement.contains("SEQUENCE"));
                 // A privilege on some columns requires a revoke of the whole one, from a user who has a privilege on
                 // the table.
                 assert_eq!(of_tables.count(), TABLES.len() + taken.len());
@@ -301,10 +304,10 @@ mod tests {
                     };
                     assert!(statement.ends_with(quoted), "{statement}");
                 }
-                let writes = statements.iter().filter(|one| {
+                let writes = statements.iter().filter(|statement| {
                     ["INSERT", "UPDATE", "DELETE"]
                         .iter()
-                        .any(|privilege| one.contains(privilege))
+                        .any(|privilege| statement.contains(privilege))
                 });
                 assert_eq!(writes.count(), role.rights().len());
             }

@@ -74,9 +74,9 @@ pub(crate) async fn boots(
     let mut latest: BTreeMap<String, (i64, String)> = BTreeMap::new();
     for row in rows(db, hosts).await? {
         let at = row.beats.last().map_or(i64::MIN, |last| last.at);
-        let one = latest.entry(row.host).or_insert((at, row.boot_id.clone()));
-        if at > one.0 {
-            *one = (at, row.boot_id);
+        let newest = latest.entry(row.host).or_insert((at, row.boot_id.clone()));
+        if at > newest.0 {
+            *newest = (at, row.boot_id);
         }
     }
     Ok(latest.into_iter().map(|(host, (_, boot))| (host, boot)).collect())
@@ -186,11 +186,11 @@ pub(crate) async fn of_recoveries(
         reported: Some(Timestamp::from_micros(boot.at)),
         monitors: monitors
             .iter()
-            .filter(|one| one.host == row.host_name && one.boot_id == boot.boot_id)
-            .map(|one| {
+            .filter(|heartbeat| heartbeat.host == row.host_name && heartbeat.boot_id == boot.boot_id)
+            .map(|heartbeat| {
                 (
-                    one.kind,
-                    one.beats.iter().map(|stored| stored.read(now)).collect(),
+                    heartbeat.kind,
+                    heartbeat.beats.iter().map(|stored| stored.read(now)).collect(),
                 )
             })
             .collect(),

@@ -38,14 +38,14 @@ impl Jobs for JobTable {
     async fn begin_job(
         &self,
         name: &str,
-        seen: u64,
+        last_run: u64,
         due: Option<Timestamp>,
         by: &str,
     ) -> Result<bool, JournalError> {
         let now = self.db.now();
         let begin = Begin {
             name,
-            seen,
+            last_run,
             due,
             by,
             now,
@@ -90,7 +90,7 @@ fn line(row: &Model) -> Result<JobLine, Failure> {
     let end = match (row.ended_at, &row.grade) {
         (Some(at), Some(grade)) => Some(JobEnd {
             at: Timestamp::from_micros(at),
-            grade: cell("grade").word(grade, Severity::from_value)?,
+            grade: cell("grade").parse(grade, Severity::from_value)?,
             details: row.details.clone(),
         }),
         _ => None,
@@ -108,7 +108,7 @@ fn line(row: &Model) -> Result<JobLine, Failure> {
 
 struct Begin<'a> {
     name: &'a str,
-    seen: u64,
+    last_run: u64,
     due: Option<Timestamp>,
     by: &'a str,
     now: Timestamp,
@@ -119,7 +119,7 @@ impl Transaction for Begin<'_> {
     type Output = bool;
 
     async fn run(&self, tx: &Tx) -> Result<TxOutcome<bool>, Stop> {
-        if self.seen == 0 {
+        if self.last_run == 0 {
             let first = ActiveModel {
                 name: Set(self.name.to_owned()),
                 run: Set(1),
@@ -137,16 +137,16 @@ impl Transaction for Begin<'_> {
                 Err(error) => Err(Stop::Failed(Failure::Db(error))),
             };
         }
-        let seen = signed("run", self.seen)?;
+        let run = signed("run", self.last_run)?;
         let mut begin = Entity::update_many()
-            .col_expr(Column::Run, Expr::value(seen.saturating_add(1)))
+            .col_expr(Column::Run, Expr::value(run.saturating_add(1)))
             .col_expr(Column::BegunAt, Expr::value(self.now.micros()))
             .col_expr(Column::BegunBy, Expr::value(self.by))
             .col_expr(Column::EndedAt, Expr::value(None::<i64>))
             .col_expr(Column::Grade, Expr::value(None::<String>))
             .col_expr(Column::Details, Expr::value(""))
             .filter(Column::Name.eq(self.name))
-            .filter(Column::Run.eq(seen));
+            .filter(Column::Run.eq(run));
         if let Some(due) = self.due {
             begin = begin.col_expr(Column::DueAt, Expr::value(due.micros()));
         }

@@ -41,7 +41,7 @@ use tokio::time::Instant;
 use tracing::instrument;
 
 pub(crate) use actions::unread;
-pub(crate) use operator_state::{move_words, off_word};
+pub(crate) use operator_state::{move_words, stored_off_claim};
 pub(crate) use orders::before;
 
 use crate::convert::Cell;
@@ -90,26 +90,26 @@ impl Journal for JournalTables {
         read.map_err(|stop| stop.journal("reading the unsettled recoveries"))
     }
 
-    #[instrument(name = "store::claim", level = "debug", skip_all, fields(recovery = %seen.id))]
-    async fn claim(&self, seen: &PeerClaim, owner: &str) -> Result<Option<ClaimedRecovery>, JournalError> {
-        let mut claimed = self.claim_all(std::slice::from_ref(seen), owner).await;
+    #[instrument(name = "store::claim", level = "debug", skip_all, fields(recovery = %claim.id))]
+    async fn claim(&self, claim: &PeerClaim, owner: &str) -> Result<Option<ClaimedRecovery>, JournalError> {
+        let mut claimed = self.claim_all(std::slice::from_ref(claim), owner).await;
         claimed.pop().unwrap_or(Ok(None))
     }
 
-    #[instrument(name = "store::claim_all", level = "debug", skip_all, fields(count = seen.len()))]
+    #[instrument(name = "store::claim_all", level = "debug", skip_all, fields(count = claims.len()))]
     async fn claim_all(
         &self,
-        seen: &[PeerClaim],
+        claims: &[PeerClaim],
         owner: &str,
     ) -> Vec<Result<Option<ClaimedRecovery>, JournalError>> {
         const WHAT: &str = "claiming a recovery";
-        match claim::claim_all(&self.db, seen, owner).await {
+        match claim::claim_all(&self.db, claims, owner).await {
             Ok(claimed) => claimed
                 .into_iter()
-                .map(|one| one.map_err(|stop| stop.journal(WHAT)))
+                .map(|outcome| outcome.map_err(|stop| stop.journal(WHAT)))
                 .collect(),
             // It is unknown whether any claim succeeded.
-            Err(stop) => vec![Err(stop.journal(WHAT)); seen.len()],
+            Err(stop) => vec![Err(stop.journal(WHAT)); claims.len()],
         }
     }
 
@@ -157,9 +157,9 @@ impl Journal for JournalTables {
         released.map_err(|stop| stop.journal("releasing a recovery"))
     }
 
-    #[instrument(name = "store::mark_rewound", level = "debug", skip_all, fields(recovery = %seen.id))]
-    async fn mark_rewound(&self, seen: &PeerClaim, known: RowVersion) -> Result<bool, JournalError> {
-        let marked = self.db.write_journal(&rewind::Mark { seen, known }).await;
+    #[instrument(name = "store::mark_rewound", level = "debug", skip_all, fields(recovery = %claim.id))]
+    async fn mark_rewound(&self, claim: &PeerClaim, known: RowVersion) -> Result<bool, JournalError> {
+        let marked = self.db.write_journal(&rewind::Mark { claim, known }).await;
         marked.map_err(|stop| stop.journal("marking a recovery whose writes were lost"))
     }
 
@@ -215,7 +215,7 @@ impl Journal for JournalTables {
             .db
             .write_journal(&reporters::RecordContradiction { id, rules, now })
             .await;
-        self.muted_reporters.forget();
+        self.muted_reporters.clear();
         counted.map_err(|stop| stop.journal("counting a claim that Nova contradicts"))
     }
 
@@ -233,8 +233,8 @@ impl FailedInstances for JournalTables {
         let read = async {
             let mut found = given_up_moves::all(self.db.reader()).await?;
             // The latest failure counts.
-            for (server, one) in failed_instances::failures(self.db.reader()).await? {
-                let at = one.at;
+            for (server, failure) in failed_instances::failures(self.db.reader()).await? {
+                let at = failure.at;
                 let known = found.entry(server).or_insert(at);
                 *known = at.max(*known);
             }
@@ -296,7 +296,7 @@ pub(crate) async fn unsettled(db: &Database) -> Result<Vec<PeerClaim>, Stop> {
                 epoch: cell("epoch").count(epoch)?,
                 seq: cell("seq").count(seq)?,
                 beat: cell("beat").count(beat)?,
-                life: cell("life").word(&life, Life::from_value)?,
+                life: cell("life").parse(&life, Life::from_value)?,
                 of_host: kind == RecoveryKind::Host.as_str(),
                 owner,
             })
@@ -335,8 +335,8 @@ async fn commit(db: &Database, claim: &Claim, write: &Write, begun: Instant) -> 
             let hosts: Vec<HostId> = write
                 .reservations
                 .iter()
-                .filter(|one| one.state == ReservationState::Held)
-                .map(|one| one.host)
+                .filter(|reservation| reservation.state == ReservationState::Reserved)
+                .map(|reservation| reservation.host)
                 .collect();
             if hosts.is_empty() {
                 return Err(error.into());

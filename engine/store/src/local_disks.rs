@@ -18,8 +18,8 @@ pub(crate) fn of_registered<'a>(
 ) -> BTreeMap<&'a str, &'a BTreeSet<ServerId>> {
     let heartbeats = last.map(|received| &received.heartbeat);
     heartbeats
-        .filter(|one| known.contains(&one.host))
-        .filter_map(|one| Some((one.host.as_str(), one.local_disks.as_ref()?)))
+        .filter(|heartbeat| known.contains(&heartbeat.host))
+        .filter_map(|heartbeat| Some((heartbeat.host.as_str(), heartbeat.local_disks.as_ref()?)))
         .collect()
 }
 

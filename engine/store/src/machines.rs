@@ -114,11 +114,11 @@ async fn known(
     answers: Option<&MachineId>,
 ) -> Result<Entry, Stop> {
     let row = row(db, (host, device)).await?;
-    let elsewhere = match answers {
+    let other_hosts = match answers {
         Some(machine) => other_devices(db, host, machine).await?,
         None => Vec::new(),
     };
-    Ok(entry(row.as_ref(), elsewhere)?)
+    Ok(entry(row.as_ref(), other_hosts)?)
 }
 
 /// Reads the entries of several devices with two queries. Both tables are read completely: they have a row per device
@@ -151,8 +151,8 @@ async fn known_of(
         let row = by_place.get(&(*host, device.as_str())).copied();
         let machine = answers.map(ToString::to_string);
         let hosts = machine.and_then(|machine| by_machine.get(machine.as_str()));
-        let others = hosts.into_iter().flatten().filter(|one| *one != host);
-        entry(row, others.map(|one| (*one).to_owned()).collect())
+        let others = hosts.into_iter().flatten().filter(|name| *name != host);
+        entry(row, others.map(|name| (*name).to_owned()).collect())
     });
     Ok(entries.collect::<Result<_, _>>()?)
 }
@@ -216,7 +216,7 @@ fn machine(row: &Model, column: &'static str, text: Option<&str>) -> Result<Opti
         row: &row.host,
         column,
     };
-    text.map(|text| cell.word(text, |text| text.parse().ok()))
+    text.map(|text| cell.parse(text, |text| text.parse().ok()))
         .transpose()
 }
 
@@ -239,18 +239,18 @@ impl Transaction for RegisterMachines<'_> {
             .await?;
         let busy: BTreeSet<String> = busy.into_iter().collect();
         let mut recorded = 0;
-        for one in self.new {
-            let place = (one.host.as_str(), one.device.as_str());
+        for line in self.new {
+            let place = (line.host.as_str(), line.device.as_str());
             let before = row(tx, place).await?;
             let known = before.as_ref().is_some_and(|row| row.machine.is_some());
             if known
-                || busy.contains(&one.host)
-                || !other_devices(tx, &one.host, &one.machine).await?.is_empty()
+                || busy.contains(&line.host)
+                || !other_devices(tx, &line.host, &line.machine).await?.is_empty()
             {
                 continue;
             }
             let written = put(tx, place, before, |row| {
-                row.machine = Set(Some(one.machine.to_string()));
+                row.machine = Set(Some(line.machine.to_string()));
                 row.since = Set(self.now.micros());
                 row.answers = Set(None);
                 row.answered_at = Set(None);

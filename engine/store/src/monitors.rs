@@ -110,7 +110,7 @@ fn monitor(row: Model) -> Result<Monitor, Failure> {
     Ok(Monitor {
         signed_at: Timestamp::from_micros(row.signed_at),
         heartbeat: MonitorHeartbeat {
-            kind: cell("kind").word(&row.kind, MonitorKind::from_value)?,
+            kind: cell("kind").parse(&row.kind, MonitorKind::from_value)?,
             host: row.host,
             version: row.version,
             troubles,
@@ -182,21 +182,22 @@ fn registered_names() -> Select<host::Entity> {
 impl HeartbeatRow<'_> {
     /// Returns the hosts in no segment whose host monitor watches a host of a segment, such as control nodes.
     async fn outside(&self, tx: &Tx, known: &BTreeSet<String>) -> Result<BTreeSet<String>, Stop> {
-        let all = self.received.iter().map(|one| &one.heartbeat);
+        let all = self.received.iter().map(|received| &received.heartbeat);
         let all: Vec<&MonitorHeartbeat> = all
-            .filter(|one| one.kind == MonitorKind::Host && !known.contains(&one.host))
+            .filter(|heartbeat| heartbeat.kind == MonitorKind::Host && !known.contains(&heartbeat.host))
             .collect();
         let watched = all
             .iter()
-            .flat_map(|one| one.watches.iter().take(MAX_WATCHED_HOSTS));
+            .flat_map(|heartbeat| heartbeat.watches.iter().take(MAX_WATCHED_HOSTS));
         let watched = registered(tx, watched.map(String::as_str).collect()).await?;
-        let watching = all.into_iter().filter(|one| {
-            one.watches
+        let watching = all.into_iter().filter(|heartbeat| {
+            heartbeat
+                .watches
                 .iter()
                 .take(MAX_WATCHED_HOSTS)
                 .any(|name| watched.contains(name))
         });
-        let mut hosts: BTreeSet<String> = watching.map(|one| one.host.clone()).collect();
+        let mut hosts: BTreeSet<String> = watching.map(|heartbeat| heartbeat.host.clone()).collect();
         if hosts.is_empty() {
             return Ok(hosts);
         }
@@ -226,7 +227,7 @@ impl HeartbeatRow<'_> {
     ) -> Result<BTreeMap<(String, String), (String, Vec<StoredHeartbeat>)>, Stop> {
         let hosts: BTreeSet<&str> = last
             .iter()
-            .filter(|(_, one)| one.heartbeat.boot.is_some())
+            .filter(|(_, received)| received.heartbeat.boot.is_some())
             .map(|((host, _), _)| *host)
             .collect();
         if hosts.is_empty() {
@@ -258,26 +259,32 @@ impl Transaction for HeartbeatRow<'_> {
         let names: BTreeSet<&str> = self
             .received
             .iter()
-            .map(|one| one.heartbeat.host.as_str())
+            .map(|received| received.heartbeat.host.as_str())
             .collect();
         let now = clock::now(tx, self.now).await?;
         let known = registered(tx, names).await?;
         let outside = self.outside(tx, &known).await?;
-        let is_written = |one: &MonitorHeartbeat| {
-            known.contains(&one.host) || (one.kind == MonitorKind::Host && outside.contains(&one.host))
+        let is_written = |heartbeat: &MonitorHeartbeat| {
+            known.contains(&heartbeat.host)
+                || (heartbeat.kind == MonitorKind::Host && outside.contains(&heartbeat.host))
         };
         // Only the last heartbeat of each monitor is kept: a statement cannot write the same row twice.
         let last: BTreeMap<(&str, MonitorKind), &ReceivedHeartbeat> = self
             .received
             .iter()
-            .filter(|one| is_written(&one.heartbeat) && one.is_current())
-            .map(|one| ((one.heartbeat.host.as_str(), one.heartbeat.kind), one))
+            .filter(|received| is_written(&received.heartbeat) && received.is_current())
+            .map(|received| {
+                (
+                    (received.heartbeat.host.as_str(), received.heartbeat.kind),
+                    received,
+                )
+            })
             .collect();
         let mut before = Self::stored(tx, &last).await?;
         let mut beats = |received: &ReceivedHeartbeat| {
-            let one = &received.heartbeat;
-            let boot = one.boot.as_ref()?;
-            let key = (one.host.clone(), one.kind.as_str().to_owned());
+            let heartbeat = &received.heartbeat;
+            let boot = heartbeat.boot.as_ref()?;
+            let key = (heartbeat.host.clone(), heartbeat.kind.as_str().to_owned());
             let before = before.remove(&key).filter(|(id, _)| *id == boot.id);
             let age = i64::try_from(received.received.elapsed().as_micros()).unwrap_or(i64::MAX);
             let at = Timestamp::from_micros(now.micros().saturating_sub(age));
@@ -289,16 +296,16 @@ impl Transaction for HeartbeatRow<'_> {
             let rows = last
                 .values()
                 .map(|received| (beats(received), &received.heartbeat));
-            let rows = rows.map(|(beats, one)| ActiveModel {
-                host: Set(one.host.clone()),
-                kind: Set(one.kind.as_str().to_owned()),
-                version: Set(one.version.clone()),
-                troubles: Set(serde_json::json!(one.troubles).to_string()),
-                watches: Set(serde_json::json!(one.watches).to_string()),
-                watching: Set(one.watching),
-                says: Set(Some(serde_json::json!(Says::of(one)).to_string())),
+            let rows = rows.map(|(beats, heartbeat)| ActiveModel {
+                host: Set(heartbeat.host.clone()),
+                kind: Set(heartbeat.kind.as_str().to_owned()),
+                version: Set(heartbeat.version.clone()),
+                troubles: Set(serde_json::json!(heartbeat.troubles).to_string()),
+                watches: Set(serde_json::json!(heartbeat.watches).to_string()),
+                watching: Set(heartbeat.watching),
+                says: Set(Some(serde_json::json!(Says::of(heartbeat)).to_string())),
                 signed_at: Set(self.now.micros()),
-                boot_id: Set(one.boot.as_ref().map(|boot| boot.id.clone())),
+                boot_id: Set(heartbeat.boot.as_ref().map(|boot| boot.id.clone())),
                 beats: Set(beats),
             });
             let over = OnConflict::columns([Column::Host, Column::Kind])
@@ -318,10 +325,12 @@ impl Transaction for HeartbeatRow<'_> {
         }
         let readings = local_disks::of_registered(last.values(), &known);
         local_disks::write(tx, &readings, now).await?;
-        let all = self.received.iter().map(|one| &one.heartbeat);
-        let strangers = all.filter(|one| !is_written(one));
+        let all = self.received.iter().map(|received| &received.heartbeat);
+        let strangers = all.filter(|heartbeat| !is_written(heartbeat));
         Ok(TxOutcome::Keep(
-            strangers.map(|one| (one.host.clone(), one.kind)).collect(),
+            strangers
+                .map(|heartbeat| (heartbeat.host.clone(), heartbeat.kind))
+                .collect(),
         ))
     }
 }
@@ -430,9 +439,9 @@ pub(crate) mod tests {
         bench.clock.set_wall_on(10);
         beat("first", 110).await;
         beat("first", 110).await;
-        let seen = shown(&bench).await;
-        assert_eq!(seen.reported, Some(reported));
-        let beats = &seen.monitors[&MonitorKind::Instance];
+        let rows = shown(&bench).await;
+        assert_eq!(rows.reported, Some(reported));
+        let beats = &rows.monitors[&MonitorKind::Instance];
         let ups: Vec<u64> = beats.iter().map(|beat| beat.up.as_secs()).collect();
         assert_eq!(ups, [100, 110], "a repeated heartbeat counts once");
         let boots = tachi_engine::ports::FailedInstances::host_boots(bench.store.journal())
@@ -445,10 +454,10 @@ pub(crate) mod tests {
         let age = shown(&bench).await.monitors[&MonitorKind::Instance][1].age;
         assert!((7..12).contains(&age.as_secs()), "{age:?}");
         beat("second", 5).await;
-        let seen = shown(&bench).await;
+        let rows = shown(&bench).await;
         assert!(
-            seen.reported.is_some() && seen.monitors.is_empty(),
-            "it has started again: {seen:?}"
+            rows.reported.is_some() && rows.monitors.is_empty(),
+            "it has started again: {rows:?}"
         );
         // A heartbeat of an unbound or an older monitor replaces it.
         let plain = received(&[heartbeat("cmp1", MonitorKind::Instance, &[])]);
@@ -536,12 +545,12 @@ pub(crate) mod tests {
         assert_eq!(strangers, [("nobody".to_owned(), MonitorKind::Host)].into());
         let all = table.monitors().await.unwrap();
         assert_eq!(all.len(), 71);
-        let one = all
+        let row = all
             .iter()
-            .find(|one| one.heartbeat.kind == MonitorKind::Host)
+            .find(|row| row.heartbeat.kind == MonitorKind::Host)
             .unwrap();
-        assert_eq!(one.heartbeat, twice[2], "the last heartbeat counts");
-        assert_eq!(one.signed_at, bench.store.db.now());
+        assert_eq!(row.heartbeat, twice[2], "the last heartbeat counts");
+        assert_eq!(row.signed_at, bench.store.db.now());
         assert!(table.forget_monitor("cmp1", MonitorKind::Host).await.unwrap());
         assert!(!table.forget_monitor("cmp1", MonitorKind::Host).await.unwrap());
         assert_eq!(table.monitors().await.unwrap().len(), 70);
@@ -567,7 +576,7 @@ pub(crate) mod tests {
         assert_eq!(refused, expected.into());
         let all = table.monitors().await.unwrap();
         assert_eq!(
-            all.iter().map(|one| one.heartbeat.clone()).collect::<Vec<_>>(),
+            all.iter().map(|row| row.heartbeat.clone()).collect::<Vec<_>>(),
             sent[..1]
         );
 

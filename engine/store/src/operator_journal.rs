@@ -209,7 +209,7 @@ impl OperatorJournal for OperatorJournalTables {
     #[instrument(name = "store::unmute_reporter", level = "debug", skip_all, fields(number))]
     async fn unmute_reporter(&self, number: i64) -> Result<Option<MutedReporter>, JournalError> {
         let lifted = self.db.write(&reporters::Lift { number }).await;
-        self.registry.muted_reporters.forget();
+        self.registry.muted_reporters.clear();
         lifted.map_err(|stop| stop.journal("unmuting a reporter"))
     }
 }
@@ -397,7 +397,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_action_is_accepted_only_while_the_recovery_is_open() {
-        for (life, said) in [
+        for (life, outcome) in [
             (Life::Open, ActionOutcome::Submitted),
             (Life::Watching, ActionOutcome::NotOpen),
             (Life::Closed, ActionOutcome::NotOpen),
@@ -429,7 +429,7 @@ mod tests {
                 )
                 .await
                 .unwrap();
-            assert_eq!(submitted, said, "{life}");
+            assert_eq!(submitted, outcome, "{life}");
             let unknown = bench
                 .store
                 .operator_journal()

@@ -95,7 +95,7 @@ impl Transaction for Begin<'_> {
             && let Some(row) = reservations::holder(tx, &host.uuid).await?
         {
             let id = recovery_cell(&row, "uuid").id(&row.uuid)?;
-            return Ok(TxOutcome::Undo(PlanOutcome::Held(id)));
+            return Ok(TxOutcome::Undo(PlanOutcome::Reserved(id)));
         }
         let payload = serde_json::Value::from_iter(new.payload.clone());
         let row = notification::ActiveModel {

@@ -64,17 +64,17 @@ impl Transaction for Count<'_> {
     type Output = ();
 
     async fn run(&self, tx: &Tx) -> Result<TxOutcome<()>, Stop> {
-        let rows = self.rows.iter().map(|one| ActiveModel {
-            slot: Set(one.slot.micros()),
-            writer: Set(one.writer.to_string()),
-            number: Set(i64::from(one.number)),
-            host: Set(one.host.clone()),
-            kind: Set(one.kind.as_str().to_owned()),
-            reporter: Set(one.reporter.clone()),
-            reason: Set(one.reason.as_str().to_owned()),
-            times: Set(signed(one.times)),
-            first_at: Set(one.first_at.micros()),
-            last_at: Set(one.last_at.micros()),
+        let rows = self.rows.iter().map(|row| ActiveModel {
+            slot: Set(row.slot.micros()),
+            writer: Set(row.writer.to_string()),
+            number: Set(i64::from(row.number)),
+            host: Set(row.host.clone()),
+            kind: Set(row.kind.as_str().to_owned()),
+            reporter: Set(row.reporter.clone()),
+            reason: Set(row.reason.as_str().to_owned()),
+            times: Set(signed(row.times)),
+            first_at: Set(row.first_at.micros()),
+            last_at: Set(row.last_at.micros()),
         });
         let over = OnConflict::columns([Column::Slot, Column::Writer, Column::Number])
             .update_columns([Column::Times, Column::LastAt])

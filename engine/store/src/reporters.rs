@@ -55,7 +55,7 @@ pub(crate) fn key(reporter: &Reporter) -> Result<String, Failure> {
 
 /// Reads the identities of the muted reporters. Their number is bounded, because they are a share of all
 /// reporters.
-pub(crate) async fn set_aside(db: &impl ConnectionTrait) -> Result<HashSet<String>, Stop> {
+pub(crate) async fn muted_keys(db: &impl ConnectionTrait) -> Result<HashSet<String>, Stop> {
     let voices: Vec<String> = reporter_aside::Entity::find()
         .select_only()
         .column(reporter_aside::Column::Voice)
@@ -81,7 +81,7 @@ impl MutedReporters {
     }
 
     /// Clears the cache after a change.
-    pub(crate) fn forget(&self) {
+    pub(crate) fn clear(&self) {
         *self.inner() = None;
     }
 }
@@ -102,7 +102,7 @@ pub(crate) async fn muted_identity(
         known
     } else {
         let read = Instant::now();
-        let known = Arc::new(set_aside(db.reader()).await?);
+        let known = Arc::new(muted_keys(db.reader()).await?);
         *cached.inner() = Some((read, known.clone()));
         known
     };
@@ -270,7 +270,7 @@ impl RecordContradiction {
     /// True if one more muted reporter is within the permitted share. Reporters with and without a host are
     /// counted separately: on many clouds a single reporter on the control nodes reports for all hosts.
     async fn may_be_muted(&self, tx: &Tx, reporter: &Reporter) -> Result<bool, Stop> {
-        let is_bound = |one: &Reporter| matches!(one.voice(), ReporterIdentity::Host(_));
+        let is_bound = |reporter: &Reporter| matches!(reporter.voice(), ReporterIdentity::Host(_));
         let bound = is_bound(reporter);
         let rows = reporter_aside::Entity::find()
             .filter(reporter_aside::Column::Aside.eq(true))
@@ -307,7 +307,7 @@ async fn unbound(tx: &Tx) -> Result<u64, Stop> {
     for text in texts.into_iter().flatten() {
         // Data that cannot be parsed contains no reporter.
         let reporters: Vec<Reporter> = serde_json::from_str(&text).unwrap_or_default();
-        for reporter in reporters.iter().filter(|one| one.host.is_none()) {
+        for reporter in reporters.iter().filter(|candidate| candidate.host.is_none()) {
             voices.insert(key(reporter)?);
         }
     }

@@ -184,9 +184,9 @@ fn named(options: &ServerOptions) -> String {
         ServerKind::MariaDb => ("MariaDB", mariadb::place(options)),
         ServerKind::Postgres => ("PostgreSQL", postgres::place(options)),
     };
-    let plain = |word: &String| {
+    let plain = |name: &String| {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-        !word.is_empty() && word.chars().all(is_plain)
+        !name.is_empty() && name.chars().all(is_plain)
     };
     match place {
         Some((place, Some(database))) if plain(&database) => {

@@ -139,8 +139,8 @@ impl Bench {
     pub(crate) async fn claim_newest(&self, owner: &str) -> ClaimedRecovery {
         let id = self.newest().await;
         let views = self.store.journal().unsettled().await.unwrap();
-        let seen = views.into_iter().find(|view| view.id == id).unwrap();
-        self.store.journal().claim(&seen, owner).await.unwrap().unwrap()
+        let view = views.into_iter().find(|view| view.id == id).unwrap();
+        self.store.journal().claim(&view, owner).await.unwrap().unwrap()
     }
 }
 

@@ -34,7 +34,7 @@ impl WaitColumns {
         };
         let on: Option<BTreeSet<String>> = self.on.map(|on| cell("waits_on").json(&on)).transpose()?;
         Ok(Some(Wait {
-            what: cell("waits_for").word(&what, WaitsFor::from_value)?,
+            what: cell("waits_for").parse(&what, WaitsFor::from_value)?,
             on: on.unwrap_or_default(),
             since: Timestamp::from_micros(self.since.unwrap_or_default()),
         }))

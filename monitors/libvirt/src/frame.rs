@@ -173,14 +173,14 @@ mod tests {
                 frame.write(&mut bytes);
             }
             let mut inbox = Inbox::default();
-            let mut seen = Vec::new();
+            let mut decoded = Vec::new();
             for part in bytes.chunks(cut) {
                 inbox.push(part);
                 while let Some(frame) = inbox.take().unwrap() {
-                    seen.push(frame);
+                    decoded.push(frame);
                 }
             }
-            prop_assert_eq!(seen, frames);
+            prop_assert_eq!(decoded, frames);
         }
 
         #[test]

@@ -76,7 +76,8 @@ async fn it_opens_lists_and_looks() {
     assert_eq!(harness.fake.opened(), [("qemu:///system".to_owned(), 1)]);
     assert_eq!(connection.version().await.unwrap(), 9_000_000);
 
-    let uuids = |domains: Vec<tachi_libvirt::Domain>| domains.iter().map(|one| one.uuid).collect::<Vec<_>>();
+    let uuids =
+        |domains: Vec<tachi_libvirt::Domain>| domains.iter().map(|domain| domain.uuid).collect::<Vec<_>>();
     let persistent = connection.domains(DomainFilter::Persistent).await.unwrap();
     assert_eq!((persistent[0].id, persistent[1].id), (1, -1));
     assert_eq!(uuids(persistent.clone()), [alive.uuid, off.uuid]);
@@ -131,14 +132,14 @@ async fn events_come_in_order_with_their_time() {
     harness.fake.bare(&other, 319);
     harness.fake.io_error(&one, 2);
     harness.fake.watchdog(&other, 3);
-    let mut seen = Vec::new();
+    let mut received = Vec::new();
     for _ in 0..5 {
         let event = events.next().await.unwrap();
         assert!(event.at >= before);
-        seen.push((event.domain.uuid, event.what));
+        received.push((event.domain.uuid, event.what));
     }
     assert_eq!(
-        seen,
+        received,
         [
             (one.uuid, DomainEventKind::Lifecycle(Lifecycle::Stopped, 5)),
             (other.uuid, DomainEventKind::Reboot),

@@ -193,7 +193,7 @@ struct Reading {
     cib: Cib,
     configuration: Tag,
     /// The configuration's elements around the current one, from the outside in.
-    around: Vec<Tag>,
+    ancestors: Vec<Tag>,
 }
 
 impl Reading {
@@ -213,7 +213,7 @@ impl Reading {
             ["status", "node_state"] => self.note(element)?,
             ["configuration", ..] => {
                 let name = path.last().map(String::as_str).unwrap_or_default();
-                self.around.push(Tag::new(name, element.all()?));
+                self.ancestors.push(Tag::new(name, element.all()?));
             }
             _ => {}
         }
@@ -224,8 +224,8 @@ impl Reading {
         if path.get(1).is_none_or(|section| section != "configuration") {
             return;
         }
-        if let Some(tag) = self.around.pop() {
-            match self.around.last_mut() {
+        if let Some(tag) = self.ancestors.pop() {
+            match self.ancestors.last_mut() {
                 Some(outer) => outer.children.push(tag),
                 // Pacemaker never prints more than one; if there are several, all of them are read.
                 None => self.configuration.children.extend(tag.children),

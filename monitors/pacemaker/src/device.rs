@@ -33,9 +33,9 @@ pub fn proof_gap(cib: &Cib, node: &str, action: &str, rules: &Rules) -> Option<S
 
 /// True if it is unknown whether this agent switches power, and no operator has declared it either.
 pub fn is_unknown_agent(agent: &str, rules: &Rules) -> bool {
-    let said = [&rules.power_agents, &rules.null_agents];
+    let declared = [&rules.power_agents, &rules.null_agents];
     effect(agent) == Effect::Unknown
-        && !said
+        && !declared
             .iter()
             .any(|agents| agents.iter().any(|known| known == agent))
 }
@@ -122,8 +122,8 @@ impl Fencing<'_> {
             Target::Name(name) => same_node(name, self.node),
             Target::Pattern(pattern) => return matches(pattern, self.node),
             Target::Attribute { name, value } => {
-                let mut held = self.cib.attributes.get(self.node).into_iter().flatten();
-                held.any(|(key, held)| key == name && held == value)
+                let mut attributes = self.cib.attributes.get(self.node).into_iter().flatten();
+                attributes.any(|(key, own)| key == name && own == value)
             }
             Target::Unreadable => return Match::Maybe,
         };
@@ -203,8 +203,8 @@ impl Fencing<'_> {
             return Some(named("which turns nothing off".to_owned()));
         }
         let trusted = self.rules.power_agents.contains(&device.agent);
-        let asked = asked(device, self.action, many);
-        if let Err(doubt) = judge(&device.agent, asked, &device.parameters, trusted) {
+        let called_action = called_action(device, self.action, many);
+        if let Err(doubt) = judge(&device.agent, called_action, &device.parameters, trusted) {
             let declare = match &doubt {
                 NoProofReason::Unknown => ": if it does, add it to [host] power_fence_agents",
                 NoProofReason::Accepted(action) if action == "off" => {
@@ -261,7 +261,7 @@ impl Fencing<'_> {
 }
 
 /// Returns the action that the agent was called with. A level of several devices turns them all off and then on again.
-fn asked<'d>(device: &'d Device, action: &'d str, many: bool) -> &'d str {
+fn called_action<'d>(device: &'d Device, action: &'d str, many: bool) -> &'d str {
     let action = if many && action == "reboot" { "off" } else { action };
     let instead = device.parameters.get(&format!("pcmk_{action}_action"));
     instead.map_or(action, String::as_str)

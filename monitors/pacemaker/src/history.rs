@@ -82,7 +82,7 @@ impl History {
 
     /// Forgets nodes that the cluster no longer has, so that the file does not grow forever. A snapshot without quorum
     /// is skipped: its list may be incomplete.
-    pub fn forget_unlisted(&mut self, snapshot: &Snapshot) {
+    pub fn remove_unlisted(&mut self, snapshot: &Snapshot) {
         if snapshot.mon.quorate && !snapshot.mon.nodes.is_empty() {
             self.nodes
                 .retain(|name, _| snapshot.mon.nodes.iter().any(|node| node.name == *name));

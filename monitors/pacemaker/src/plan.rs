@@ -24,7 +24,8 @@ pub enum ReportedState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastReport {
     /// The reported state.
-    pub said: ReportedState,
+    #[serde(rename = "said")]
+    pub reported: ReportedState,
     /// The key of the event, which is the same for every bridge that reports it.
     pub key: String,
     /// The time by the reporting bridge's clock: the report's `generated_time`, so that the report can be repeated
@@ -114,7 +115,7 @@ pub struct PlanResult {
     /// The reports to send now.
     pub changes: Vec<Change>,
     /// The reports that the storm brake holds back.
-    pub held: Vec<Change>,
+    pub delayed: Vec<Change>,
 }
 
 /// Durations of the verdicts and of a storm. In memory only: restarts with the process.
@@ -178,7 +179,7 @@ impl Ledger {
             Report::Lost | Report::Started => None,
         };
         let last_report = LastReport {
-            said: change.report.state(),
+            reported: change.report.state(),
             key: change.key.clone(),
             at,
             returned: false,
@@ -196,7 +197,7 @@ impl Ledger {
             _ => ReportedState::Fenced,
         };
         let last_report = LastReport {
-            said: state,
+            reported: state,
             key: key.to_owned(),
             at,
             returned: false,
@@ -241,7 +242,8 @@ fn due(
     lasts: Duration,
     pace: &Pace,
 ) -> Option<(Report, String)> {
-    let is_reported = |state: ReportedState| last.is_some_and(|last| last.said == state && !last.returned);
+    let is_reported =
+        |state: ReportedState| last.is_some_and(|last| last.reported == state && !last.returned);
     match judgement.verdict {
         Verdict::Fenced => {
             let proof = judgement.proof.clone()?;
@@ -263,7 +265,7 @@ fn due(
             (long && !known).then_some((Report::Lost, key))
         }
         Verdict::Up => {
-            let last = last.filter(|last| last.said != ReportedState::Started)?;
+            let last = last.filter(|last| last.reported != ReportedState::Started)?;
             (lasts >= pace.started_after).then(|| (Report::Started, format!("started:{}", last.key)))
         }
         Verdict::Keep | Verdict::Blind => None,
@@ -282,7 +284,7 @@ fn brake(
     let gone = |state: ReportedState| matches!(state, ReportedState::Fenced | ReportedState::Lost);
     let is_recent = |last: &LastReport| {
         let age = (now.wall - last.at).to_std().unwrap_or(Duration::ZERO);
-        gone(last.said) && age <= pace.brake.window
+        gone(last.reported) && age <= pace.brake.window
     };
     let last = ledger
         .nodes
@@ -297,7 +299,7 @@ fn brake(
             streaks.storm = None;
             return PlanResult {
                 changes,
-                held: Vec::new(),
+                delayed: Vec::new(),
             };
         }
         // The storm has passed its peak, but the held reports are still valid.
@@ -305,18 +307,18 @@ fn brake(
             streaks.storm = None;
             return PlanResult {
                 changes,
-                held: Vec::new(),
+                delayed: Vec::new(),
             };
         }
     }
     let since = *streaks.storm.get_or_insert(now.steady);
     let released = now.steady.saturating_sub(since) >= pace.brake.hold;
-    let (changes, held) = changes.into_iter().partition(|change| match change.report {
+    let (changes, delayed) = changes.into_iter().partition(|change| match change.report {
         Report::Started => true,
         Report::Fenced(_) => released,
         Report::Lost => false,
     });
-    PlanResult { changes, held }
+    PlanResult { changes, delayed }
 }
 
 #[cfg(test)]

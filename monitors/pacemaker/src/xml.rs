@@ -73,7 +73,7 @@ impl Element<'_> {
 pub(crate) fn yes(value: &str) -> bool {
     ["true", "1", "yes", "y", "on"]
         .iter()
-        .any(|word| value.eq_ignore_ascii_case(word))
+        .any(|spelling| value.eq_ignore_ascii_case(spelling))
 }
 
 /// Calls `open` at each element's start, with the names of all elements around it and its own as the last, and `close`

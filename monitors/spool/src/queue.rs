@@ -264,7 +264,7 @@ impl Spool {
             );
         }
         for seq in &evicted {
-            self.forget(*seq);
+            self.remove(*seq);
         }
         for line in lines {
             if let Line::Put(record) = line {
@@ -340,12 +340,12 @@ impl Spool {
         line::write(&Line::Gone(known.clone()), &mut text).map_err(SpoolError::Encode)?;
         let written = self.append(&text);
         for seq in known {
-            self.forget(seq);
+            self.remove(seq);
         }
         written
     }
 
-    fn forget(&mut self, seq: u64) {
+    fn remove(&mut self, seq: u64) {
         let Some(record) = self.records.remove(&seq) else {
             return;
         };

@@ -13,7 +13,7 @@ use crate::out;
 pub(super) const NO_ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Poll interval while the host is held.
-const HELD_POLL_INTERVAL: Duration = Duration::from_secs(5);
+const HOLD_POLL_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The first pause after a failure, and the longest.
 const RETRY_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
@@ -104,7 +104,7 @@ impl<A: HoldQuery, M: Memory> Guard<A, M> {
                     emptied = false;
                     self.print_once(format!("nova-compute of {name} WAITS: {}", now.reason));
                     answer = Some(now);
-                    HELD_POLL_INTERVAL
+                    HOLD_POLL_INTERVAL
                 }
                 Err(why) => {
                     if emptied {
@@ -114,7 +114,7 @@ impl<A: HoldQuery, M: Memory> Guard<A, M> {
                         );
                         emptied = false;
                     }
-                    if last.held {
+                    if last.on_hold {
                         self.print_once(format!(
                             "nova-compute of {name} WAITS: {why}; the last answer was to wait: {}. To start it anyway, if you are \
                              certain: systemctl kill -s USR2 tachi-boot-guard",
@@ -154,7 +154,7 @@ impl<A: HoldQuery, M: Memory> Guard<A, M> {
                 Ok(OperatorSignal::QueueEmpty) => {
                     // A new recovery may have started since the last answer, so the API is queried again.
                     emptied = true;
-                    if !answer.as_ref().is_some_and(|held| held.queue_only) {
+                    if !answer.as_ref().is_some_and(|on_hold| on_hold.queue_only) {
                         announce(
                             "the queue is recorded as empty; checking with the API for other reasons to wait",
                         );
@@ -167,7 +167,7 @@ impl<A: HoldQuery, M: Memory> Guard<A, M> {
     /// Stores the answer before it has an effect: the API may be down at the next boot.
     fn remember(&self, last: &mut BootRecord, now: &BootGuard) {
         let now = BootRecord {
-            held: now.hold,
+            on_hold: now.hold,
             recovery: now.recovery.clone(),
             reason: if now.hold {
                 now.reason.clone()

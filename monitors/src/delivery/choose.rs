@@ -58,14 +58,14 @@ pub(super) fn choose<'r>(
             }
             continue;
         }
-        let mut held: HashSet<&str> = HashSet::new();
+        let mut waiting_subjects: HashSet<&str> = HashSet::new();
         for record in records {
-            if held.contains(record.subject.as_str()) {
+            if waiting_subjects.contains(record.subject.as_str()) {
                 continue;
             }
             match attempts.get(&record.seq).and_then(|attempts| attempts.not_before) {
                 Some(until) if until > now => {
-                    held.insert(&record.subject);
+                    waiting_subjects.insert(&record.subject);
                     later(until);
                 }
                 _ => return Choice::Deliver(Box::new(record.clone())),

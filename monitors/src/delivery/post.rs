@@ -59,7 +59,7 @@ mod tests {
                 "400: Host with name x could not be found.",
                 false,
             ),
-            (Class::Away, "503: evidence", false),
+            (Class::Unreachable, "503: evidence", false),
         ];
         for (class, text, expected) in cases {
             let failed = CallFailure {

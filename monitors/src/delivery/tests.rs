@@ -173,7 +173,7 @@ fn api() -> Arc<Api> {
 async fn an_api_away_for_an_hour_costs_no_report_and_no_order() {
     let folder = tempfile::tempdir().unwrap();
     let api = api();
-    *api.always.lock().unwrap() = Some(failed(Class::Away));
+    *api.always.lock().unwrap() = Some(failed(Class::Unreachable));
     let rig = Rig::start(folder.path(), &api, "");
     for name in ["a", "b", "c"] {
         rig.reporter.report(&stopped(name)).await.unwrap();
@@ -208,7 +208,7 @@ async fn an_api_away_for_an_hour_costs_no_report_and_no_order() {
 async fn killed_while_the_api_is_away_it_delivers_once_after_the_next_start() {
     let folder = tempfile::tempdir().unwrap();
     let api = api();
-    *api.always.lock().unwrap() = Some(failed(Class::Away));
+    *api.always.lock().unwrap() = Some(failed(Class::Unreachable));
     let rig = Rig::start(folder.path(), &api, "");
     rig.reporter.report(&stopped("a")).await.unwrap();
     rig.until("a try", |api| !api.requests.lock().unwrap().is_empty())
@@ -293,8 +293,8 @@ async fn a_report_the_api_fails_over_holds_up_only_its_own_kind() {
     rig.until("b", |api| api.took.lock().unwrap().len() == 1).await;
     *api.never.lock().unwrap() = None;
     rig.empty().await;
-    let wanted = [stopped("b"), stopped("a"), host("a", HostEvent::Started)];
-    assert_eq!(rig.took(), wanted.map(|n| n.body().to_owned()));
+    let expected = [stopped("b"), stopped("a"), host("a", HostEvent::Started)];
+    assert_eq!(rig.took(), expected.map(|n| n.body().to_owned()));
 }
 
 /// Covers MW8.
@@ -340,7 +340,7 @@ async fn stopping_delivers_what_waits_and_keeps_what_cannot_be() {
     rig.delivery_task.await.unwrap();
     assert_eq!(api.took.lock().unwrap().len(), 3);
     let folder = tempfile::tempdir().unwrap();
-    *api.always.lock().unwrap() = Some(failed(Class::Away));
+    *api.always.lock().unwrap() = Some(failed(Class::Unreachable));
     let rig = Rig::start(folder.path(), &api, "");
     rig.reporter.report(&stopped("d")).await.unwrap();
     let begin = Instant::now();
@@ -382,7 +382,7 @@ async fn a_slow_api_is_no_stuck_loop_and_does_not_delay_the_end() {
 async fn a_full_spool_is_reported_and_takes_again_when_there_is_room() {
     let folder = tempfile::tempdir().unwrap();
     let api = api();
-    *api.always.lock().unwrap() = Some(failed(Class::Away));
+    *api.always.lock().unwrap() = Some(failed(Class::Unreachable));
     let rig = Rig::start(folder.path(), &api, "spool_max_records = 16\n");
     for number in 0..16 {
         rig.reporter.report(&stopped(&number.to_string())).await.unwrap();
@@ -544,7 +544,7 @@ async fn what_is_held_in_memory_is_overtaken_like_everything() {
     let folder = place.path().join("spool");
     std::fs::write(&folder, "in the way").unwrap();
     let api = api();
-    *api.always.lock().unwrap() = Some(failed(Class::Away));
+    *api.always.lock().unwrap() = Some(failed(Class::Unreachable));
     let rig = Rig::start(&folder, &api, "");
     rig.reporter.report(&stopped("cmp1")).await.unwrap_err();
     let back = Notification::host(

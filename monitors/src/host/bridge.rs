@@ -319,7 +319,7 @@ impl Bridge {
         self.memory.history.notice(snapshot);
         let judged = verdict(&self.memory.history, snapshot, &self.setup.rules);
         self.memory.history.remember(snapshot, &judged);
-        self.memory.history.forget_unlisted(snapshot);
+        self.memory.history.remove_unlisted(snapshot);
         self.is_steady = self.fast_poll_since.is_none()
             && snapshot
                 .mon
@@ -342,7 +342,7 @@ impl Bridge {
         self.memory
             .ledger
             .retain(|name| !snapshot.mon.quorate || listed(name));
-        let moment = PlanTime {
+        let plan_time = PlanTime {
             wall: self.wall(),
             steady: now - self.started,
         };
@@ -351,9 +351,9 @@ impl Bridge {
             &hosts,
             &mut self.streaks,
             &self.setup.pace,
-            moment,
+            plan_time,
         );
-        self.report_storm(&planned, moment, health);
+        self.report_storm(&planned, plan_time, health);
         self.resume(sink).await;
         self.send_planned(planned.changes, &me, snapshot, sink, health)
             .await;
@@ -422,10 +422,10 @@ impl Bridge {
     /// Sets the watched hosts. A host that cannot be judged is not among them, because nothing would be reported about
     /// it.
     fn report_watched_hosts(&self, hosts: &BTreeMap<String, Judgement>, health: &Health) {
-        let seen = hosts
+        let up_hosts = hosts
             .iter()
             .filter(|(_, judgement)| judgement.verdict != Verdict::Blind);
-        health.watches(seen.filter_map(|(node, _)| self.setup.names.host(node).ok()));
+        health.watches(up_hosts.filter_map(|(node, _)| self.setup.names.host(node).ok()));
     }
 
     /// Polls more often while the end of a fencing is near.

@@ -24,7 +24,7 @@ const OVERHEAD: Duration = Duration::from_secs(1);
 /// Timeout of one poll of Consul or Kubernetes, each of which has its own for a call.
 const SAMPLE_LIMIT: Duration = Duration::from_secs(8);
 
-const PART: &str = "host";
+const SUBSYSTEM: &str = "host";
 /// Limit of listed names of hosts that are not nodes.
 const MAX_LISTED_NAMES: usize = 5;
 
@@ -38,12 +38,19 @@ impl Check for Checks {
             "consul" => {
                 let driver = super::consul::Driver::new(settings, &Clock::new());
                 let mut findings = Vec::from_iter(super::consul::missing_matrix(settings));
-                findings.extend(sampled("Consul", driver, settings, super::consul::worst(settings)).await);
+                findings
+                    .extend(sampled("Consul", driver, settings, super::consul::max_latency(settings)).await);
                 findings
             }
             "kubernetes" => {
                 let driver = super::kubernetes::Driver::new(settings, &Clock::new());
-                sampled("Kubernetes", driver, settings, super::kubernetes::worst(settings)).await
+                sampled(
+                    "Kubernetes",
+                    driver,
+                    settings,
+                    super::kubernetes::max_latency(settings),
+                )
+                .await
             }
             _ => pacemaker(settings, registered).await,
         }
@@ -57,7 +64,7 @@ const NOTHING_PROVEN: &str = "failed hosts are reported as UNKNOWN, from which a
 /// Returns a note that this driver proves nothing, because it reads no power.
 fn proof_gap(who: &str, settings: &Settings) -> Option<Finding> {
     let text = format!("{who} proves nothing: {NOTHING_PROVEN}");
-    (!settings.host.normal_without_proof).then(|| Finding::note(PART, text))
+    (!settings.host.normal_without_proof).then(|| Finding::note(SUBSYSTEM, text))
 }
 
 /// Polls the hosts once, as the monitor does. The time is unknown if the source does not answer.
@@ -65,34 +72,37 @@ pub(super) async fn sampled<E: HostSampler>(
     who: &str,
     driver: Result<E, Failure>,
     settings: &Settings,
-    worst: Finding,
+    max_latency: Finding,
 ) -> Vec<Finding> {
     let mut driver = match driver {
         Ok(driver) => driver,
-        Err(failure) => return vec![Finding::wrong(PART, failure.chain())],
+        Err(failure) => return vec![Finding::wrong(SUBSYSTEM, failure.chain())],
     };
     let health = Health::default();
     let Ok(states) = tokio::time::timeout(SAMPLE_LIMIT, driver.sample(&health)).await else {
         let text = format!("{who} did not answer within {} s", SAMPLE_LIMIT.as_secs());
-        return vec![Finding::wrong(PART, text)];
+        return vec![Finding::wrong(SUBSYSTEM, text)];
     };
     // The drivers report to the health under their own names.
     if let Some(why) = health.problem(settings.host.driver) {
-        return vec![Finding::wrong(PART, format!("{who} cannot be relied on: {why}"))];
+        return vec![Finding::wrong(
+            SUBSYSTEM,
+            format!("{who} cannot be relied on: {why}"),
+        )];
     }
     let states = states.unwrap_or_default();
     let known = states.values().filter(|state| **state != State::Unknown).count();
     if known == 0 {
         let text = format!("{who} answers and shows no other host: the monitor watches and reports nothing");
-        return vec![Finding::note(PART, text)];
+        return vec![Finding::note(SUBSYSTEM, text)];
     }
     let good = format!(
         "{who} answers: {known} of {} other hosts can be judged",
         states.len()
     );
-    let mut findings = vec![Finding::good(PART, good)];
+    let mut findings = vec![Finding::good(SUBSYSTEM, good)];
     findings.extend(proof_gap(who, settings));
-    findings.push(worst);
+    findings.push(max_latency);
     findings
 }
 
@@ -103,7 +113,7 @@ fn proofs(mon: &CrmMon, cib: &Cib, setup: &Setup) -> Vec<Finding> {
             "this cluster does not fence (stonith-enabled is false): {NOTHING_PROVEN}, or configure fencing devices that switch power \
              in this cluster and enable it"
         );
-        return vec![Finding::wrong(PART, text)];
+        return vec![Finding::wrong(SUBSYSTEM, text)];
     }
     let mut reasons: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for node in mon.nodes.iter().filter(|node| setup.watches(node.kind)) {
@@ -123,7 +133,7 @@ fn proofs(mon: &CrmMon, cib: &Cib, setup: &Setup) -> Vec<Finding> {
             more => format!(" and {more} more"),
         };
         Finding::wrong(
-            PART,
+            SUBSYSTEM,
             format!("a fencing of {some}{more} proves nothing ({why}): {NOTHING_PROVEN}"),
         )
     });
@@ -141,7 +151,7 @@ async fn pacemaker(settings: &Settings, registered: Option<&[RegisteredHost]>) -
         (Ok(mon), Ok(cib)) => (mon, cib),
         (Err(error), _) | (_, Err(error)) => {
             findings.push(Finding::wrong(
-                PART,
+                SUBSYSTEM,
                 format!("Pacemaker cannot be queried: {}", chain(&error)),
             ));
             return findings;
@@ -151,7 +161,7 @@ async fn pacemaker(settings: &Settings, registered: Option<&[RegisteredHost]>) -
         (Ok(mon), Ok(cib)) => (mon, cib),
         (Err(error), _) | (_, Err(error)) => {
             findings.push(Finding::wrong(
-                PART,
+                SUBSYSTEM,
                 format!("Pacemaker's output cannot be parsed: {}", chain(&error)),
             ));
             return findings;
@@ -162,11 +172,11 @@ async fn pacemaker(settings: &Settings, registered: Option<&[RegisteredHost]>) -
     let me = setup.names.node_of(&settings.hostname, &nodes).map(str::to_owned);
     match &me {
         Some(node) => findings.push(Finding::good(
-            PART,
+            SUBSYSTEM,
             format!("this machine is the cluster's node {node}"),
         )),
         None => findings.push(Finding::wrong(
-            PART,
+            SUBSYSTEM,
             format!(
                 "the cluster has no node {}: set [DEFAULT] hostname or [host] node_map",
                 settings.hostname
@@ -186,7 +196,7 @@ async fn pacemaker(settings: &Settings, registered: Option<&[RegisteredHost]>) -
             "pacemaker_node_type = {} differs from Pacemaker's type, which applies",
             settings.host.node_type
         );
-        findings.push(Finding::note(PART, text));
+        findings.push(Finding::note(SUBSYSTEM, text));
     }
     if let Some(registered) = registered {
         findings.extend(names(&setup, &mon.nodes, me.as_deref(), registered));
@@ -196,9 +206,11 @@ async fn pacemaker(settings: &Settings, registered: Option<&[RegisteredHost]>) -
     for (node, judgement) in &judged {
         let text = format!("{node} is {}: {}", judgement.verdict.as_str(), judgement.reason);
         findings.push(match judgement.verdict {
-            Verdict::Up => Finding::good(PART, text),
-            Verdict::Blind => Finding::wrong(PART, text),
-            Verdict::Fenced | Verdict::Lost | Verdict::Planned | Verdict::Keep => Finding::note(PART, text),
+            Verdict::Up => Finding::good(SUBSYSTEM, text),
+            Verdict::Blind => Finding::wrong(SUBSYSTEM, text),
+            Verdict::Fenced | Verdict::Lost | Verdict::Planned | Verdict::Keep => {
+                Finding::note(SUBSYSTEM, text)
+            }
         });
     }
     if fences {
@@ -215,7 +227,7 @@ fn damaged_state(settings: &Settings) -> Option<Finding> {
         "the state in {} is damaged: the monitor moves it aside at its start and first reports only hosts that were fenced",
         folder.display()
     );
-    is_damaged.then(|| Finding::note(PART, text))
+    is_damaged.then(|| Finding::note(SUBSYSTEM, text))
 }
 
 /// Returns an error with its cause, on one line.
@@ -261,17 +273,17 @@ fn detection_findings(settings: &Settings, alerts: bool) -> [Finding; 2] {
     } else {
         "by the next poll"
     };
-    let worst = settings.bridge.poll + OVERHEAD;
+    let max_latency = settings.bridge.poll + OVERHEAD;
     [
         Finding::reported_within(
-            PART,
+            SUBSYSTEM,
             format!("a host that Pacemaker has fenced, {trigger}"),
-            worst,
+            max_latency,
         ),
         Finding::reported_within(
-            PART,
+            SUBSYSTEM,
             "the same if the first bridge in line is dead",
-            worst + settings.bridge.turn,
+            max_latency + settings.bridge.turn,
         ),
     ]
 }
@@ -289,7 +301,7 @@ fn names(setup: &Setup, nodes: &[Node], me: Option<&str>, registered: &[Register
         let host = match setup.names.host(&node.name) {
             Ok(host) => host,
             Err(error) => {
-                findings.push(Finding::wrong(PART, error.to_string()));
+                findings.push(Finding::wrong(SUBSYSTEM, error.to_string()));
                 continue;
             }
         };
@@ -301,25 +313,25 @@ fn names(setup: &Setup, nodes: &[Node], me: Option<&str>, registered: &[Register
                 similar: Some(similar),
                 ..
             } => findings.push(Finding::wrong(
-                PART,
+                SUBSYSTEM,
                 format!(
                     "node {node} would be reported as {host}, which is not registered, and {similar} is: \
                      add {node}:{similar} to [host] node_map, here and wherever this monitor runs"
                 ),
             )),
             Registration::Not { similar: None, .. } if kind == Kind::Member => findings.push(Finding::note(
-                PART,
+                SUBSYSTEM,
                 format!("node {node} is not a registered host: fine if no instances run there, else register {host}"),
             )),
             Registration::Not { similar: None, .. } => findings.push(Finding::wrong(
-                PART,
+                SUBSYSTEM,
                 format!("node {node} is not a registered host, so the API would reject reports of its failure: register {host}"),
             )),
         }
         reported.push(host);
     }
     findings.push(Finding::good(
-        PART,
+        SUBSYSTEM,
         format!("{known} nodes of the cluster are registered hosts"),
     ));
     let mut others = registered
@@ -333,7 +345,7 @@ fn names(setup: &Setup, nodes: &[Node], me: Option<&str>, registered: &[Register
             more => format!(" and {more} more"),
         };
         findings.push(Finding::note(
-            PART,
+            SUBSYSTEM,
             format!("registered hosts that are not nodes of this cluster, which therefore cannot detect their failure: {}{more}", some.join(", ")),
         ));
     }

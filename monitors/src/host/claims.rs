@@ -163,10 +163,10 @@ impl Claims {
             return ReportingBridge::Mine;
         };
         // The claim of a single remote is waited for only for a limited time: it may be false.
-        let patient = !trust.is_member(me) && now < wait.due + turn * EXTRA_TURNS;
+        let may_wait = !trust.is_member(me) && now < wait.due + turn * EXTRA_TURNS;
         let taken = trust
             .trusted_claim(in_state(ClaimState::Spooled))
-            .or_else(|| in_state(ClaimState::Spooled).next().filter(|_| patient));
+            .or_else(|| in_state(ClaimState::Spooled).next().filter(|_| may_wait));
         if let Some((bridge, claim)) = taken {
             let known = wait
                 .other
@@ -184,7 +184,7 @@ impl Claims {
                 .as_ref()
                 .is_some_and(|(_, _, since)| now - *since < turn * 2);
         let may_be_reported =
-            patient && (in_state(ClaimState::Accepted).next().is_some() || !since.is_empty());
+            may_wait && (in_state(ClaimState::Accepted).next().is_some() || !since.is_empty());
         if has_progress || may_be_reported {
             self.withdraw(node);
             return ReportingBridge::Wait;
@@ -203,7 +203,7 @@ impl Claims {
             .get(node)
             .is_some_and(|mine| same_event(&mine.claim.key, key) && mine.claim.state == ClaimState::Intended);
         let before = in_state(ClaimState::Intended).any(|(bridge, _)| {
-            bridge < me && (patient || (trust.is_member(bridge) && trust.is_trusted(bridge)))
+            bridge < me && (may_wait || (trust.is_member(bridge) && trust.is_trusted(bridge)))
         });
         if intended && !before {
             self.waits.remove(node);
@@ -282,7 +282,7 @@ impl Claims {
         let known = self
             .announced
             .as_ref()
-            .is_some_and(|(at, said)| *said == value && now - *at < REPEAT_INTERVAL);
+            .is_some_and(|(at, announced)| *announced == value && now - *at < REPEAT_INTERVAL);
         if known {
             return;
         }

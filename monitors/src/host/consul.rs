@@ -212,7 +212,7 @@ pub(crate) fn missing_matrix(settings: &Settings) -> Option<Finding> {
 }
 
 /// Returns the longest time until a failure is noticed.
-pub(crate) fn worst(settings: &Settings) -> Finding {
+pub(crate) fn max_latency(settings: &Settings) -> Finding {
     Finding::reported_within(
         "host",
         "a host that Consul has marked as failed",

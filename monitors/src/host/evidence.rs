@@ -48,19 +48,19 @@ pub(crate) struct Circumstances<'c> {
 /// Returns the report about `host`.
 pub(crate) fn notification(
     host: &str,
-    said: ReportedState,
+    reported: ReportedState,
     at: Time,
     proof: Option<&Proof>,
     about: Circumstances<'_>,
 ) -> Notification {
     let generated = GeneratedTime::from_micros(at.timestamp_micros());
-    let (event, cluster, status) = match said {
+    let (event, cluster, status) = match reported {
         ReportedState::Started => (HostEvent::Started, ClusterStatus::Online, HostStatus::Normal),
         ReportedState::Fenced => (HostEvent::Stopped, ClusterStatus::Offline, HostStatus::Normal),
         ReportedState::Lost => (HostEvent::Stopped, ClusterStatus::Offline, HostStatus::Unknown),
     };
     let report = Notification::host(host, event, Some(cluster), status, generated);
-    match proof.filter(|_| said == ReportedState::Fenced) {
+    match proof.filter(|_| reported == ReportedState::Fenced) {
         Some(proof) => match header(host, at, proof, about) {
             Some(header) => report.with_evidence(header),
             None => report,
@@ -136,10 +136,10 @@ mod tests {
         }
     }
 
-    fn report(said: ReportedState, proof: Option<&Proof>) -> Notification {
+    fn report(reported: ReportedState, proof: Option<&Proof>) -> Notification {
         notification(
             "cmp1.example.org",
-            said,
+            reported,
             parse_time("2026-11-20T06:18:14.815847Z").unwrap(),
             proof,
             about(),
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn bodies_are_upstreams_and_evidence_is_beside_them() {
         let head = r#"{"notification": {"type": "COMPUTE_HOST", "hostname": "cmp1.example.org", "generated_time": "2026-11-20T06:18:14.815847", "payload": "#;
-        for (said, payload) in [
+        for (reported, payload) in [
             (
                 ReportedState::Fenced,
                 r#"{"event": "STOPPED", "cluster_status": "OFFLINE", "host_status": "NORMAL"}"#,
@@ -168,12 +168,12 @@ mod tests {
                 r#"{"event": "STARTED", "cluster_status": "ONLINE", "host_status": "NORMAL"}"#,
             ),
         ] {
-            let report = report(said, Some(&proof()));
-            assert_eq!(report.body(), format!("{head}{payload}}}}}"), "{said:?}");
+            let report = report(reported, Some(&proof()));
+            assert_eq!(report.body(), format!("{head}{payload}}}}}"), "{reported:?}");
             assert_eq!(
                 report.evidence().is_some(),
-                said == ReportedState::Fenced,
-                "{said:?}"
+                reported == ReportedState::Fenced,
+                "{reported:?}"
             );
         }
         let decoded_evidence = decoded(&report(ReportedState::Fenced, Some(&proof())));

@@ -19,7 +19,7 @@ impl Server {
         let address = listener.local_addr().unwrap().to_string();
         let answers: Arc<Mutex<HashMap<String, String>>> = Arc::default();
         let requests: Arc<Mutex<Vec<String>>> = Arc::default();
-        let (known, seen) = (Arc::clone(&answers), Arc::clone(&requests));
+        let (known, recorded) = (Arc::clone(&answers), Arc::clone(&requests));
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let mut request = Vec::new();
@@ -32,7 +32,7 @@ impl Server {
                 }
                 let text = String::from_utf8_lossy(&request).into_owned();
                 let path = text.split(' ').nth(1).unwrap_or_default().to_owned();
-                seen.lock().unwrap().push(text);
+                recorded.lock().unwrap().push(text);
                 let answer = known.lock().unwrap().get(&path).cloned();
                 let (status, body) = answer.map_or(("404 Not Found", String::new()), |body| ("200 OK", body));
                 let head = format!(
@@ -56,7 +56,7 @@ impl Server {
             .insert(path.to_owned(), body.to_owned());
     }
 
-    pub(super) fn forget(&self, path: &str) {
+    pub(super) fn remove(&self, path: &str) {
         self.answers.lock().unwrap().remove(path);
     }
 

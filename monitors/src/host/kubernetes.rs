@@ -247,7 +247,7 @@ impl HostSampler for Driver {
 }
 
 /// Returns the longest time until a failure is noticed.
-pub(crate) fn worst(settings: &Settings) -> Finding {
+pub(crate) fn max_latency(settings: &Settings) -> Finding {
     Finding::reported_within(
         "host",
         "a node that is no longer Ready in Kubernetes",

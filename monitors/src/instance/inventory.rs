@@ -30,7 +30,8 @@ pub(crate) enum GuestState {
     /// time, by which the API detects the duplicate.
     Dying {
         /// The time of the observation, in microseconds since the epoch.
-        seen: i64,
+        #[serde(rename = "seen")]
+        died_at: i64,
     },
     /// The guest is not running because it died; it was reported, or found in this state at first.
     Dead,
@@ -113,7 +114,7 @@ mod tests {
         let mut inventory = Inventory::new("boot-a");
         for (number, life) in [
             (1, GuestState::Up),
-            (2, GuestState::Dying { seen: 17 }),
+            (2, GuestState::Dying { died_at: 17 }),
             (3, GuestState::Down),
             (4, GuestState::Incoming),
             (5, GuestState::Panicked),

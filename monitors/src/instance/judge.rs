@@ -141,13 +141,13 @@ impl Judge {
     }
 
     /// Adds an unknown guest by its first event. The guest counts as running, unless the event is about its definition.
-    pub(crate) fn meet(&mut self, seen: &GuestEvent<'_>, nova: bool) {
+    pub(crate) fn meet(&mut self, guest_event: &GuestEvent<'_>, nova: bool) {
         let is_definition = matches!(
-            seen.what,
+            guest_event.what,
             DomainEventKind::Lifecycle(Lifecycle::Defined | Lifecycle::Undefined, _)
         );
         let guest = Guest {
-            name: seen.name.to_owned(),
+            name: guest_event.name.to_owned(),
             nova,
             persistent: false,
             life: if is_definition {
@@ -157,22 +157,22 @@ impl Judge {
             },
             halted: false,
         };
-        self.inventory.guests.entry(seen.uuid).or_insert(guest);
+        self.inventory.guests.entry(guest_event.uuid).or_insert(guest);
         self.changed = true;
     }
 
     /// Decides on an event.
-    pub(crate) fn event(&mut self, seen: &GuestEvent<'_>, now: Instant) -> Vec<Decision> {
-        if !self.knows(seen.uuid) {
-            self.meet(seen, true);
+    pub(crate) fn event(&mut self, guest_event: &GuestEvent<'_>, now: Instant) -> Vec<Decision> {
+        if !self.knows(guest_event.uuid) {
+            self.meet(guest_event, true);
         }
         let mut decisions = Vec::new();
-        if let DomainEventKind::Lifecycle(event, detail) = seen.what {
-            decisions = self.lifecycle(seen, *event, *detail, now);
+        if let DomainEventKind::Lifecycle(event, detail) = guest_event.what {
+            decisions = self.lifecycle(guest_event, *event, *detail, now);
         } else if matches!(
-            seen.what,
+            guest_event.what,
             DomainEventKind::IoError(1) | DomainEventKind::Watchdog(1)
-        ) && let Some(guest) = self.inventory.guests.get_mut(&seen.uuid)
+        ) && let Some(guest) = self.inventory.guests.get_mut(&guest_event.uuid)
         {
             self.changed |= !guest.halted;
             guest.halted = true;
@@ -181,7 +181,7 @@ impl Judge {
             .iter()
             .any(|decision| matches!(decision, Decision::Send(_)))
         {
-            decisions.extend(self.plain(seen));
+            decisions.extend(self.plain(guest_event));
         }
         decisions
             .into_iter()
@@ -190,22 +190,22 @@ impl Judge {
     }
 
     /// Decides on events that need no state.
-    fn plain(&self, seen: &GuestEvent<'_>) -> Option<Decision> {
+    fn plain(&self, guest_event: &GuestEvent<'_>) -> Option<Decision> {
         let report = |event_names, because| {
             Some(Decision::Send(Report {
-                uuid: seen.uuid,
+                uuid: guest_event.uuid,
                 event_names,
-                micros: seen.micros,
+                micros: guest_event.micros,
                 because,
             }))
         };
-        if *seen.what == DomainEventKind::IoError(1) && self.rules.io_error_pause {
+        if *guest_event.what == DomainEventKind::IoError(1) && self.rules.io_error_pause {
             return report(EventNames::IO_ERROR, "its disk failed and it is paused");
         }
-        if *seen.what == DomainEventKind::Watchdog(1) && self.rules.watchdog_pause {
+        if *guest_event.what == DomainEventKind::Watchdog(1) && self.rules.watchdog_pause {
             return report(EventNames::FAILED, "its watchdog paused it");
         }
-        match event_names(seen.what) {
+        match event_names(guest_event.what) {
             // The guest's state decides about this event.
             Some(event_names) if event_names == EventNames::FAILED => None,
             Some(event_names) => report(event_names, "libvirt reports it"),
@@ -215,12 +215,12 @@ impl Judge {
 
     fn lifecycle(
         &mut self,
-        seen: &GuestEvent<'_>,
+        guest_event: &GuestEvent<'_>,
         event: Lifecycle,
         detail: i32,
         now: Instant,
     ) -> Vec<Decision> {
-        let Some(guest) = self.inventory.guests.get_mut(&seen.uuid) else {
+        let Some(guest) = self.inventory.guests.get_mut(&guest_event.uuid) else {
             return Vec::new();
         };
         let before = guest.clone();
@@ -237,7 +237,7 @@ impl Judge {
             (Lifecycle::Started, lifecycle::STARTED_MIGRATED) => guest.life = GuestState::Incoming,
             (Lifecycle::Started, _) => {
                 guest.life = GuestState::Up;
-                decisions.push(Decision::Withdraw(seen.uuid));
+                decisions.push(Decision::Withdraw(guest_event.uuid));
             }
             // A guest that arrives paused is resumed by its owner, which libvirt refuses while the memory still arrives.
             (
@@ -245,15 +245,15 @@ impl Judge {
                 lifecycle::RESUMED_UNPAUSED | lifecycle::RESUMED_MIGRATED | lifecycle::RESUMED_POSTCOPY,
             ) if guest.life == GuestState::Incoming => {
                 guest.life = GuestState::Up;
-                decisions.push(Decision::Withdraw(seen.uuid));
+                decisions.push(Decision::Withdraw(guest_event.uuid));
             }
             (Lifecycle::Resumed, _) if guest.life == GuestState::Panicked => guest.life = GuestState::Up,
             (Lifecycle::Crashed, _) if guest.life == GuestState::Up => guest.life = GuestState::Panicked,
             (Lifecycle::Stopped, lifecycle::STOPPED_FAILED) => {
-                decisions.push(died(guest, seen, "its process is gone"));
+                decisions.push(died(guest, guest_event, "its process is gone"));
             }
             (Lifecycle::Stopped, lifecycle::STOPPED_CRASHED) if self.rules.panics => {
-                decisions.push(died(guest, seen, "it panicked"));
+                decisions.push(died(guest, guest_event, "it panicked"));
             }
             (Lifecycle::Stopped, lifecycle::STOPPED_CRASHED) => guest.life = GuestState::Dead,
             (Lifecycle::Stopped, _) => guest.life = GuestState::Down,
@@ -268,17 +268,18 @@ impl Judge {
             ) => {}
         }
         if guest.life == GuestState::Panicked && before.life != GuestState::Panicked && self.rules.panics {
-            self.panicked.insert(seen.uuid, now + self.rules.panic_wait);
+            self.panicked
+                .insert(guest_event.uuid, now + self.rules.panic_wait);
         } else if guest.life != GuestState::Panicked {
-            self.panicked.remove(&seen.uuid);
+            self.panicked.remove(&guest_event.uuid);
         }
         self.changed |= *guest != before;
-        self.forget(seen.uuid);
+        self.remove(guest_event.uuid);
         decisions
     }
 
     /// Removes a guest that has ended and has no persistent definition.
-    fn forget(&mut self, uuid: Uuid) {
+    fn remove(&mut self, uuid: Uuid) {
         let gone =
             |guest: &Guest| !guest.persistent && matches!(guest.life, GuestState::Dead | GuestState::Down);
         if self.inventory.guests.get(&uuid).is_some_and(gone) {
@@ -333,7 +334,7 @@ impl Judge {
             guest.life = GuestState::Dead;
             self.changed = true;
         }
-        self.forget(uuid);
+        self.remove(uuid);
     }
 
     /// Returns the guests that panicked and stayed in that state long enough to check them.
@@ -356,7 +357,7 @@ impl Judge {
         if guest.life != GuestState::Panicked {
             return None;
         }
-        guest.life = GuestState::Dying { seen: micros };
+        guest.life = GuestState::Dying { died_at: micros };
         self.changed = true;
         let decision = report_death(uuid, micros, "it panicked and libvirt keeps it");
         Some(self.filter(decision, now))
@@ -398,8 +399,10 @@ impl Judge {
             if self.knows(uuid) {
                 continue;
             }
-            let seen = match guest.life {
-                GuestState::Dying { seen } => Some((seen, "it died, and it is unknown if that was reported")),
+            let death = match guest.life {
+                GuestState::Dying { died_at } => {
+                    Some((died_at, "it died, and it is unknown if that was reported"))
+                }
                 // A missing guest with a persistent definition was moved or deleted on purpose, with its definition.
                 GuestState::Up | GuestState::Panicked if !guest.persistent => {
                     Some((micros, "it disappeared without an event"))
@@ -410,9 +413,9 @@ impl Judge {
                 | GuestState::Dead
                 | GuestState::Down => None,
             };
-            if let Some((seen, because)) = seen {
-                decisions.push(report_death(uuid, seen, because));
-                let life = GuestState::Dying { seen };
+            if let Some((died_at, because)) = death {
+                decisions.push(report_death(uuid, died_at, because));
+                let life = GuestState::Dying { died_at };
                 self.inventory.guests.insert(uuid, Guest { life, ..guest });
             }
         }
@@ -446,14 +449,14 @@ impl Judge {
         micros: i64,
     ) -> (GuestState, Option<Decision>) {
         let old_life = old.map(|old| old.life);
-        let seen = match old_life {
-            Some(GuestState::Dying { seen }) => seen,
+        let died_at = match old_life {
+            Some(GuestState::Dying { died_at }) => died_at,
             _ => micros,
         };
         let dying = |because| {
             (
-                GuestState::Dying { seen },
-                Some(report_death(guest.uuid, seen, because)),
+                GuestState::Dying { died_at },
+                Some(report_death(guest.uuid, died_at, because)),
             )
         };
         match guest.state {
@@ -520,22 +523,24 @@ fn paused_for_arrival(reason: i32, old: Option<GuestState>) -> bool {
 }
 
 /// Records a death, unless the guest did not die or its death is known.
-fn died(guest: &mut Guest, seen: &GuestEvent<'_>, because: &'static str) -> Decision {
+fn died(guest: &mut Guest, guest_event: &GuestEvent<'_>, because: &'static str) -> Decision {
     match guest.life {
         GuestState::Up | GuestState::Panicked => {
-            guest.life = GuestState::Dying { seen: seen.micros };
-            report_death(seen.uuid, seen.micros, because)
+            guest.life = GuestState::Dying {
+                died_at: guest_event.micros,
+            };
+            report_death(guest_event.uuid, guest_event.micros, because)
         }
         GuestState::Incoming => {
             guest.life = GuestState::Dead;
-            Decision::Skip(seen.uuid, "migration")
+            Decision::Skip(guest_event.uuid, "migration")
         }
         // The guest could not start, and the caller of the start got the error.
         GuestState::Down => {
             guest.life = GuestState::Dead;
-            Decision::Skip(seen.uuid, "known")
+            Decision::Skip(guest_event.uuid, "known")
         }
-        GuestState::Dying { .. } | GuestState::Dead => Decision::Skip(seen.uuid, "known"),
+        GuestState::Dying { .. } | GuestState::Dead => Decision::Skip(guest_event.uuid, "known"),
     }
 }
 

@@ -247,18 +247,18 @@ impl Watch {
     async fn observe(&mut self, connection: &Connection, batch: &[Event]) {
         let mut decisions = Vec::new();
         for event in batch {
-            let seen = GuestEvent {
+            let guest_event = GuestEvent {
                 uuid: event.domain.uuid,
                 name: &event.domain.name,
                 what: &event.what,
                 micros: micros(event.at),
             };
-            tracing::debug!(instance = %seen.uuid, name = seen.name, what = ?seen.what, "libvirt event");
-            if !self.judge.knows(seen.uuid) {
+            tracing::debug!(instance = %guest_event.uuid, name = guest_event.name, what = ?guest_event.what, "libvirt event");
+            if !self.judge.knows(guest_event.uuid) {
                 let nova = self.belongs(connection, &event.domain).await.unwrap_or(true);
-                self.judge.meet(&seen, nova);
+                self.judge.meet(&guest_event, nova);
             }
-            decisions.extend(self.judge.event(&seen, Instant::now()));
+            decisions.extend(self.judge.event(&guest_event, Instant::now()));
         }
         self.execute(decisions).await;
     }

@@ -2,10 +2,10 @@
 //!
 //! | state | after an answer | after a missing answer | report |
 //! |---|---|---|---|
-//! | `Unheard` | `Answers` | `Unheard` | |
+//! | `NeverAnswered` | `Answers` | `NeverAnswered` | |
 //! | `Answers` | `Answers` | `Silent(1)` | |
 //! | `Silent(n)` | `Answers` | `Silent(n + 1)` | if n was above the threshold, unless too many are silent at once |
-//! | `Told` | `Unheard` | `Told` | |
+//! | `Reported` | `NeverAnswered` | `Reported` | |
 
 use serde::{Deserialize, Serialize};
 
@@ -14,19 +14,23 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 pub(crate) enum AgentState {
     /// The agent has not answered since the guest started: there may be no agent.
-    Unheard,
+    #[serde(rename = "unheard")]
+    NeverAnswered,
     /// The agent answers.
     Answers,
     /// The agent did not answer this many times in a row.
     Silent(u32),
     /// The report is being sent. If this process dies now, the report is repeated with the same time, by which the
     /// API detects the duplicate.
-    Telling {
+    #[serde(rename = "telling")]
+    Reporting {
         /// The time of the decision, in microseconds since the epoch.
-        seen: i64,
+        #[serde(rename = "seen")]
+        decided_at: i64,
     },
     /// The guest was reported.
-    Told,
+    #[serde(rename = "told")]
+    Reported,
 }
 
 /// The consequence of an answer or a missing one.
@@ -43,10 +47,12 @@ impl AgentState {
     /// Returns the state after an answer or a missing one, with the consequence.
     pub(crate) fn after(self, answered: bool, threshold: u32) -> (Self, Transition) {
         match (self, answered) {
-            (Self::Unheard, false) => (Self::Unheard, Transition::Nothing),
-            (Self::Told | Self::Telling { .. }, false) => (self, Transition::Nothing),
-            (Self::Told | Self::Telling { .. }, true) => (Self::Unheard, Transition::Back),
-            (Self::Unheard | Self::Answers | Self::Silent(_), true) => (Self::Answers, Transition::Nothing),
+            (Self::NeverAnswered, false) => (Self::NeverAnswered, Transition::Nothing),
+            (Self::Reported | Self::Reporting { .. }, false) => (self, Transition::Nothing),
+            (Self::Reported | Self::Reporting { .. }, true) => (Self::NeverAnswered, Transition::Back),
+            (Self::NeverAnswered | Self::Answers | Self::Silent(_), true) => {
+                (Self::Answers, Transition::Nothing)
+            }
             (Self::Answers, false) => (Self::Silent(1), Transition::Nothing),
             (Self::Silent(times), false) => {
                 let due = if times > threshold {
@@ -73,13 +79,13 @@ mod tests {
 
     /// Returns the calls, counted from one, that cause a report.
     fn reported_at(answers: &str, threshold: u32) -> Vec<usize> {
-        let mut state = AgentState::Unheard;
+        let mut state = AgentState::NeverAnswered;
         let mut reported = Vec::new();
         for (at, answer) in answers.chars().enumerate() {
             let (next, turn) = state.after(answer == '+', threshold);
             state = next;
             if turn == Transition::Report {
-                state = AgentState::Told;
+                state = AgentState::Reported;
                 reported.push(at + 1);
             }
         }
@@ -113,8 +119,8 @@ mod tests {
     #[test]
     fn a_guest_that_answers_again_overtakes_what_was_told() {
         assert_eq!(
-            AgentState::Told.after(true, 3),
-            (AgentState::Unheard, Transition::Back)
+            AgentState::Reported.after(true, 3),
+            (AgentState::NeverAnswered, Transition::Back)
         );
     }
 

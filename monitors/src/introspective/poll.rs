@@ -178,8 +178,8 @@ impl AgentPoller {
         running: Vec<tachi_libvirt::Domain>,
     ) -> Result<(), String> {
         let targets = self.roster.round(running);
-        for (uuid, seen) in self.roster.interrupted() {
-            self.send(uuid, GeneratedTime::from_micros(seen)).await;
+        for (uuid, decided_at) in self.roster.interrupted() {
+            self.send(uuid, GeneratedTime::from_micros(decided_at)).await;
         }
         let (socket, timeout) = (self.monitor.socket.clone(), self.monitor.timeout);
         let results = stream::iter(targets).map(|target| {
@@ -297,16 +297,16 @@ impl AgentPoller {
 
     /// Writes the intent, reports, and records the report. Whenever this process dies, the guest is reported once, or
     /// twice with a detectable duplicate.
-    async fn send(&mut self, uuid: Uuid, seen: GeneratedTime) {
+    async fn send(&mut self, uuid: Uuid, decided_at: GeneratedTime) {
         tracing::warn!(instance = %uuid, "guest agent stopped answering; reporting the guest");
-        self.roster.report_intent(uuid, seen.micros());
+        self.roster.report_intent(uuid, decided_at.micros());
         self.write().await;
         let notification = Notification::vm(
             &self.monitor.hostname,
             "QEMU_GUEST_AGENT_ERROR",
             &uuid.to_string(),
             "STOPPED_FAILED",
-            seen,
+            decided_at,
         );
         loop {
             match self.reporter.report(&notification).await {

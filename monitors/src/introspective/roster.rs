@@ -84,7 +84,7 @@ impl Roster {
                 state: before
                     .get(&domain.uuid)
                     .filter(|(id, _)| *id == domain.id)
-                    .map_or(AgentState::Unheard, |(_, state)| *state),
+                    .map_or(AgentState::NeverAnswered, |(_, state)| *state),
                 reported_round: self.round,
                 reset_round: 0,
             });
@@ -100,8 +100,8 @@ impl Roster {
         }
         targets.sort_by_key(|target| match self.state(target.domain.uuid) {
             Some(AgentState::Silent(_)) => 0,
-            Some(AgentState::Answers | AgentState::Telling { .. } | AgentState::Told) => 1,
-            Some(AgentState::Unheard) | None => 2,
+            Some(AgentState::Answers | AgentState::Reporting { .. } | AgentState::Reported) => 1,
+            Some(AgentState::NeverAnswered) | None => 2,
         });
         targets
     }
@@ -122,8 +122,8 @@ impl Roster {
     /// count.
     pub(crate) fn reset(&mut self, uuid: Uuid) {
         if let Some(guest) = self.guests.get_mut(&uuid) {
-            self.changed |= guest.state != AgentState::Unheard;
-            guest.state = AgentState::Unheard;
+            self.changed |= guest.state != AgentState::NeverAnswered;
+            guest.state = AgentState::NeverAnswered;
             guest.reset_round = self.round;
         }
     }
@@ -143,12 +143,12 @@ impl Roster {
     }
 
     /// Records that the report of a silent guest is being sent, with its time.
-    pub(crate) fn report_intent(&mut self, uuid: Uuid, seen: i64) {
+    pub(crate) fn report_intent(&mut self, uuid: Uuid, decided_at: i64) {
         let round = self.round;
         if let Some(guest) = self.guests.get_mut(&uuid) {
             guest.reported_round = round;
         }
-        self.set(uuid, AgentState::Telling { seen });
+        self.set(uuid, AgentState::Reporting { decided_at });
     }
 
     /// Returns the number of silent guests if they are too many for independent failures: more than `at_most`, or
@@ -156,8 +156,10 @@ impl Roster {
     pub(crate) fn silence_storm(&self, at_most: usize) -> Option<usize> {
         let is_recent = |guest: &&Guest| match guest.state {
             AgentState::Silent(_) => true,
-            AgentState::Telling { .. } | AgentState::Told => self.round - guest.reported_round < STORM_ROUNDS,
-            AgentState::Unheard | AgentState::Answers => false,
+            AgentState::Reporting { .. } | AgentState::Reported => {
+                self.round - guest.reported_round < STORM_ROUNDS
+            }
+            AgentState::NeverAnswered | AgentState::Answers => false,
         };
         let silent = self.guests.values().filter(is_recent).count();
         (silent > at_most || (silent > 1 && silent * 2 > self.answering())).then_some(silent)
@@ -175,8 +177,8 @@ impl Roster {
 
     /// Records that the report is stored.
     pub(crate) fn reported(&mut self, uuid: Uuid) {
-        if matches!(self.state(uuid), Some(AgentState::Telling { .. })) {
-            self.set(uuid, AgentState::Told);
+        if matches!(self.state(uuid), Some(AgentState::Reporting { .. })) {
+            self.set(uuid, AgentState::Reported);
         }
     }
 
@@ -190,8 +192,11 @@ impl Roster {
     /// Returns the reports that an earlier process was sending when it died, of guests that still run.
     pub(crate) fn interrupted(&self) -> Vec<(Uuid, i64)> {
         let report_intent = |(uuid, guest): (&Uuid, &Guest)| match guest.state {
-            AgentState::Telling { seen } => Some((*uuid, seen)),
-            AgentState::Unheard | AgentState::Answers | AgentState::Silent(_) | AgentState::Told => None,
+            AgentState::Reporting { decided_at } => Some((*uuid, decided_at)),
+            AgentState::NeverAnswered
+            | AgentState::Answers
+            | AgentState::Silent(_)
+            | AgentState::Reported => None,
         };
         self.guests.iter().filter_map(report_intent).collect()
     }
@@ -203,7 +208,7 @@ impl Roster {
             guests: self
                 .guests
                 .iter()
-                .filter(|(_, guest)| guest.state != AgentState::Unheard)
+                .filter(|(_, guest)| guest.state != AgentState::NeverAnswered)
                 .map(|(uuid, guest)| (*uuid, (guest.id, guest.state)))
                 .collect(),
         })
@@ -213,7 +218,7 @@ impl Roster {
     pub(crate) fn answering(&self) -> usize {
         self.guests
             .values()
-            .filter(|guest| guest.state != AgentState::Unheard)
+            .filter(|guest| guest.state != AgentState::NeverAnswered)
             .count()
     }
 }

@@ -23,19 +23,19 @@ const INTERPRETERS: [&str; 9] = [
     "python", "perl", "ruby", "bash", "sh", "dash", "node", "php", "java",
 ];
 
-/// True if `seen` is the daemon `name`, and alive.
-pub(super) fn matches(name: &str, seen: &ProcessInfo) -> bool {
-    !matches!(seen.state, 'Z' | 'X' | 'x') && means(name, seen)
+/// True if `process` is the daemon `name`, and alive.
+pub(super) fn matches(name: &str, process: &ProcessInfo) -> bool {
+    !matches!(process.state, 'Z' | 'X' | 'x') && means(name, process)
 }
 
-fn means(name: &str, seen: &ProcessInfo) -> bool {
-    let mut wanted = name.split_whitespace();
-    let Some(program) = wanted.next() else {
+fn means(name: &str, process: &ProcessInfo) -> bool {
+    let mut expected = name.split_whitespace();
+    let Some(program) = expected.next() else {
         return false;
     };
     // Arguments in the name must follow the program.
-    let arguments: Vec<&str> = wanted.collect();
-    programs(seen).into_iter().any(|(path, rest)| {
+    let arguments: Vec<&str> = expected.collect();
+    programs(process).into_iter().any(|(path, rest)| {
         same(program, path)
             && (arguments.is_empty()
                 || rest
@@ -47,13 +47,13 @@ fn means(name: &str, seen: &ProcessInfo) -> bool {
 }
 
 /// Returns the programs of a process, as paths, each with the arguments that follow.
-fn programs(seen: &ProcessInfo) -> Vec<(&str, &[String])> {
-    let (first, rest) = match seen.command.split_first() {
+fn programs(process: &ProcessInfo) -> Vec<(&str, &[String])> {
+    let (first, rest) = match process.command.split_first() {
         Some((first, rest)) => (first.as_str(), rest),
         None => ("", &[][..]),
     };
     let mut programs = Vec::new();
-    if let Some(exe) = seen.exe.as_deref().and_then(|exe| exe.to_str()) {
+    if let Some(exe) = process.exe.as_deref().and_then(|exe| exe.to_str()) {
         programs.push((exe.trim_end_matches(" (deleted)"), rest));
     }
     // A daemon may replace its arguments by a title: `nova-compute: worker`.
@@ -84,11 +84,11 @@ fn is_interpreter(path: &str) -> bool {
 
 /// True if a path is the wanted program. A wanted path matches itself or its bare name; a wanted name matches any
 /// program of that name.
-fn same(wanted: &str, path: &str) -> bool {
-    if wanted.contains('/') {
-        wanted == path || (!path.contains('/') && base(wanted) == path)
+fn same(expected: &str, path: &str) -> bool {
+    if expected.contains('/') {
+        expected == path || (!path.contains('/') && base(expected) == path)
     } else {
-        wanted == base(path)
+        expected == base(path)
     }
 }
 
@@ -99,9 +99,9 @@ pub(super) fn find(name: &str) -> Result<Vec<ProcessInfo>, procfs::ProcError> {
         .filter_map(Result::ok)
         .filter(|process| process.pid != own)
         .filter_map(|process| read_process(&process))
-        .filter(|seen| matches(name, seen))
+        .filter(|process| matches(name, process))
         .collect();
-    found.sort_by_key(|seen| (seen.started, seen.pid));
+    found.sort_by_key(|process| (process.started, process.pid));
     Ok(found)
 }
 
@@ -126,7 +126,7 @@ fn read_process(process: &procfs::process::Process) -> Option<ProcessInfo> {
 mod tests {
     use super::*;
 
-    fn seen(exe: Option<&str>, command: &[&str]) -> ProcessInfo {
+    fn process(exe: Option<&str>, command: &[&str]) -> ProcessInfo {
         ProcessInfo {
             pid: 1,
             started: 1,
@@ -150,88 +150,93 @@ mod tests {
             (
                 "by name",
                 "libvirtd",
-                seen(Some("/usr/sbin/libvirtd"), &["/usr/sbin/libvirtd", "-d"]),
+                process(Some("/usr/sbin/libvirtd"), &["/usr/sbin/libvirtd", "-d"]),
                 true,
             ),
             (
                 "by path",
                 "/usr/sbin/libvirtd",
-                seen(None, &["/usr/sbin/libvirtd"]),
+                process(None, &["/usr/sbin/libvirtd"]),
                 true,
             ),
             (
                 "another path",
                 "/usr/bin/libvirtd",
-                seen(None, &["/usr/sbin/libvirtd"]),
+                process(None, &["/usr/sbin/libvirtd"]),
                 false,
             ),
-            ("a script", "nova-compute", seen(Some(python), &nova), true),
+            ("a script", "nova-compute", process(Some(python), &nova), true),
             (
                 "a script by path",
                 "/usr/bin/nova-compute",
-                seen(None, &nova),
+                process(None, &nova),
                 true,
             ),
             (
                 "a script behind options",
                 "x",
-                seen(None, &["python3", "-u", "-s", "/opt/x"]),
+                process(None, &["python3", "-u", "-s", "/opt/x"]),
                 true,
             ),
             (
                 "an argument in the name",
                 "nova-compute --config-file",
-                seen(None, &nova),
+                process(None, &nova),
                 true,
             ),
             (
                 "another argument in the name",
                 "nova-compute --debug",
-                seen(None, &nova),
+                process(None, &nova),
                 false,
             ),
             (
                 "a title",
                 "nova-compute",
-                seen(None, &["nova-compute: worker"]),
+                process(None, &["nova-compute: worker"]),
                 true,
             ),
             (
                 "deleted by an upgrade",
                 "/usr/sbin/libvirtd",
-                seen(Some("/usr/sbin/libvirtd (deleted)"), &["x"]),
+                process(Some("/usr/sbin/libvirtd (deleted)"), &["x"]),
                 true,
             ),
             (
                 "an editor",
                 "nova-compute",
-                seen(Some("/usr/bin/vim"), &["vim", "/usr/bin/nova-compute"]),
+                process(Some("/usr/bin/vim"), &["vim", "/usr/bin/nova-compute"]),
                 false,
             ),
             (
                 "a pager without exe",
                 "nova-compute",
-                seen(None, &["less", "/var/log/nova-compute"]),
+                process(None, &["less", "/var/log/nova-compute"]),
                 false,
             ),
             (
                 "grep",
                 "nova-compute",
-                seen(None, &["grep", "nova-compute"]),
+                process(None, &["grep", "nova-compute"]),
                 false,
             ),
-            ("a part of a name", "nova", seen(None, &nova), false),
-            ("an argument of a script", "nova.conf", seen(None, &nova), false),
+            ("a part of a name", "nova", process(None, &nova), false),
+            (
+                "an argument of a script",
+                "nova.conf",
+                process(None, &nova),
+                false,
+            ),
             (
                 "the log of the name",
                 "nova-compute",
-                seen(None, &["tail", "-f", "nova-compute"]),
+                process(None, &["tail", "-f", "nova-compute"]),
                 false,
             ),
-            ("a kernel thread", "nova-compute", seen(None, &[]), false),
+            ("a kernel thread", "nova-compute", process(None, &[]), false),
         ];
-        for (case, name, seen, expected) in cases {
-            assert_eq!(matches(name, &seen), expected, "{case}");
+        for (case, name, process, expected) in cases {
+            assert_eq!(matches(name, &process), expected, "{case}");
         }
     }
 
@@ -246,9 +251,9 @@ mod tests {
             ('Z', false),
             ('X', false),
         ] {
-            let mut seen = seen(None, &["libvirtd"]);
-            seen.state = state;
-            assert_eq!(matches("libvirtd", &seen), expected, "{state}");
+            let mut process = process(None, &["libvirtd"]);
+            process.state = state;
+            assert_eq!(matches("libvirtd", &process), expected, "{state}");
         }
     }
 
@@ -264,8 +269,8 @@ mod tests {
         #[test]
         fn nothing_a_process_calls_itself_panics(name in "\\PC{0,12}", command in proptest::collection::vec("\\PC{0,12}", 0..4)) {
             let command: Vec<&str> = command.iter().map(String::as_str).collect();
-            let _ = matches(&name, &seen(None, &command));
-            let _ = matches(&name, &seen(Some("/usr/bin/python3"), &command));
+            let _ = matches(&name, &process(None, &command));
+            let _ = matches(&name, &process(Some("/usr/bin/python3"), &command));
         }
     }
 }

@@ -21,12 +21,12 @@ const STUCK_POLLS: u32 = 6;
 /// A probe that finds a process by its program.
 pub(super) struct PidProbe {
     name: String,
-    held: Option<OpenPid>,
+    open_pid: Option<OpenPid>,
     stuck: u32,
 }
 
 struct OpenPid {
-    seen: ProcessInfo,
+    process: ProcessInfo,
     fd: AsyncFd<OwnedFd>,
 }
 
@@ -34,23 +34,24 @@ impl PidProbe {
     pub(super) fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
-            held: None,
+            open_pid: None,
             stuck: 0,
         }
     }
 
     /// Returns the state of the watched process, if it is still the same and alive.
-    async fn held_is_alive(&mut self) -> Option<State> {
-        let pid = self.held.as_ref()?.seen.pid;
+    async fn open_pid_state(&mut self) -> Option<State> {
+        let pid = self.open_pid.as_ref()?.process.pid;
         let now = match on_another_thread(move || find::reread(pid)).await {
             Ok(now) => now,
             // The process is still watched, and a process whose memory is locked has not ended.
             Err(why) => return Some(State::Unknown(why)),
         };
-        let held = self.held.as_ref()?;
-        let alive = now.filter(|now| now.started == held.seen.started && find::matches(&self.name, now));
+        let open_pid = self.open_pid.as_ref()?;
+        let alive =
+            now.filter(|now| now.started == open_pid.process.started && find::matches(&self.name, now));
         let Some(now) = alive else {
-            self.held = None;
+            self.open_pid = None;
             self.stuck = 0;
             return None;
         };
@@ -67,16 +68,16 @@ impl PidProbe {
 
     /// Watches the oldest of the processes that were found.
     fn hold(&mut self, found: Vec<ProcessInfo>) -> bool {
-        for seen in found {
-            let Some(pid) = Pid::from_raw(seen.pid) else {
+        for process in found {
+            let Some(pid) = Pid::from_raw(process.pid) else {
                 continue;
             };
             let Ok(fd) = pidfd_open(pid, PidfdFlags::NONBLOCK) else {
                 continue;
             };
             // The pid may have been reused between the scan and the pidfd.
-            let same =
-                find::reread(seen.pid).is_some_and(|now| now.started == seen.started && now.state != 'Z');
+            let same = find::reread(process.pid)
+                .is_some_and(|now| now.started == process.started && now.state != 'Z');
             if !same {
                 continue;
             }
@@ -87,7 +88,7 @@ impl PidProbe {
             let registered = AsyncFd::new(fd);
             match registered {
                 Ok(fd) => {
-                    self.held = Some(OpenPid { seen, fd });
+                    self.open_pid = Some(OpenPid { process, fd });
                     return true;
                 }
                 Err(error) => {
@@ -126,7 +127,7 @@ async fn on_another_thread<T: Send + 'static>(
 #[async_trait]
 impl Probe for PidProbe {
     async fn state(&mut self) -> State {
-        if let Some(state) = self.held_is_alive().await {
+        if let Some(state) = self.open_pid_state().await {
             return state;
         }
         let name = self.name.clone();
@@ -148,10 +149,10 @@ impl Probe for PidProbe {
     }
 
     async fn changed(&mut self) {
-        match &self.held {
+        match &self.open_pid {
             // The pidfd becomes readable when the process ends.
-            Some(held) => {
-                if let Err(error) = held.fd.readable().await {
+            Some(open_pid) => {
+                if let Err(error) = open_pid.fd.readable().await {
                     tracing::debug!(%error, "failed to wait for the end of a process");
                     std::future::pending::<()>().await;
                 }

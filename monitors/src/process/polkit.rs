@@ -194,21 +194,21 @@ fn uid_of(passwd: &str, user: &str) -> Option<u32> {
 
 /// Checks that polkit permits the actions of the list to the monitor.
 pub(super) async fn check(entries: &[Entry], systemd: &Systemd) -> Option<Finding> {
-    const PART: &str = "process";
+    const SUBSYSTEM: &str = "process";
     let unit_actions = unit_actions(entries);
     if unit_actions.is_empty() {
         return None;
     }
     if !rustix::process::geteuid().is_root() {
         let text = "only root can check in polkit if the monitor may restart its units: sudo tachi-monitor check process";
-        return Some(Finding::note(PART, text));
+        return Some(Finding::note(SUBSYSTEM, text));
     }
     let Some((user, uid)) = user() else {
         let text = format!(
             "there is no user {}: it is unknown if the monitor may restart its units",
             USERS.join(" and no user ")
         );
-        return Some(Finding::note(PART, text));
+        return Some(Finding::note(SUBSYSTEM, text));
     };
     let answer = async {
         let (_child, subject) = spawn_placeholder(uid)?;
@@ -218,10 +218,10 @@ pub(super) async fn check(entries: &[Entry], systemd: &Systemd) -> Option<Findin
 }
 
 fn finding(user: &str, answer: Result<Vec<UnitAction<'_>>, String>) -> Finding {
-    const PART: &str = "process";
+    const SUBSYSTEM: &str = "process";
     match answer {
         Ok(denied_actions) if denied_actions.is_empty() => Finding::good(
-            PART,
+            SUBSYSTEM,
             format!("polkit lets {user} start and restart the units of the list"),
         ),
         Ok(denied_actions) => {
@@ -230,7 +230,7 @@ fn finding(user: &str, answer: Result<Vec<UnitAction<'_>>, String>) -> Finding {
                 .map(|(unit, verb)| format!("{verb} {unit}"))
                 .collect();
             Finding::wrong(
-                PART,
+                SUBSYSTEM,
                 format!(
                     "polkit does not let {user} {}: each restart fails, and the process is reported: tachi-monitor init polkit prints the \
                      rule",
@@ -239,7 +239,7 @@ fn finding(user: &str, answer: Result<Vec<UnitAction<'_>>, String>) -> Finding {
             )
         }
         Err(why) => Finding::wrong(
-            PART,
+            SUBSYSTEM,
             format!("{why}: it is unknown if {user} may restart the units of the list"),
         ),
     }

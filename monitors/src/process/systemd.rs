@@ -89,14 +89,14 @@ impl Systemd {
     }
 
     pub(super) async fn connection(&self) -> Result<Connection, String> {
-        let mut held = self.connection.lock().await;
-        if let Some(connection) = &*held {
+        let mut cached = self.connection.lock().await;
+        if let Some(connection) = &*cached {
             return Ok(connection.clone());
         }
         let made = self.connect().await;
         match &made {
             Ok(connection) => {
-                *held = Some(connection.clone());
+                *cached = Some(connection.clone());
                 self.health.good("systemd");
             }
             Err(why) => self.health.bad("systemd", why.clone()),
@@ -112,7 +112,7 @@ impl Systemd {
     }
 
     /// Drops a broken connection, which is reopened at the next use.
-    async fn forget(&self) {
+    async fn disconnect(&self) {
         *self.connection.lock().await = None;
     }
 
@@ -126,7 +126,7 @@ impl Systemd {
         let manager = manager(&connection).await?;
         let path = answered(&format!("loading unit {name}"), manager.load_unit(name)).await;
         if path.is_err() {
-            self.forget().await;
+            self.disconnect().await;
         }
         Ok((connection, path?))
     }
@@ -148,7 +148,7 @@ impl Systemd {
         };
         let unit_status = answered(what, query).await;
         if unit_status.is_err() {
-            self.forget().await;
+            self.disconnect().await;
         }
         unit_status
     }
@@ -240,7 +240,7 @@ impl UnitState {
 pub(super) struct UnitProbe {
     name: String,
     systemd: Systemd,
-    held: Option<OpenUnit>,
+    open_unit: Option<OpenUnit>,
 }
 
 struct OpenUnit {
@@ -254,7 +254,7 @@ impl UnitProbe {
         Self {
             name: name.to_owned(),
             systemd,
-            held: None,
+            open_unit: None,
         }
     }
 
@@ -269,7 +269,7 @@ impl UnitProbe {
             properties.receive_properties_changed().await
         };
         let changes = answered("watching a unit", watched).await?;
-        self.held = Some(OpenUnit {
+        self.open_unit = Some(OpenUnit {
             connection,
             path,
             changes: Box::pin(changes),
@@ -281,32 +281,36 @@ impl UnitProbe {
 #[async_trait]
 impl Probe for UnitProbe {
     async fn state(&mut self) -> State {
-        if self.held.is_none()
+        if self.open_unit.is_none()
             && let Err(why) = self.hold().await
         {
             return State::Unknown(why);
         }
-        let Some(held) = &self.held else {
+        let Some(open_unit) = &self.open_unit else {
             return State::Unknown("systemd is unreachable".to_owned());
         };
-        match self.systemd.unit_state(&held.connection, &held.path).await {
+        match self
+            .systemd
+            .unit_state(&open_unit.connection, &open_unit.path)
+            .await
+        {
             Ok(unit_status) => unit_status.state(),
             Err(why) => {
-                self.held = None;
+                self.open_unit = None;
                 State::Unknown(why)
             }
         }
     }
 
     async fn changed(&mut self) {
-        let Some(held) = &mut self.held else {
+        let Some(open_unit) = &mut self.open_unit else {
             return std::future::pending().await;
         };
-        let next = std::future::poll_fn(|context| held.changes.as_mut().poll_next(context)).await;
+        let next = std::future::poll_fn(|context| open_unit.changes.as_mut().poll_next(context)).await;
         if next.is_none() {
             // The connection is broken; the next check opens a new one.
-            self.held = None;
-            self.systemd.forget().await;
+            self.open_unit = None;
+            self.systemd.disconnect().await;
         }
     }
 }

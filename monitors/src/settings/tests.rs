@@ -108,26 +108,27 @@ fn a_wrong_value_names_file_line_and_option() {
     ];
     for (text, place, option) in cases {
         let failure = read(&format!("{text}{API}")).unwrap_err();
-        let said = failure.chain();
+        let error_text = failure.chain();
         assert!(
-            failure.is_usage() && said.contains(place) && said.contains(option),
-            "{said}"
+            failure.is_usage() && error_text.contains(place) && error_text.contains(option),
+            "{error_text}"
         );
     }
 }
 
 #[test]
 fn what_is_missing_is_told_at_once() {
-    let said = read("[DEFAULT]\n").unwrap_err().chain();
+    let error_text = read("[DEFAULT]\n").unwrap_err().chain();
     for option in ["auth_url", "password", "username"] {
-        assert!(said.contains(option), "{said}");
+        assert!(error_text.contains(option), "{error_text}");
     }
-    let said = read("[api]\nauth_url = http://k\nauth_type = v3applicationcredential\n")
+    let error_text = read("[api]\nauth_url = http://k\nauth_type = v3applicationcredential\n")
         .unwrap_err()
         .chain();
     assert!(
-        said.contains("application_credential_id") && said.contains("application_credential_secret"),
-        "{said}"
+        error_text.contains("application_credential_id")
+            && error_text.contains("application_credential_secret"),
+        "{error_text}"
     );
 }
 
@@ -235,14 +236,20 @@ fn a_token_of_the_api_has_one_scope() {
             ["a project and trust_id", "trust_id"],
         ),
     ] {
-        let said = read(&format!("{user}{more}")).unwrap_err().chain();
-        assert!(parts.iter().all(|part| said.contains(part)), "{more}: {said}");
+        let error_text = read(&format!("{user}{more}")).unwrap_err().chain();
+        assert!(
+            parts.iter().all(|part| error_text.contains(part)),
+            "{more}: {error_text}"
+        );
     }
     let credential = "[api]\nauth_url = http://k\nauth_type = v3applicationcredential\napplication_credential_id = i\n\
         application_credential_secret = s\n";
     for more in ["domain_id = d\n", "system_scope = all\n", "trust_id = t\n"] {
-        let said = read(&format!("{credential}{more}")).unwrap_err().chain();
-        assert!(said.contains("an application credential"), "{more}: {said}");
+        let error_text = read(&format!("{credential}{more}")).unwrap_err().chain();
+        assert!(
+            error_text.contains("an application credential"),
+            "{more}: {error_text}"
+        );
     }
     for good in [
         "",

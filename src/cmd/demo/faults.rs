@@ -74,13 +74,13 @@ struct RunningSandbox {
 
 impl RunningSandbox {
     async fn open() -> Result<Self, Failure> {
-        let here = "run this in the folder of `tachi serve --sandbox`, or set OS_CLIENT_CONFIG_FILE to its clouds.yaml";
-        let cloud = tachi_clouds::read(CLOUD, &ProcessEnvironment::here())
-            .map_err(|error| Failure::usage(format!("{error}: {here}")))?;
+        let hint = "run this in the folder of `tachi serve --sandbox`, or set OS_CLIENT_CONFIG_FILE to its clouds.yaml";
+        let cloud = tachi_clouds::read(CLOUD, &ProcessEnvironment::current())
+            .map_err(|error| Failure::usage(format!("{error}: {hint}")))?;
         let base = cloud
             .auth_url
             .strip_suffix(IDENTITY)
-            .ok_or_else(|| Failure::usage(format!("cloud {CLOUD} is no simulated region: {here}")))?;
+            .ok_or_else(|| Failure::usage(format!("cloud {CLOUD} is no simulated region: {hint}")))?;
         let base = format!("{base}/admin");
         let http = reqwest::Client::builder()
             .timeout(TIMEOUT)

@@ -67,12 +67,15 @@ impl Outcome {
 
     /// Counts the instances of the failed hosts that run again.
     pub(super) fn recovered(&self) -> usize {
-        self.instances.iter().filter(|one| one.to.is_some()).count()
+        self.instances
+            .iter()
+            .filter(|instance| instance.to.is_some())
+            .count()
     }
 
     /// Counts the instances that run nowhere, though no recovery has excluded them.
     pub(super) fn lost(&self) -> usize {
-        self.instances.iter().filter(|one| one.lost).count()
+        self.instances.iter().filter(|instance| instance.lost).count()
     }
 
     /// True if every instance that the policy covers runs exactly once, and nothing is waiting for an operator.
@@ -82,7 +85,7 @@ impl Outcome {
 
     /// Returns the seconds from the power loss to the first and to the last instance that ran again.
     pub(super) fn seconds(&self) -> Option<(f64, f64)> {
-        let seconds = self.instances.iter().filter_map(|one| one.seconds);
+        let seconds = self.instances.iter().filter_map(|instance| instance.seconds);
         seconds.fold(None, |range, one| {
             let (least, most) = range.unwrap_or((one, one));
             Some((f64::min(least, one), f64::max(most, one)))
@@ -94,7 +97,7 @@ impl Outcome {
         let back = self
             .instances
             .iter()
-            .filter_map(|one| Some((one.tagged, one.seconds?)));
+            .filter_map(|instance| Some((instance.tagged, instance.seconds?)));
         back.filter_map(|(tagged, seconds)| Some((tagged, Duration::try_from_secs_f64(seconds).ok()?)))
             .collect()
     }

@@ -17,8 +17,8 @@ pub(super) struct DemoNotification {
 }
 
 impl DemoNotification {
-    pub(super) fn is_held(&self) -> bool {
-        self.wait.as_ref().is_some_and(|wait| wait.what.is_held())
+    pub(super) fn is_on_hold(&self) -> bool {
+        self.wait.as_ref().is_some_and(|wait| wait.what.is_on_hold())
     }
 
     pub(super) fn read(notification: &Value, vmoves: &Value, wait: Option<Wait>) -> Self {
@@ -44,12 +44,12 @@ impl DemoNotification {
             wait,
             tasks,
             vmoves: vmoves
-                .map(|one| {
+                .map(|vmove| {
                     (
-                        text_of(&one["instance_uuid"]).unwrap_or_default(),
-                        text_of(&one["status"]).unwrap_or_default(),
-                        text_of(&one["dest_host"]),
-                        text_of(&one["message"]),
+                        text_of(&vmove["instance_uuid"]).unwrap_or_default(),
+                        text_of(&vmove["status"]).unwrap_or_default(),
+                        text_of(&vmove["dest_host"]),
+                        text_of(&vmove["message"]),
                     )
                 })
                 .collect(),
@@ -69,7 +69,7 @@ impl DemoSnapshot {
     pub(super) fn is_finished(&self) -> bool {
         self.notifications.iter().all(|notification| {
             matches!(notification.status.as_str(), "finished" | "failed" | "ignored")
-                || notification.is_held()
+                || notification.is_on_hold()
         })
     }
 }

@@ -43,7 +43,7 @@ pub(super) struct Scene {
     /// The failure domain that was approved, and the reasons why its recoveries were on hold.
     approved: std::sync::OnceLock<(String, Vec<String>)>,
     /// The waits of these recoveries at the time of the approval.
-    held_then: std::sync::OnceLock<Vec<Wait>>,
+    waits_at_approval: std::sync::OnceLock<Vec<Wait>>,
 }
 
 /// Parameters of the demo's region and faults.
@@ -154,7 +154,7 @@ impl Scene {
             api,
             struck: std::sync::OnceLock::new(),
             approved: std::sync::OnceLock::new(),
-            held_then: std::sync::OnceLock::new(),
+            waits_at_approval: std::sync::OnceLock::new(),
         };
         scene.register(&hosts, spare.as_deref()).await?;
         Ok(scene)
@@ -231,30 +231,30 @@ impl Scene {
     }
 
     /// True if every recovery of a lost rack is on hold, so that an operator can see all of it and decide.
-    pub(super) fn awaits_approval(&self, seen: &DemoSnapshot) -> bool {
+    pub(super) fn awaits_approval(&self, snapshot: &DemoSnapshot) -> bool {
         self.args.fault == Some(DemoFault::RackLoss)
             && self.approved.get().is_none()
-            && seen.notifications.iter().all(DemoNotification::is_held)
+            && snapshot.notifications.iter().all(DemoNotification::is_on_hold)
     }
 
     /// Approves as the operator of this demo: the rack is known to be without power, so all of it may be recovered. The same
     /// as `tachi recovery approve --domain`.
-    pub(super) async fn approve(&self, seen: &DemoSnapshot) -> Result<String, Failure> {
+    pub(super) async fn approve(&self, snapshot: &DemoSnapshot) -> Result<String, Failure> {
         let rack = self.failing.first().map(|host| lost::rack_of(&self.region, host));
         let domain = lost::domain_name(&rack.unwrap_or_default());
         let by = "demo (the rack's power supply is known to be out)";
         let approved = self.approve_domain(&domain, by).await?;
-        let reasons = seen
+        let reasons = snapshot
             .notifications
             .iter()
             .filter_map(|notification| notification.message.clone())
             .collect();
-        let waits = seen
+        let waits = snapshot
             .notifications
             .iter()
             .filter_map(|notification| notification.wait.clone())
             .collect();
-        self.held_then
+        self.waits_at_approval
             .set(waits)
             .map_err(|_| Failure::from_text("the demo approved twice"))?;
         self.approved
@@ -270,28 +270,28 @@ impl Scene {
         let operator_journal = self.base.store.operator_journal();
         let wrong = |error| Failure::new("reading the recoveries", error);
         let filter = RecoveryFilter {
-            state: Some(RecoveryState::Held),
+            state: Some(RecoveryState::OnHold),
             ..RecoveryFilter::default()
         };
-        let mut held = Vec::new();
+        let mut on_hold = Vec::new();
         for row in operator_journal.find_recoveries(&filter).await.map_err(wrong)? {
             let history = operator_journal.history(row.id).await.map_err(wrong)?;
             let state = history.and_then(|history| history.state).unwrap_or_default();
-            held.push((row.id, row.host, serde_json::from_str(&state).unwrap_or_default()));
+            on_hold.push((row.id, row.host, serde_json::from_str(&state).unwrap_or_default()));
         }
-        let held = recovery::domain::held_by(domain, held)?.recoveries;
-        for (id, _) in &held {
+        let on_hold = recovery::domain::holds_of(domain, on_hold)?.recoveries;
+        for (id, _) in &on_hold {
             let outcome = operator_journal
                 .submit(*id, OperatorCommand::Approve, &ApprovedWait::Current, by)
                 .await;
             outcome.map_err(|error| Failure::new("writing the approval", error))?;
         }
-        Ok(held.len())
+        Ok(on_hold.len())
     }
 
     /// True while the engine has not read the approval: a recovery still shows the wait that it had before.
-    pub(super) fn was_just_approved(&self, seen: &DemoSnapshot) -> bool {
-        let Some(waits) = self.held_then.get() else {
+    pub(super) fn was_just_approved(&self, snapshot: &DemoSnapshot) -> bool {
+        let Some(waits) = self.waits_at_approval.get() else {
             return false;
         };
         let old = |notification: &DemoNotification| {
@@ -300,9 +300,10 @@ impl Scene {
                 .as_ref()
                 .is_some_and(|wait| waits.contains(wait))
         };
-        seen.notifications
+        snapshot
+            .notifications
             .iter()
-            .any(|notification| notification.is_held() && old(notification))
+            .any(|notification| notification.is_on_hold() && old(notification))
     }
 
     /// Returns the seconds since the power loss.
@@ -352,9 +353,9 @@ impl Scene {
     }
 
     /// Judges the outcome by the ledger.
-    pub(super) fn judge(&self, seen: &DemoSnapshot) -> Outcome {
+    pub(super) fn judge(&self, snapshot: &DemoSnapshot) -> Outcome {
         let region = self.region.sandbox.region();
-        let left: Vec<&str> = seen
+        let left: Vec<&str> = snapshot
             .notifications
             .iter()
             .flat_map(|notification| &notification.vmoves)
@@ -373,7 +374,7 @@ impl Scene {
             .covered
             .iter()
             .map(|one| {
-                let now = seen.back.get(&one.id);
+                let now = snapshot.back.get(&one.id);
                 Instance {
                     name: one.name.clone(),
                     id: one.id,
@@ -385,7 +386,7 @@ impl Scene {
                 }
             })
             .collect();
-        let reasons: Vec<String> = seen
+        let reasons: Vec<String> = snapshot
             .notifications
             .iter()
             .filter(|notification| notification.status != "finished")
@@ -404,7 +405,7 @@ impl Scene {
                     .is_some_and(|rest| rest.starts_with(" is off"))
             })
         };
-        let proofs: Vec<String> = seen
+        let proofs: Vec<String> = snapshot
             .notifications
             .iter()
             .flat_map(|notification| &notification.tasks)

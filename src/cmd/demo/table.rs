@@ -19,22 +19,23 @@ pub(super) fn print(outcome: &Outcome) {
     let mut instances: Vec<_> = outcome.instances.iter().collect();
     instances.sort_by(|a, b| {
         let order = b.tagged.cmp(&a.tagged);
-        let seconds = |one: &Instance| one.seconds.unwrap_or(f64::INFINITY);
+        let seconds = |instance: &Instance| instance.seconds.unwrap_or(f64::INFINITY);
         order.then(seconds(a).total_cmp(&seconds(b)))
     });
-    for one in instances {
+    for instance in instances {
         table.add_row([
-            one.name.clone(),
-            if one.tagged { "True" } else { "" }.to_owned(),
-            one.from.clone(),
-            one.to.clone().unwrap_or_else(|| {
-                if one.lost {
+            instance.name.clone(),
+            if instance.tagged { "True" } else { "" }.to_owned(),
+            instance.from.clone(),
+            instance.to.clone().unwrap_or_else(|| {
+                if instance.lost {
                     "NOWHERE".into()
                 } else {
                     "not moved".into()
                 }
             }),
-            one.seconds
+            instance
+                .seconds
                 .map_or_else(String::new, |seconds| format!("{seconds:.1}")),
         ]);
     }
@@ -59,7 +60,7 @@ pub(super) fn print(outcome: &Outcome) {
             print_text(&format!("downtime, {name}: {line}"));
         }
     }
-    for one in outcome.instances.iter().filter(|one| one.lost) {
+    for one in outcome.instances.iter().filter(|instance| instance.lost) {
         print_text(&format!("LOST: {} ({}) runs nowhere", one.name, one.id));
     }
     for id in &outcome.doubled {

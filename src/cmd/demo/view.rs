@@ -164,20 +164,21 @@ impl View {
     }
 
     /// Prints what has changed since the last call.
-    pub(super) fn show(&mut self, scene: &Scene, seen: &DemoSnapshot) {
+    pub(super) fn show(&mut self, scene: &Scene, snapshot: &DemoSnapshot) {
         let at = scene.seconds();
-        let lines = self.new_lines(&scene.failing, &seen.notifications);
+        let lines = self.new_lines(&scene.failing, &snapshot.notifications);
         for line in lines {
             self.print(&format!("{at:>5.1} s  {line}"));
         }
-        let (back, all) = (seen.back.len(), scene.covered.len());
+        let (back, all) = (snapshot.back.len(), scene.covered.len());
         if let Some(bars) = &self.bars {
             bars.moves.set_position(u64::try_from(back).unwrap_or_default());
             let of = |status: &str| {
-                seen.notifications
+                snapshot
+                    .notifications
                     .iter()
                     .flat_map(|notification| &notification.vmoves)
-                    .filter(|(_, word, ..)| word == status)
+                    .filter(|(_, label, ..)| label == status)
                     .count()
             };
             bars.moves.set_message(format!(
@@ -261,10 +262,10 @@ mod tests {
     fn holds_of_two_causes_are_both_printed() {
         let failing = ["compute-001".to_owned(), "compute-002".to_owned()];
         let mut view = View::new(true, false);
-        let seen = [
+        let snapshot = [
             notification(&["on hold: rack rack-1: 2 of 2 hosts lost"], None),
             notification(&["on hold: G5 global: 2 of all 5 hosts went out"], None),
         ];
-        assert_eq!(view.new_lines(&failing, &seen).len(), 2);
+        assert_eq!(view.new_lines(&failing, &snapshot).len(), 2);
     }
 }

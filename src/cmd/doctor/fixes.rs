@@ -7,7 +7,7 @@ use std::path::Path;
 
 use tachi_cli::arguments::DoctorArgs;
 use tachi_cli::doctor::checks::{self, Check};
-use tachi_cli::doctor::mend::{Mend, is_mended};
+use tachi_cli::doctor::fix::{Fix, is_fixable};
 use tachi_cli::doctor::{lines, named};
 use tachi_cli::failure::Failure;
 use tachi_cli::out;
@@ -38,36 +38,40 @@ pub(super) async fn run(args: &DoctorArgs) -> Result<u8, Failure> {
         return Ok(crate::DONE);
     }
     let base = wiring::existing(&settings).await?;
-    let mut done: Vec<Mend> = Vec::new();
-    let mut mended = 0;
+    let mut done: Vec<Fix> = Vec::new();
+    let mut fixed = 0;
     for one in &wrong {
-        let Some(mend) = Mend::of(&one.name) else {
+        let Some(fix) = Fix::of(&one.name) else {
             lines(one).iter().for_each(out::print);
             out::line("        by hand");
             continue;
         };
-        if done.contains(&mend) {
+        if done.contains(&fix) {
             continue;
         }
-        done.push(mend);
-        mended += match mend {
-            Mend::Segments => Box::pin(segments(args, &settings, &base)).await?,
-            Mend::Files => files(args, &settings, &base, &by).await?,
+        done.push(fix);
+        fixed += match fix {
+            Fix::Segments => Box::pin(segments(args, &settings, &base)).await?,
+            Fix::Files => files(args, &settings, &base, &by).await?,
         };
     }
     if args.dry_run {
         out::line("nothing was done: run it without --dry-run");
         return Ok(crate::DONE);
     }
-    if mended == 0 {
+    if fixed == 0 {
         out::line("nothing was fixed");
     }
     let left = self::wrong(args).await?;
-    let worst = left.iter().map(|one| one.grade).max().unwrap_or(Severity::Ok);
-    for one in left.iter().filter(|one| is_mended(&one.name)) {
+    let most_severe = left.iter().map(|one| one.grade).max().unwrap_or(Severity::Ok);
+    for one in left.iter().filter(|one| is_fixable(&one.name)) {
         lines(one).iter().for_each(out::print);
     }
-    Ok(if args.check { code(worst) } else { crate::DONE })
+    Ok(if args.check {
+        code(most_severe)
+    } else {
+        crate::DONE
+    })
 }
 
 /// Returns the requested checks that did not pass.

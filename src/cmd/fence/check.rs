@@ -274,7 +274,7 @@ mod tests {
     /// Covers T9.
     #[test]
     fn the_machine_of_each_device_is_shown_with_how_and_since_when_it_is_known() {
-        let seen = report(None);
+        let new_report = report(None);
         let line = MachineLine {
             host: "c1".into(),
             device: "pdu plug 7".into(),
@@ -284,15 +284,15 @@ mod tests {
             foreign: None,
         };
         let lines = |line| Lines::from([(("c1".to_owned(), "pdu plug 7".to_owned()), line)]);
-        let shown = render(std::slice::from_ref(&seen), &Lines::new());
+        let shown = render(std::slice::from_ref(&new_report), &Lines::new());
         assert!(shown.contains("guid=a (not learned yet)"), "{shown}");
         let machine_lines = lines(line.clone());
-        let shown = render(std::slice::from_ref(&seen), &machine_lines);
+        let shown = render(std::slice::from_ref(&new_report), &machine_lines);
         assert!(
             shown.contains("guid=a since 1970-01-01T00:00:00.000Z (learned)"),
             "{shown}"
         );
-        let object = &as_json(&seen, &machine_lines)["machine"];
+        let object = &as_json(&new_report, &machine_lines)["machine"];
         assert_eq!(
             (&object["answers"], &object["expected"]),
             (&json!("guid=a"), &json!("guid=a"))
@@ -301,14 +301,14 @@ mod tests {
             (&object["since"], &object["said_by"]),
             (&json!("1970-01-01T00:00:00.000Z"), &Value::Null)
         );
-        let said = lines(MachineLine {
+        let confirmed_lines = lines(MachineLine {
             said_by: Some("ada".into()),
             ..line
         });
-        assert!(render(std::slice::from_ref(&seen), &said).contains("(by ada)"));
+        assert!(render(std::slice::from_ref(&new_report), &confirmed_lines).contains("(by ada)"));
         let bare = Report {
             machine: None,
-            ..seen
+            ..new_report
         };
         assert!(render(std::slice::from_ref(&bare), &Lines::new()).contains("none"));
         assert_eq!(as_json(&bare, &Lines::new())["machine"], Value::Null);

@@ -58,8 +58,8 @@ impl Book {
     }
 
     /// Finds the registered host.
-    pub(super) async fn host(&self, wanted: &str) -> Result<Host, Failure> {
-        registered(&self.base, wanted).await
+    pub(super) async fn host(&self, requested: &str) -> Result<Host, Failure> {
+        registered(&self.base, requested).await
     }
 
     /// Stores the results of the tests, as those of engines are stored: a finding about a device ends once it passes.
@@ -251,14 +251,14 @@ async fn changes(args: &FenceTrustArgs, fencers: &Fencers, book: &Book) -> Resul
     let (mut found, mut changes) = (false, Vec::new());
     for (level, device) in levels
         .iter()
-        .flat_map(|level| level.devices.iter().map(move |one| (level.number, one)))
+        .flat_map(|level| level.devices.iter().map(move |device| (level.number, device)))
     {
         let target = &device.target;
         let name = target.to_string();
         if args
             .device
             .as_ref()
-            .is_some_and(|wanted| *wanted != target.device && *wanted != name)
+            .is_some_and(|requested| *requested != target.device && *requested != name)
         {
             continue;
         }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tachi_cli::arguments::{ConfigArgs, ConsentArgs, FenceSwitchArgs, ShapeArgs};
-use tachi_cli::consent::asked;
+use tachi_cli::consent::confirm;
 use tachi_cli::failure::Failure;
 use tachi_cli::out;
 use tachi_cli::out::answer::{self, ProgressReporter};
@@ -168,7 +168,7 @@ pub(super) async fn off(args: FenceSwitchArgs) -> Result<u8, Failure> {
         what_runs(&ready.settings, &ready.host).await
     };
     let consequence = format!("everything that runs on it stops.\n{runs}");
-    let reason = asked(&ready.host, &args.consent, "power off", &consequence)?;
+    let reason = confirm(&ready.host, &args.consent, "power off", &consequence)?;
     let hand = ready.hand("off", &reason)?;
     let now = SystemClock.wall();
     let proof = each(&hand, &levels, ProgressReporter::of(&args.shape, now)).await?;
@@ -227,7 +227,7 @@ pub(super) async fn on(args: FenceSwitchArgs) -> Result<u8, Failure> {
     if let Some(why) = forbidden(&ready.settings, &base, &found).await? {
         return Err(Failure::from_text(format!("{host} is not powered on: {why}")));
     }
-    let reason = asked(host, &args.consent, "power on", "Nova may place instances on it.")?;
+    let reason = confirm(host, &args.consent, "power on", "Nova may place instances on it.")?;
     // The operator may have taken a while to answer.
     if let Some(why) = forbidden(&ready.settings, &base, &found).await? {
         return Err(Failure::from_text(format!("{host} is not powered on: {why}")));
@@ -288,7 +288,7 @@ pub(super) fn levels(fencers: &Fencers, host: &str) -> Result<Vec<Level>, Failur
 /// Describes Nova's view of the host, for the operator who decides.
 pub(crate) async fn what_runs(settings: &Settings, host: &str) -> String {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let asked = async {
+    let query = async {
         let nova = wiring::nova(settings, &clock)
             .await
             .map_err(|error| error.chain())?;
@@ -297,7 +297,7 @@ pub(crate) async fn what_runs(settings: &Settings, host: &str) -> String {
         let servers = nova.server_ids_on(host).await.map_err(why)?;
         Ok::<_, String>((service, servers.len()))
     };
-    match tokio::time::timeout(NOVA_TIMEOUT, asked).await {
+    match tokio::time::timeout(NOVA_TIMEOUT, query).await {
         Ok(Ok((service, servers))) => warning(host, service.as_ref(), servers),
         Ok(Err(why)) => format!("Nova's view of {host} is unknown: {why}"),
         Err(_) => format!(
@@ -380,8 +380,8 @@ async fn switch_off(
 }
 
 /// Finds the registered host. Devices may accept a short name or another case, under which neither recoveries nor machines are found.
-pub(super) async fn registered(base: &Base, wanted: &str) -> Result<Host, Failure> {
-    let found = report_host::named(base.store.operator_journal(), wanted).await;
+pub(super) async fn registered(base: &Base, requested: &str) -> Result<Host, Failure> {
+    let found = report_host::named(base.store.operator_journal(), requested).await;
     found
         .map(|view| view.host)
         .map_err(|error| Failure::unsaid("reading the database", error))

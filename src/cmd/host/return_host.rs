@@ -109,17 +109,17 @@ pub(super) async fn put_back(args: &HostReturnArgs, meanwhile: ProgressReporter)
 }
 
 /// Fails if anything but the drain's freeze blocks the return of a drained host. Returns the host.
-pub(super) async fn admit_undrain(args: &SourceArgs, wanted: &str) -> Result<Host, Failure> {
+pub(super) async fn validate_undrain(args: &SourceArgs, requested: &str) -> Result<Host, Failure> {
     let settings = command_settings(&args.config)?;
     let base = wiring::existing(&settings).await?;
-    let mut facts = facts(&settings, &base, wanted).await?;
+    let mut facts = facts(&settings, &base, requested).await?;
     facts.freezes.retain(|line| !line.by_drain);
     ready(facts).map(|facts| facts.view.host)
 }
 
 /// Reads the facts about the host; fails if they block its return.
-async fn admitted(settings: &Settings, base: &Base, wanted: &str) -> Result<ReturnFacts, Failure> {
-    ready(facts(settings, base, wanted).await?)
+async fn admitted(settings: &Settings, base: &Base, requested: &str) -> Result<ReturnFacts, Failure> {
+    ready(facts(settings, base, requested).await?)
 }
 
 fn ready(facts: ReturnFacts) -> Result<ReturnFacts, Failure> {

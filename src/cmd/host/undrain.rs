@@ -16,7 +16,7 @@ use super::return_host;
 /// operator's freeze of the host refuses it, too: only its operator knows if that work is done.
 pub(super) async fn run(args: HostUndrainArgs, controller: &dyn Controller) -> Result<u8, Failure> {
     let HostUndrainArgs {
-        source: wanted,
+        source: source_args,
         host,
         reason,
         mut planned,
@@ -25,7 +25,7 @@ pub(super) async fn run(args: HostUndrainArgs, controller: &dyn Controller) -> R
     if reason.trim().is_empty() {
         return Err(Failure::usage("--reason: write which work was done"));
     }
-    let named = return_host::admit_undrain(&wanted, &host).await?.name;
+    let named = return_host::validate_undrain(&source_args, &host).await?.name;
     confirmed(
         (&named, planned.yes),
         "undrain",
@@ -33,8 +33,8 @@ pub(super) async fn run(args: HostUndrainArgs, controller: &dyn Controller) -> R
     )?;
     planned.yes = true;
     // The operator may have taken a while to answer.
-    let host = return_host::admit_undrain(&wanted, &host).await?;
-    let source = source::open(&wanted, controller).await?;
+    let host = return_host::validate_undrain(&source_args, &host).await?;
+    let source = source::open(&source_args, controller).await?;
     let meanwhile = ProgressReporter::of(&planned.shape, source.now());
     let id = host.id.to_string();
     for freeze in source.freezes().await? {
@@ -44,7 +44,7 @@ pub(super) async fn run(args: HostUndrainArgs, controller: &dyn Controller) -> R
         }
     }
     let back = HostReturnArgs {
-        source: wanted.clone(),
+        source: source_args.clone(),
         host: id.clone(),
         check: false,
         put_back: true,
@@ -55,7 +55,7 @@ pub(super) async fn run(args: HostUndrainArgs, controller: &dyn Controller) -> R
     Box::pin(return_host::put_back(&back, meanwhile)).await?;
     giveback::run(
         HostGivebackArgs {
-            source: wanted,
+            source: source_args,
             host: id,
             dry_run: false,
             planned,

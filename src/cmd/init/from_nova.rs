@@ -246,23 +246,26 @@ impl ExistingRecords {
             QueryError::Unknown(text) | QueryError::Refused(text) | QueryError::Marker(text) => {
                 Failure::from_text(text)
             }
-            QueryError::Away { what, source, .. } => Failure::new(what, source),
+            QueryError::Unavailable { what, source, .. } => Failure::new(what, source),
         })
     }
 
     async fn ask(store: &Store, nova: &Nova) -> Result<Self, QueryError> {
-        let away = |what| {
-            move |error: CallError| QueryError::Away {
+        let unavailable = |what| {
+            move |error: CallError| QueryError::Unavailable {
                 service: "Nova",
                 what,
                 source: Box::new(error),
             }
         };
-        let services = nova.services().await.map_err(away("listing Nova's services"))?;
+        let services = nova
+            .services()
+            .await
+            .map_err(unavailable("listing Nova's services"))?;
         let aggregates = nova.aggregates().await;
-        let aggregates = aggregates.map_err(away("listing Nova's aggregates"))?;
+        let aggregates = aggregates.map_err(unavailable("listing Nova's aggregates"))?;
         let region = store.operator_journal().region().await;
-        let region = region.map_err(|error| QueryError::Away {
+        let region = region.map_err(|error| QueryError::Unavailable {
             service: "The database",
             what: "reading the segments",
             source: Box::new(error),

@@ -41,24 +41,24 @@ pub(super) fn options(report: &ConfigReport) -> Check {
 /// Checks the CA files, which are read at the start.
 pub(super) fn authorities(settings: &Settings) -> Check {
     const NAME: &str = "CA Files";
-    let mut asked = Vec::new();
+    let mut ca_files = Vec::new();
     if let AuthStrategy::Keystone {
         session: Some(session),
         ..
     } = &settings.auth
     {
-        asked.push((
+        ca_files.push((
             session.keystone.auth_url.as_str(),
             session.keystone.tls.ca_file.as_deref(),
         ));
     }
     if let Some(nova) = &settings.nova {
-        asked.push((
+        ca_files.push((
             nova.keystone.auth_url.as_str(),
             nova.keystone.tls.ca_file.as_deref(),
         ));
     }
-    let (grade, missing) = missing(&asked);
+    let (grade, missing) = missing(&ca_files);
     if missing.is_empty() {
         return check(NAME, CheckGrade::Success, None);
     }
@@ -67,10 +67,10 @@ pub(super) fn authorities(settings: &Settings) -> Check {
 }
 
 /// Lists the files that are missing, by the URL that they are for.
-fn missing(asked: &[(&str, Option<&Path>)]) -> (CheckGrade, BTreeSet<String>) {
+fn missing(ca_files: &[(&str, Option<&Path>)]) -> (CheckGrade, BTreeSet<String>) {
     let mut grade = CheckGrade::Success;
     let mut shown = BTreeSet::new();
-    for (url, file) in asked {
+    for (url, file) in ca_files {
         let Some(file) = file.filter(|file| !file.exists()) else {
             continue;
         };
@@ -199,7 +199,7 @@ pub(super) async fn open_work(store: &Store, current: bool) -> Vec<Check> {
     if current {
         match store.operator_journal().recoveries(false).await {
             Ok(recoveries) => {
-                let of = |life| recoveries.iter().filter(|one| one.life == life).count();
+                let of = |life| recoveries.iter().filter(|recovery| recovery.life == life).count();
                 let (open, watching) = (of(Life::Open), of(Life::Watching));
                 if open > 0 {
                     grade = CheckGrade::Warning;
@@ -291,7 +291,7 @@ mod tests {
     fn a_missing_ca_file_is_a_failure_only_where_tls_is_spoken() {
         let absent = Path::new("/nowhere/ca.pem");
         let there = Path::new("/");
-        for (asked, grade) in [
+        for (ca_files, grade) in [
             (vec![("https://k/v3", None)], CheckGrade::Success),
             (vec![("https://k/v3", Some(there))], CheckGrade::Success),
             (vec![("http://k/v3", Some(absent))], CheckGrade::Warning),
@@ -301,8 +301,8 @@ mod tests {
                 CheckGrade::Failure,
             ),
         ] {
-            let (found, checked) = missing(&asked);
-            assert_eq!(found, grade, "{asked:?}");
+            let (found, checked) = missing(&ca_files);
+            assert_eq!(found, grade, "{ca_files:?}");
             assert_eq!(checked.is_empty(), grade == CheckGrade::Success, "{checked:?}");
         }
     }

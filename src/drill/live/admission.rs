@@ -64,7 +64,7 @@ pub(super) async fn recoveries(base: &Base, host: &AdmittedHost) -> Result<Vec<R
 }
 
 /// Checks all preconditions. `shadow` is the drill that was just made of the host.
-pub(crate) async fn admit(
+pub(crate) async fn validate(
     database: &Database,
     nova: &Nova,
     shadow: &Shadow,
@@ -79,7 +79,7 @@ pub(crate) async fn admit(
     let its = forecast
         .segments
         .iter()
-        .find(|one| one.segment == view.host.segment.name);
+        .find(|segment| segment.segment == view.host.segment.name);
     let service = nova.service(&name).await;
     let service = service.map_err(|error| Failure::new("reading the host's service", error))?;
     let servers = nova.servers_on(&name).await;

@@ -42,16 +42,17 @@ pub(super) fn blocker(shown: &HostContents, canaries: &BTreeSet<ServerId>, reaso
             "its service is not disabled as the drill left it, so Nova may place an instance there".into(),
         );
     }
-    if let Some(other) = shown.servers.iter().find(|one| !canaries.contains(&one.id)) {
+    if let Some(other) = shown.servers.iter().find(|server| !canaries.contains(&server.id)) {
         return Some(format!("instance {} ({}) is on it", other.name, other.id));
     }
     if let Some(missing) = canaries
         .iter()
-        .find(|id| shown.servers.iter().all(|one| one.id != **id))
+        .find(|id| shown.servers.iter().all(|server| server.id != **id))
     {
         return Some(format!("canary {missing} is no longer on it"));
     }
-    let at_work = |one: &&Server| one.vm_state != VmState::Active || one.task_state.is_some() || one.locked;
+    let at_work =
+        |server: &&Server| server.vm_state != VmState::Active || server.task_state.is_some() || server.locked;
     if let Some(busy) = shown.servers.iter().find(at_work) {
         return Some(format!(
             "canary {} is not active, has a task or is locked",
@@ -65,7 +66,11 @@ pub(super) fn blocker(shown: &HostContents, canaries: &BTreeSet<ServerId>, reaso
         }
         Some(_) => {}
     }
-    if let Some(one) = shown.migrations.iter().find(|one| !one.status.is_finished()) {
+    if let Some(one) = shown
+        .migrations
+        .iter()
+        .find(|migration| !migration.status.is_finished())
+    {
         return Some(format!("instance {} is migrating from or to it", one.server));
     }
     let Some(consumers) = &shown.consumers else {
@@ -108,7 +113,7 @@ pub(in crate::drill) mod tests {
 
     fn clean() -> (HostContents, BTreeSet<ServerId>) {
         let servers = vec![server(1), server(2)];
-        let ids: BTreeSet<ServerId> = servers.iter().map(|one| one.id).collect();
+        let ids: BTreeSet<ServerId> = servers.iter().map(|server| server.id).collect();
         let service = Service {
             id: ServiceId(Uuid::from_u128(7)),
             host: "c1".into(),

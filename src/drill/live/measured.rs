@@ -54,7 +54,10 @@ pub(super) fn measured(
     let seconds =
         |at: Timestamp| Duration::from_micros(at.micros_since(killed).try_into().unwrap_or(0)).as_secs_f64();
     let canary = |(id, server): &(ServerId, Option<Server>)| {
-        let moved = history.instances.iter().find(|one| one.id == id.to_string());
+        let moved = history
+            .instances
+            .iter()
+            .find(|instance| instance.id == id.to_string());
         let runs = server
             .as_ref()
             .filter(|server| server.vm_state == VmState::Active);
@@ -82,8 +85,8 @@ pub(super) fn measured(
         others: history
             .instances
             .iter()
-            .filter(|one| is_other(&one.id))
-            .map(|one| one.name.clone())
+            .filter(|instance| is_other(&instance.id))
+            .map(|instance| instance.name.clone())
             .collect(),
         predicted,
         median_seconds: history.downtime.all.median,

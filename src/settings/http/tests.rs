@@ -288,17 +288,17 @@ fn every_option_is_read_or_knowingly_accepted() {
     ];
     let known = KnownOptions::masakari();
     let report = read("").unwrap().report;
-    let mut forgotten = Vec::new();
+    let mut missing = Vec::new();
     for (section, options) in ALL {
         for option in options.split_whitespace() {
             let is_read = report
                 .effective
                 .iter()
-                .any(|seen| seen.section == *section && seen.option == option);
+                .any(|option_read| option_read.section == *section && option_read.option == option);
             if known.handling(section, option).is_none() && !is_read {
-                forgotten.push(format!("[{section}] {option}"));
+                missing.push(format!("[{section}] {option}"));
             }
         }
     }
-    assert!(forgotten.is_empty(), "{}", forgotten.join("\n"));
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
 }

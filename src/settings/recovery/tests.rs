@@ -34,14 +34,14 @@ fn is_a_guards(option: &str) -> bool {
 fn the_page_about_tuning_lists_every_option_of_recoveries_and_schedules() {
     let read = Settings::declared()
         .into_iter()
-        .filter(|seen| {
+        .filter(|option_read| {
             matches!(
-                seen.section.as_str(),
+                option_read.section.as_str(),
                 "host_failure" | "instance_failure" | "process_failure" | "recovery" | "schedule"
-            ) || (seen.section == "fencing" && is_a_guards(&seen.option))
-                || (seen.section == "DEFAULT" && OLD.contains(&seen.option.as_str()))
+            ) || (option_read.section == "fencing" && is_a_guards(&option_read.option))
+                || (option_read.section == "DEFAULT" && OLD.contains(&option_read.option.as_str()))
         })
-        .map(|seen| format!("| `[{}] {}` |", seen.section, seen.option));
+        .map(|option_read| format!("| `[{}] {}` |", option_read.section, option_read.option));
     let missing: Vec<String> = read.filter(|row| !PAGE.contains(row)).collect();
     assert!(missing.is_empty(), "{missing:?}");
 }

@@ -160,8 +160,9 @@ fn candidates(option: &Effective) -> Vec<String> {
 fn set(option: &Effective) -> Option<(String, ConfigReport)> {
     candidates(option).into_iter().find_map(|text| {
         let report = read(&text).ok()?.report;
-        let seen = option_of(&report, option);
-        (seen.origin != Origin::Default && seen.value != option.default).then_some((text, report))
+        let option_read = option_of(&report, option);
+        (option_read.origin != Origin::Default && option_read.value != option.default)
+            .then_some((text, report))
     })
 }
 

@@ -13,7 +13,7 @@ use tachi_engine::watcher::Tests;
 use tachi_fence::{Alarm, Report};
 use tokio::sync::Notify;
 
-use super::{FAULTS, OFF_WHILE_HEARD, UP};
+use super::{FAULTS, OFF_WHILE_UP, UP};
 use crate::settings::{Fencing, Pauses};
 use crate::wiring::engine_registry::Fact;
 
@@ -49,7 +49,7 @@ struct State {
     /// Hosts that cannot be tested as configured: the reason, and the number of failures in a row.
     wrong: BTreeMap<Key, (String, u32)>,
     /// Devices that read off for a host that is up in Nova.
-    off_while_heard: BTreeSet<Key>,
+    off_devices_of_up_hosts: BTreeSet<Key>,
     /// Devices with published metrics.
     measured: BTreeSet<String>,
 }
@@ -95,9 +95,9 @@ impl State {
             return times <= FAILURES;
         }
         if report.alarm == Some(Alarm::OffWhileUp) {
-            self.off_while_heard.insert(key.clone());
+            self.off_devices_of_up_hosts.insert(key.clone());
         } else {
-            self.off_while_heard.remove(&key);
+            self.off_devices_of_up_hosts.remove(&key);
         }
         let counts_for = self.counts_for();
         let tests = self.tests.get_or_insert_default();
@@ -298,7 +298,7 @@ impl FencingState {
             tests.retain(|key, _| is_known(key));
         }
         state.wrong.retain(|key, _| is_known(key));
-        state.off_while_heard.retain(is_known);
+        state.off_devices_of_up_hosts.retain(is_known);
         drop(state);
         known
     }
@@ -315,8 +315,8 @@ impl FencingState {
             one.0 = one.0.saturating_add(u32::from(test.fault.is_some()));
             one.1 |= test.failures >= FAILURES;
         }
-        let off_while_up = u32::try_from(state.off_while_heard.len()).unwrap_or(u32::MAX);
-        gauge!(OFF_WHILE_HEARD).set(f64::from(off_while_up));
+        let off_while_up = u32::try_from(state.off_devices_of_up_hosts.len()).unwrap_or(u32::MAX);
+        gauge!(OFF_WHILE_UP).set(f64::from(off_while_up));
         for (device, (count, down)) in faults {
             gauge!(FAULTS, "device" => device.clone()).set(f64::from(count));
             gauge!(UP, "device" => device.clone()).set(if down { 0.0 } else { 1.0 });

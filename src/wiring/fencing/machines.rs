@@ -71,8 +71,8 @@ pub(crate) async fn examine(
     let (mut new, mut off) = (Vec::new(), Vec::new());
     let reading = |report: &Report| report.power.filter(|_| report.target.is_some());
     let mut judged = {
-        let asked = reports.iter().filter(|report| reading(report).is_some());
-        let devices: Vec<_> = asked
+        let readable = reports.iter().filter(|report| reading(report).is_some());
+        let devices: Vec<_> = readable
             .filter_map(|report| {
                 let device = report.target.as_ref()?.to_string();
                 Some((report.host.as_str(), device, report.machine.as_ref()))
@@ -98,8 +98,8 @@ pub(crate) async fn examine(
         }
     }
     let host = |index: &usize| reports.get(*index).map(|report| report.host.clone());
-    let wanted: BTreeSet<String> = new.iter().chain(&off).filter_map(host).collect();
-    let up = hosts_up(ears, &wanted, within).await;
+    let hosts: BTreeSet<String> = new.iter().chain(&off).filter_map(host).collect();
+    let up = hosts_up(ears, &hosts, within).await;
     for index in off {
         let Some(report) = reports.get_mut(index).filter(|report| up.contains(&report.host)) else {
             continue;
@@ -129,9 +129,9 @@ pub(crate) async fn examine(
 }
 
 /// Returns the hosts whose heartbeat advances in Nova from now on. It does not wait for hosts that Nova shows down.
-async fn hosts_up(ears: &dyn HostLiveness, wanted: &BTreeSet<String>, within: Duration) -> BTreeSet<String> {
+async fn hosts_up(ears: &dyn HostLiveness, hosts: &BTreeSet<String>, within: Duration) -> BTreeSet<String> {
     let mut up = BTreeSet::new();
-    if wanted.is_empty() {
+    if hosts.is_empty() {
         return up;
     }
     let Some(first) = ears.poll_services().await else {
@@ -151,7 +151,7 @@ async fn hosts_up(ears: &dyn HostLiveness, wanted: &BTreeSet<String>, within: Du
             let (Some(service), Some(before)) = (service, before.get(&host)) else {
                 continue;
             };
-            if !wanted.contains(&host) || up.contains(&host) {
+            if !hosts.contains(&host) || up.contains(&host) {
                 continue;
             }
             if service.last_heartbeat > *before {

@@ -149,7 +149,7 @@ mod tests {
     ) -> Vec<(u64, String)> {
         let began = Instant::now();
         let failing = failing.iter().map(|host| (*host).to_owned()).collect();
-        let (mut asked, mut open) = (Vec::new(), Vec::new());
+        let (mut starts, mut open) = (Vec::new(), Vec::new());
         for second in 0..seconds {
             let now = began + Duration::from_secs(second);
             open.retain(|(end, host): &(u64, String)| {
@@ -161,10 +161,10 @@ mod tests {
             for host in rounds.due(hosts, &failing, watching, now) {
                 rounds.begun(&host, 1, now);
                 open.push((second + takes, host.clone()));
-                asked.push((second, host));
+                starts.push((second, host));
             }
         }
-        asked
+        starts
     }
 
     fn longest_pause(begun: &[(u64, String)], host: &str) -> u64 {

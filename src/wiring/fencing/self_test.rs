@@ -126,17 +126,17 @@ impl RunningTests {
                 return;
             }
         };
-        let (wrong, wanted) = self.test.fencers.plan(&hosts);
+        let (wrong, pending) = self.test.fencers.plan(&hosts);
         let mut plan: BTreeMap<String, (Vec<Report>, Vec<Report>)> = BTreeMap::new();
         for report in wrong {
             plan.entry(report.host.clone()).or_default().0.push(report);
         }
-        for report in wanted {
+        for report in pending {
             plan.entry(report.host.clone()).or_default().1.push(report);
         }
         let all = plan
             .values()
-            .flat_map(|(wrong, wanted)| wrong.iter().chain(wanted));
+            .flat_map(|(wrong, pending)| wrong.iter().chain(pending));
         let known = self.test.how.only(all);
         self.usual.retain(|key, _| known.contains(key));
         self.region = Region {
@@ -155,10 +155,10 @@ impl RunningTests {
             .rounds
             .due(&self.region.hosts, &how.failing_hosts(), how.is_watching(), now);
         for host in due {
-            let (wrong, wanted) = self.region.plan.get(&host).cloned().unwrap_or_default();
-            self.rounds.begun(&host, wanted.len(), now);
+            let (wrong, pending) = self.region.plan.get(&host).cloned().unwrap_or_default();
+            self.rounds.begun(&host, pending.len(), now);
             how.keep(&wrong, self.test.clock.wall());
-            for report in wanted {
+            for report in pending {
                 let usual = self.usual.get(&key(&report)).copied().unwrap_or_default();
                 let patience = usual.saturating_mul(USUAL).max(REPORT_DELAY);
                 let (fencers, results_tx) = (Arc::clone(&self.test.fencers), self.results_tx.clone());

@@ -22,10 +22,10 @@ pub(super) enum Remedy {
     /// An operator removes the cause, which no command can. The printed command, if there is one, is typed afterwards.
     ByHand(&'static str),
     /// Another test types the printed command.
-    Elsewhere(&'static str),
+    CoveredBy(&'static str),
 }
 
-use Remedy::{ByHand, Elsewhere, InList, Printed};
+use Remedy::{ByHand, CoveredBy, InList, Printed};
 
 /// Returns the remedy of a finding.
 #[rustfmt::skip] // A line for a code.
@@ -34,7 +34,7 @@ pub(super) const fn remedy(code: FindingCode) -> Remedy {
     match code {
         FindingCode::MoveNeedsPerson => InList("an operator has to look where the instance runs"),
         FindingCode::MoveFailed => InList("an operator decides what becomes of the instance"),
-        FindingCode::InstanceDown => Elsewhere("r36_an_instance_whose_restart_failed_is_down_in_every_view_until_it_runs"),
+        FindingCode::InstanceDown => CoveredBy("r36_an_instance_whose_restart_failed_is_down_in_every_view_until_it_runs"),
         FindingCode::RecoveryHeld => ByHand("the cause of the hold ends, or an operator decides against what is known"),
         FindingCode::NoEngine => Printed,
         FindingCode::NovaAway => ByHand("Nova has to be mended"),
@@ -68,7 +68,7 @@ pub(super) const fn remedy(code: FindingCode) -> Remedy {
         FindingCode::PlaneLost => ByHand("the network of the host has to be mended"),
         FindingCode::LocalDisk => Printed,
         // Never a finding of its own.
-        FindingCode::InstanceMoving => Elsewhere(""),
+        FindingCode::InstanceMoving => CoveredBy(""),
     }
 }
 
@@ -152,7 +152,7 @@ impl Scene {
         for check in checks {
             let (fixes, subjects) = self.printed(check, more);
             let remedy = of_check(check).unwrap();
-            assert!(!matches!(remedy, Elsewhere(_)), "{check} is cured elsewhere");
+            assert!(!matches!(remedy, CoveredBy(_)), "{check} is cured elsewhere");
             let is_printed = !fixes.is_empty() || matches!(remedy, ByHand(_));
             assert!(is_printed, "{}: {check}: nothing is printed", self.name);
             for line in fixes {
@@ -168,7 +168,7 @@ impl Scene {
                 self.type_all(&line, &subjects, more).await;
             }
         }
-        self.seen.note(checks, "remedy");
+        self.check_states.note(checks, "remedy");
     }
 
     async fn type_all(&self, line: &str, subjects: &[String], more: Option<&Path>) {

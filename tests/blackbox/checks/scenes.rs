@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Mutex;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tachi_domain::Reporter;
 use tachi_domain::entity::host::{HostChange, HostFilter, NewHost};
 use tachi_domain::entity::notification::{NewNotification, NotificationStatus, NotificationType};
@@ -22,7 +22,8 @@ use tachi_sandbox::{
 use tokio::sync::OnceCell;
 
 use super::super::recovery::everything;
-use super::super::support::{Api, Harness, Process, quick_region, until};
+use super::super::support::{Harness, Process, quick_region, until};
+use super::heartbeats::{send_heartbeat, send_heartbeats_watching};
 use super::remedies::{Remedy, of_check, runs_on};
 use super::{CheckStates, LIMIT, Scene};
 
@@ -42,7 +43,7 @@ async fn scene(name: &'static str, region: RegionSettings, more: &str) -> Scene 
     Scene {
         name,
         harness,
-        seen: CheckStates::default(),
+        check_states: CheckStates::default(),
         unit: Mutex::default(),
         api: OnceCell::new(),
     }
@@ -93,26 +94,30 @@ async fn registered(scene: &Scene, name: &str) -> (SegmentId, HostId) {
 
 impl Scene {
     /// Returns the id of a segment, by its name or id.
-    pub(super) async fn segment_id(&self, wanted: &str) -> SegmentId {
+    pub(super) async fn segment_id(&self, requested: &str) -> SegmentId {
         let registry = self.harness.store.registry();
         let segments = registry.list_segments(&everything()).await.unwrap();
-        let is_it = |one: &&Segment| one.name == wanted || one.id.to_string() == wanted;
+        let is_it = |segment: &&Segment| segment.name == requested || segment.id.to_string() == requested;
         segments
             .iter()
             .find(is_it)
-            .unwrap_or_else(|| panic!("{wanted}"))
+            .unwrap_or_else(|| panic!("{requested}"))
             .id
     }
 
     /// Returns the id of a host of the segment, by its name or id.
-    pub(super) async fn host_id(&self, segment: SegmentId, wanted: &str) -> HostId {
+    pub(super) async fn host_id(&self, segment: SegmentId, requested: &str) -> HostId {
         let registry = self.harness.store.registry();
         let hosts = registry
             .list_hosts(segment, &everything::<HostFilter>())
             .await
             .unwrap();
-        let is_it = |one: &&Host| one.name == wanted || one.id.to_string() == wanted;
-        hosts.iter().find(is_it).unwrap_or_else(|| panic!("{wanted}")).id
+        let is_it = |host: &&Host| host.name == requested || host.id.to_string() == requested;
+        hosts
+            .iter()
+            .find(is_it)
+            .unwrap_or_else(|| panic!("{requested}"))
+            .id
     }
 }
 
@@ -448,7 +453,7 @@ async fn slow_operator_checks_of_region() {
         .await
         .unwrap();
     let ghost = register(&scene, segments[0], "ghost-1", false).await;
-    faults.cell_away("compute-013", true).unwrap();
+    faults.cell_down("compute-013", true).unwrap();
     let _engine = followed(engine, || scene.harness.spawn("engine")).await;
     scene.fails(&checks).await;
     undrain_refuses(&scene, "compute-004").await;
@@ -457,7 +462,7 @@ async fn slow_operator_checks_of_region() {
         faults.maas_query(host, PowerQuery::Truth).unwrap();
     }
     registry.delete_host(segments[0], ghost).await.unwrap();
-    faults.cell_away("compute-013", false).unwrap();
+    faults.cell_down("compute-013", false).unwrap();
     scene
         .apply_remedy(
             &checks
@@ -596,7 +601,9 @@ async fn slow_operator_checks_of_recovery() {
     scene.choose(&["tachi recovery retry"]);
     scene.good(&["move-failed"]).await;
     until("all to run", LIMIT, async || region.lost(&servers).is_empty()).await;
-    scene.seen.note(&["move-needs-person", "move-failed"], "remedy");
+    scene
+        .check_states
+        .note(&["move-needs-person", "move-failed"], "remedy");
     scene.fails(&["host-not-back"]).await;
     // The operator has checked it before.
     faults.purge_queue(HOST).unwrap();
@@ -659,26 +666,6 @@ async fn slow_operator_checks_of_queue() {
     scene.has_shown_all();
 }
 
-/// Sends the heartbeats of all monitors of a region, with the changes of a fault.
-async fn send_heartbeat(api: &Api, change: impl Fn(&str, &str, &mut Value)) {
-    const HOSTS: [&str; 4] = ["compute-001", "compute-002", "compute-003", "compute-004"];
-    for host in HOSTS {
-        for kind in ["host", "instance"] {
-            let mut says = json!({
-                "version": "test", "troubles": {}, "watches": [], "watching": kind == "host",
-                "guests_resume": "no", "guests_by": "/etc/nova/nova.conf:2",
-            });
-            if kind == "host" {
-                says["watches"] = json!(HOSTS);
-                says["notice_seconds"] = json!(9);
-                says["notice_by"] = json!("looks");
-            }
-            change(host, kind, &mut says);
-            assert_eq!(api.send_heartbeat_with(host, kind, says).await, 204);
-        }
-    }
-}
-
 /// Silent or failing monitors and engines, and an unreachable Nova.
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_operator_checks_of_watch() {
@@ -709,10 +696,10 @@ async fn slow_operator_checks_of_watch() {
     send_heartbeat(&api, |_, _, _| {}).await;
     scene.good(&of_monitors).await;
 
-    send_heartbeat(&api, |host, kind, says| match (host, kind) {
-        ("compute-002", "instance") => says["troubles"] = json!({"libvirt": "refused"}),
-        ("compute-003", _) => says["guests_resume"] = json!("yes"),
-        ("compute-001", "host") => says["planes"] = json!({"compute-004": {"storage": 30}}),
+    send_heartbeat(&api, |host, kind, heartbeat| match (host, kind) {
+        ("compute-002", "instance") => heartbeat["troubles"] = json!({"libvirt": "refused"}),
+        ("compute-003", _) => heartbeat["guests_resume"] = json!("yes"),
+        ("compute-001", "host") => heartbeat["planes"] = json!({"compute-004": {"storage": 30}}),
         _ => {}
     })
     .await;
@@ -740,10 +727,11 @@ async fn slow_operator_checks_of_watch() {
     scene.good(&of_monitors).await;
 
     let disk = harness.boot("compute-001", 1);
-    let says = json!({"version": "test", "watching": false, "local_disks": disk});
+    let heartbeat = json!({"version": "test", "watching": false, "local_disks": disk});
     let own = harness.api_of_monitor("compute-001").await;
     assert_eq!(
-        own.send_heartbeat_with("compute-001", "instance", says).await,
+        own.send_heartbeat_with("compute-001", "instance", heartbeat)
+            .await,
         204
     );
     scene.fails(&["local-disk"]).await;
@@ -772,23 +760,9 @@ async fn slow_operator_checks_of_watch() {
         },
     )
     .await;
-    scene.seen.note(&["facts-old"], "failed");
+    scene.check_states.note(&["facts-old"], "failed");
     region.api_faults().clear();
     scene.apply_remedy(&["facts-old", "nova-away"]).await;
     scene.good(&of_engines).await;
     scene.has_shown_all();
-}
-
-/// Sends the heartbeats of host monitors that watch these hosts and report within this time.
-async fn send_heartbeats_watching(api: &Api, hosts: &[&str], seconds: u32) {
-    let says = json!({
-        "version": "test", "troubles": {}, "watches": hosts, "watching": true, "notice_seconds": seconds, "notice_by": "looks",
-        "guests_resume": "no", "guests_by": "/etc/nova/nova.conf:2",
-    });
-    for host in ["compute-001", "compute-002", "compute-004"] {
-        assert_eq!(api.send_heartbeat_with(host, "host", says.clone()).await, 204);
-    }
-    let mut says = says;
-    says["guests_resume"] = json!("yes");
-    assert_eq!(api.send_heartbeat_with("compute-003", "host", says).await, 204);
 }

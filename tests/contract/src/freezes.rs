@@ -65,7 +65,7 @@ impl From<FreezeStatus> for FreezeView {
     }
 }
 
-fn said(over: &[FreezeScope], thawed: bool) -> OperatorView {
+fn view_of(over: &[FreezeScope], thawed: bool) -> OperatorView {
     let freeze_view = FreezeView {
         over: over.to_vec(),
         thawed,
@@ -91,7 +91,7 @@ pub(crate) fn freezes(script: &mut Script) {
     // Returns each relevant freeze, and no other.
     freeze(script, Target::Host(0), 60);
     freeze(script, Target::Host(1), 60);
-    script.beat(0, 1, 2_000, Outcome::Written(said(&[Host], false)));
+    script.beat(0, 1, 2_000, Outcome::Written(view_of(&[Host], false)));
     // A write that starts an action is refused completely, whatever has decided it; any other is written.
     let begins = |servers: &[u32]| Draft {
         unless_frozen: Some(servers.to_vec()),
@@ -99,41 +99,41 @@ pub(crate) fn freezes(script: &mut Script) {
         moves: vec![(1, true, "mine".into())],
         ..Draft::default()
     };
-    let refused = |on: &[FreezeScope]| Outcome::Frozen(said(on, false));
+    let refused = |on: &[FreezeScope]| Outcome::Frozen(view_of(on, false));
     script.commit(0, 1, begins(&[]), refused(&[Host]));
-    script.commit(0, 1, begins(&[9]), Outcome::Written(said(&[Host], false)));
+    script.commit(0, 1, begins(&[9]), Outcome::Written(view_of(&[Host], false)));
     freeze(script, Target::Region, 5);
     freeze(script, Target::Segment, 10);
     script.commit(
         0,
         1,
         Draft::default(),
-        Outcome::Written(said(&[Host, Region, Segment], false)),
+        Outcome::Written(view_of(&[Host, Region, Segment], false)),
     );
     // A new owner gets the freezes with the claim.
     let found = Found {
         epoch: 2,
         millis: 0,
         moves: vec!["mine".into()],
-        said: said(&[Host, Region, Segment], false),
+        operator_view: view_of(&[Host, Region, Segment], false),
         ..fresh()
     };
     script.claim(0, 1, Some(found));
     // Expired, whether or not its end was recorded.
     script.pass(300);
-    script.beat(0, 2, 3_000, Outcome::Written(said(&[Host, Segment], true)));
+    script.beat(0, 2, 3_000, Outcome::Written(view_of(&[Host, Segment], true)));
     thaw(script, Target::Segment);
     thaw(script, Target::Segment);
-    script.beat(0, 2, 4_000, Outcome::Written(said(&[Host], true)));
+    script.beat(0, 2, 4_000, Outcome::Written(view_of(&[Host], true)));
     // The same target again replaces the first; a worse state since then. A repetition does no harm.
     freeze(script, Target::Host(0), 90);
-    script.beat(0, 2, 5_000, Outcome::Written(said(&[Host], true)));
+    script.beat(0, 2, 5_000, Outcome::Written(view_of(&[Host], true)));
     let worse = |script: &mut Script, made| {
         let draft = Draft {
             worse: vec![made],
             ..Draft::default()
         };
-        script.commit(0, 2, draft, Outcome::Written(said(&[], true)));
+        script.commit(0, 2, draft, Outcome::Written(view_of(&[], true)));
     };
     worse(script, 5);
     worse(script, 5);
@@ -143,11 +143,11 @@ pub(crate) fn freezes(script: &mut Script) {
         worse: vec![5, 1],
         ..Draft::default()
     };
-    script.commit(0, 2, late, Outcome::Written(said(&[Host], true)));
+    script.commit(0, 2, late, Outcome::Written(view_of(&[Host], true)));
     thaw(script, Target::Host(0));
     // Instances are reported separately, and other hosts to the recoveries that may find their instance there.
     freeze(script, Target::Instance(7), 60);
-    let mut view = said(&[], true);
+    let mut view = view_of(&[], true);
     view.freeze_view.instances = vec![7];
     script.beat(0, 2, 6_000, Outcome::Written(view.clone()));
     script.commit(0, 2, begins(&[7]), Outcome::Frozen(view.clone()));
@@ -158,7 +158,7 @@ pub(crate) fn freezes(script: &mut Script) {
     view.freeze_view.thawed = false;
     let found = Found {
         kind: RecoveryKind::Vm,
-        said: view.clone(),
+        operator_view: view.clone(),
         ..fresh()
     };
     script.claim(1, 0, Some(found));
@@ -201,7 +201,7 @@ pub(crate) fn drained(script: &mut Script) {
     script.report(0, false, Some(3));
     let host = FreezeScope::Host;
     let found = Found {
-        said: said(&[host, host], false),
+        operator_view: view_of(&[host, host], false),
         ..fresh()
     };
     script.claim(3, 0, Some(found));
@@ -209,7 +209,7 @@ pub(crate) fn drained(script: &mut Script) {
         worse: vec![0],
         ..Draft::default()
     };
-    script.commit(3, 1, worse, Outcome::Written(said(&[host], true)));
+    script.commit(3, 1, worse, Outcome::Written(view_of(&[host], true)));
     // A shorter freeze stays too: only its operator knows when that work is done.
     script.drain(1, Some(4));
     script.claim(4, 0, Some(of(RecoveryKind::Drain)));
@@ -223,7 +223,7 @@ pub(crate) fn drained(script: &mut Script) {
     script.pass(60);
     script.report(1, false, Some(5));
     let found = Found {
-        said: said(&[host, host], false),
+        operator_view: view_of(&[host, host], false),
         ..fresh()
     };
     script.claim(5, 0, Some(found));

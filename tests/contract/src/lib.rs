@@ -65,10 +65,10 @@ impl Scenario {
         let render = |((at, line), answer): ((usize, &Line), &Answer)| {
             let Line {
                 operation,
-                answer: wanted,
+                answer: expected,
             } = line;
             format!(
-                "{}, line {at}: {operation:?}\n  wanted {wanted:?}\n  got    {answer:?}",
+                "{}, line {at}: {operation:?}\n  wanted {expected:?}\n  got    {answer:?}",
                 self.name
             )
         };
@@ -128,7 +128,7 @@ pub enum Operation {
         draft: Box<Draft>,
     },
     /// The owner of an epoch renews its lease.
-    Beat {
+    RenewLease {
         /// The recovery.
         recovery: usize,
         /// The owner's epoch.
@@ -440,7 +440,11 @@ impl From<OperatorState> for OperatorView {
         Self {
             enabled: operator_state.segment_enabled,
             maintenance: operator_state.operator_maintenance,
-            actions: operator_state.actions.iter().map(|one| one.said.word).collect(),
+            actions: operator_state
+                .actions
+                .iter()
+                .map(|one| one.request.word)
+                .collect(),
             word: operator_state.word.map(|word| (word.number, word.word)),
             joined: operator_state.joined_normal,
             freeze_view: operator_state.frozen.into(),
@@ -470,7 +474,7 @@ pub struct Found {
     /// Ages of the instance's restarts by other recoveries, in seconds.
     pub restarts: Vec<u64>,
     /// The state that operators and reports may have changed.
-    pub said: OperatorView,
+    pub operator_view: OperatorView,
 }
 
 impl From<ClaimedRecovery> for Found {
@@ -486,7 +490,7 @@ impl From<ClaimedRecovery> for Found {
             moves: claimed.moves,
             on_maintenance: claimed.host.is_some_and(|host| host.on_maintenance),
             restarts: claimed.restarts.iter().map(Duration::as_secs).collect(),
-            said: claimed.operator_state.into(),
+            operator_view: claimed.operator_state.into(),
         }
     }
 }

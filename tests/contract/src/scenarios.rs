@@ -28,7 +28,7 @@ pub(crate) fn fresh() -> Found {
         moves: Vec::new(),
         on_maintenance: false,
         restarts: Vec::new(),
-        said: NO_COMMANDS,
+        operator_view: NO_COMMANDS,
     }
 }
 
@@ -94,7 +94,7 @@ impl Script {
     }
 
     pub(crate) fn beat(&mut self, recovery: usize, epoch: u64, millis: u64, outcome: Outcome) {
-        let operation = Operation::Beat {
+        let operation = Operation::RenewLease {
             recovery,
             epoch,
             millis,
@@ -255,7 +255,7 @@ fn nothing(script: &mut Script) {
         proven_off: Some(true),
         put: Some((1, MaintenanceReason::Recovery)),
         order: Some((None, 600)),
-        reservations: vec![(RESERVED_HOST, ReservationState::Held)],
+        reservations: vec![(RESERVED_HOST, ReservationState::Reserved)],
         ..Draft::default()
     };
     script.refused(1, all, Outcome::MovesTaken(vec![1]));
@@ -264,7 +264,7 @@ fn nothing(script: &mut Script) {
     // The refused transaction has reserved nothing.
     let takes = Draft {
         moves: vec![moved(7, true, "mine")],
-        reservations: vec![(RESERVED_HOST, ReservationState::Held)],
+        reservations: vec![(RESERVED_HOST, ReservationState::Reserved)],
         order: Some((Some(1), 600)),
         ..Draft::default()
     };
@@ -357,16 +357,16 @@ fn moves(script: &mut Script) {
         with(vec![moved(1, true, ""), moved(2, true, ""), moved(3, true, "")]),
     );
     script.opened(1, 1);
-    let wanted = || with(vec![moved(2, true, ""), moved(9, true, ""), moved(1, true, "")]);
-    script.refused(1, wanted(), Outcome::MovesTaken(vec![1, 2]));
+    let taken_moves = || with(vec![moved(2, true, ""), moved(9, true, ""), moved(1, true, "")]);
+    script.refused(1, taken_moves(), Outcome::MovesTaken(vec![1, 2]));
     // A move that is not open blocks no other recovery.
     script.written(1, with(vec![moved(3, false, "")]));
     script.written(0, with(vec![moved(2, false, "")]));
-    script.refused(1, wanted(), Outcome::MovesTaken(vec![1]));
+    script.refused(1, taken_moves(), Outcome::MovesTaken(vec![1]));
     script.written(0, ends(Life::Watching));
-    script.refused(1, wanted(), Outcome::MovesTaken(vec![1]));
+    script.refused(1, taken_moves(), Outcome::MovesTaken(vec![1]));
     script.written(0, ends(Life::Closed));
-    script.written(1, wanted());
+    script.written(1, taken_moves());
 }
 
 fn reports(script: &mut Script) {
@@ -605,7 +605,7 @@ fn joined(script: &mut Script) {
     let found = Found {
         epoch: 2,
         millis: 1_000,
-        said: view.clone(),
+        operator_view: view.clone(),
         ..fresh()
     };
     script.claim(0, 1, Some(found));
@@ -649,12 +649,12 @@ fn maintenance(script: &mut Script) {
     script.claim(1, 3, Some(on(4)));
     // An operator's reason is never undone, and the host's state is not delivered.
     script.line(Operation::Maintenance { host: 0 }, Answer::Done);
-    let said = OperatorView {
+    let operator_view = OperatorView {
         maintenance: true,
         ..NO_COMMANDS
     };
-    script.commit(1, 4, put(Recovery), Outcome::Written(said.clone()));
-    script.commit(1, 4, back(), Outcome::Written(said));
+    script.commit(1, 4, put(Recovery), Outcome::Written(operator_view.clone()));
+    script.commit(1, 4, back(), Outcome::Written(operator_view));
     // A finished recovery gets no further state of its host.
     script.commit(1, 4, ends(Life::Closed), Outcome::Written(NO_COMMANDS));
     script.pass(WINDOW);
@@ -662,7 +662,7 @@ fn maintenance(script: &mut Script) {
 }
 
 fn reserve(script: &mut Script) {
-    use ReservationState::{Consumed, GivenBack, Held, Used};
+    use ReservationState::{Consumed, GivenBack, Reserved, Used};
     let take = |state| Draft {
         reservations: vec![(RESERVED_HOST, state)],
         ..Draft::default()
@@ -672,32 +672,32 @@ fn reserve(script: &mut Script) {
     script.opened(1, 1);
     // A host that is not in reserve cannot be reserved.
     let other = Draft {
-        reservations: vec![(2, Held)],
+        reservations: vec![(2, Reserved)],
         ..Draft::default()
     };
     script.refused(0, other, Outcome::ReserveTaken(vec![2]));
-    script.written(0, take(Held));
-    script.written(0, take(Held));
-    script.refused(1, take(Held), taken());
+    script.written(0, take(Reserved));
+    script.written(0, take(Reserved));
+    script.refused(1, take(Reserved), taken());
     script.written(0, take(Consumed));
-    script.refused(1, take(Held), taken());
+    script.refused(1, take(Reserved), taken());
     script.written(0, take(GivenBack));
-    script.written(1, take(Held));
-    script.refused(0, take(Held), taken());
+    script.written(1, take(Reserved));
+    script.refused(0, take(Reserved), taken());
     // A closed recovery holds no host, and hosts that it did not use are in reserve again.
     script.written(1, ends(Life::Closed));
-    script.written(0, take(Held));
+    script.written(0, take(Reserved));
     script.written(0, take(GivenBack));
     // The reserved host itself fails.
     script.report(RESERVED_HOST, false, Some(2));
-    script.refused(0, take(Held), taken());
+    script.refused(0, take(Reserved), taken());
     script.claim(2, 0, Some(fresh()));
     let on_maintenance = Draft {
         put: Some((RESERVED_HOST, MaintenanceReason::Recovery)),
         ..ends(Life::Watching)
     };
     script.written(2, on_maintenance);
-    script.refused(0, take(Held), taken());
+    script.refused(0, take(Reserved), taken());
     let in_service = Draft {
         back: Some(RESERVED_HOST),
         ..ends(Life::Closed)
@@ -705,14 +705,14 @@ fn reserve(script: &mut Script) {
     script.written(2, in_service);
     // The failure of an instance on it does not matter.
     script.report_instance(RESERVED_HOST, 1, Some(3));
-    script.written(0, take(Held));
+    script.written(0, take(Reserved));
     script.written(0, take(Consumed));
     script.written(0, take(Used));
-    script.refused(0, take(Held), taken());
+    script.refused(0, take(Reserved), taken());
 }
 
 fn reserve_drained(script: &mut Script) {
-    use ReservationState::{Consumed, GivenBack, Held};
+    use ReservationState::{Consumed, GivenBack, Reserved};
     let take = |state| Draft {
         reservations: vec![(RESERVED_HOST, state)],
         ..Draft::default()
@@ -724,9 +724,9 @@ fn reserve_drained(script: &mut Script) {
         ..fresh()
     };
     script.claim(1, 0, Some(drain));
-    script.refused(0, take(Held), Outcome::ReserveTaken(vec![RESERVED_HOST]));
+    script.refused(0, take(Reserved), Outcome::ReserveTaken(vec![RESERVED_HOST]));
     script.written(1, ends(Life::Closed));
-    script.written(0, take(Held));
+    script.written(0, take(Reserved));
     script.drain(RESERVED_HOST, None);
     script.written(0, take(Consumed));
     script.drain(RESERVED_HOST, None);
@@ -734,7 +734,7 @@ fn reserve_drained(script: &mut Script) {
     script.drain(2, Some(2));
     script.written(0, take(GivenBack));
     script.drain(RESERVED_HOST, Some(3));
-    script.refused(0, take(Held), Outcome::ReserveTaken(vec![RESERVED_HOST]));
+    script.refused(0, take(Reserved), Outcome::ReserveTaken(vec![RESERVED_HOST]));
 }
 
 fn counted(script: &mut Script) {

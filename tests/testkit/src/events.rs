@@ -8,7 +8,7 @@ use tachi_engine::ports::Events;
 pub struct EventRecorder(Mutex<Vec<Event>>);
 
 impl Events for EventRecorder {
-    fn wanted(&self) -> bool {
+    fn is_enabled(&self) -> bool {
         true
     }
 

@@ -62,7 +62,7 @@ pub enum Reply {
 pub struct FakeHttp {
     /// The URL, without a trailing slash.
     pub url: String,
-    asked: Arc<Mutex<Vec<RecordedRequest>>>,
+    requests: Arc<Mutex<Vec<RecordedRequest>>>,
     server: JoinHandle<()>,
 }
 
@@ -77,27 +77,31 @@ impl FakeHttp {
     pub async fn start(answer: impl Fn(&RecordedRequest, &str) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let asked: Arc<Mutex<Vec<RecordedRequest>>> = Arc::default();
-        let (log, base, answer) = (Arc::clone(&asked), url.clone(), Arc::new(answer));
+        let requests: Arc<Mutex<Vec<RecordedRequest>>> = Arc::default();
+        let (log, base, answer) = (Arc::clone(&requests), url.clone(), Arc::new(answer));
         let router =
             Router::new().fallback(move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
-                let asked = RecordedRequest {
+                let request = RecordedRequest {
                     method,
                     uri,
                     headers,
                     body,
                 };
-                log.lock().unwrap().push(asked.clone());
-                let reply = answer(&asked, &base);
+                log.lock().unwrap().push(request.clone());
+                let reply = answer(&request, &base);
                 render(reply)
             });
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { url, asked, server }
+        Self {
+            url,
+            requests,
+            server,
+        }
     }
 
     /// Returns the requests in order.
-    pub fn asked(&self) -> Vec<RecordedRequest> {
-        self.asked.lock().unwrap().clone()
+    pub fn requests(&self) -> Vec<RecordedRequest> {
+        self.requests.lock().unwrap().clone()
     }
 }
 

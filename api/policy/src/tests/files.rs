@@ -53,8 +53,8 @@ fn load_with(files: &[&str], options: &Options) -> (Rules, Vec<String>) {
     )
 }
 
-fn allows(rules: &Rules, rule: &str, held: &str) -> bool {
-    rules.allows(rule, &role(held), &json!({}))
+fn allows(rules: &Rules, rule: &str, own_role: &str) -> bool {
+    rules.allows(rule, &role(own_role), &json!({}))
 }
 
 #[test]
@@ -127,8 +127,8 @@ fn a_file_changes_the_rules_it_names() {
         ),
         ("empty file", &["# nothing\n"], "svc:list", "admin", true),
     ];
-    for (name, files, rule, held, expected) in cases {
-        assert_eq!(allows(&load(files).0, rule, held), expected, "{name}");
+    for (name, files, rule, own_role, expected) in cases {
+        assert_eq!(allows(&load(files).0, rule, own_role), expected, "{name}");
     }
 }
 
@@ -200,7 +200,7 @@ fn warnings_name_file_line_and_rule() {
 }
 
 /// Name, files, options, rule, role, answer.
-type Case<'a> = (&'a str, &'a [&'a str], &'a Options, &'a str, &'a str, bool);
+type TestCase<'a> = (&'a str, &'a [&'a str], &'a Options, &'a str, &'a str, bool);
 
 #[test]
 fn old_names_and_old_defaults_apply_as_upstream() {
@@ -209,7 +209,7 @@ fn old_names_and_old_defaults_apply_as_upstream() {
         ..Options::default()
     };
     let usual = Options::default();
-    let cases: [Case<'_>; 9] = [
+    let cases: [TestCase<'_>; 9] = [
         ("old name", &["svc:things: role:x"], &usual, "svc:list", "x", true),
         (
             "old name, not the default",
@@ -262,9 +262,9 @@ fn old_names_and_old_defaults_apply_as_upstream() {
             false,
         ),
     ];
-    for (name, files, options, rule, held, expected) in cases {
+    for (name, files, options, rule, own_role, expected) in cases {
         assert_eq!(
-            allows(&load_with(files, options).0, rule, held),
+            allows(&load_with(files, options).0, rule, own_role),
             expected,
             "{name}"
         );

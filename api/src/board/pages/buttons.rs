@@ -168,7 +168,7 @@ pub(super) fn approve_all(group: &[&WaitingRecoveryView]) -> Fragment {
 
 /// Renders a freeze button: `shown` is the displayed name, `name` identifies the object.
 pub(super) fn freeze(scope: FreezeScope, name: &str, shown: &str) -> Fragment {
-    let (what, label, asked) = match scope {
+    let (what, label, request_body) = match scope {
         FreezeScope::Region => (
             "everything".to_owned(),
             "Freeze everything",
@@ -190,7 +190,7 @@ pub(super) fn freeze(scope: FreezeScope, name: &str, shown: &str) -> Fragment {
             name: shown.to_owned(),
             about: String::new(),
             command: command("freeze", scope, name),
-            body: json!({ "freeze": asked }),
+            body: json!({ "freeze": request_body }),
         }],
     };
     row(&[act.button(&format!("freeze {scope} {name}"), label)])
@@ -198,7 +198,7 @@ pub(super) fn freeze(scope: FreezeScope, name: &str, shown: &str) -> Fragment {
 
 /// Renders a button that ends the freeze of a finding. Returns nothing if several freezes match.
 pub(super) fn thaw(finding: &FindingView, freezes: &[FreezeView]) -> Fragment {
-    let same = |one: &&FreezeView| finding.fix.as_ref() == Some(&Freeze::from(*one).thaw());
+    let same = |freeze: &&FreezeView| finding.fix.as_ref() == Some(&Freeze::from(*freeze).thaw());
     let mut own = freezes.iter().filter(same);
     let (FindingCode::Frozen, Some(one), None) = (finding.code, own.next(), own.next()) else {
         return row(&[]);

@@ -128,7 +128,7 @@ impl OptionalTime for Option<Time> {
 }
 
 /// Renders a time for the browser to format with its own clock: as `ago`, `until`, `clock`, `day` or `age`.
-fn moment(kind: &str, at: &impl OptionalTime, without: &str) -> Fragment {
+fn time_element(kind: &str, at: &impl OptionalTime, without: &str) -> Fragment {
     Fragment(at.at().map_or_else(
         || without.to_owned(),
         |at| format!("<time datetime=\"{at}\" data-kind=\"{kind}\"></time>"),
@@ -136,24 +136,24 @@ fn moment(kind: &str, at: &impl OptionalTime, without: &str) -> Fragment {
 }
 
 pub(super) fn ago(at: &impl OptionalTime) -> Fragment {
-    moment("ago", at, "never")
+    time_element("ago", at, "never")
 }
 
 /// Renders the age of a time as a duration.
 pub(super) fn age(at: &impl OptionalTime) -> Fragment {
-    moment("age", at, "")
+    time_element("age", at, "")
 }
 
 pub(super) fn until(at: &impl OptionalTime) -> Fragment {
-    moment("until", at, "")
+    time_element("until", at, "")
 }
 
 pub(super) fn clock(at: &impl OptionalTime) -> Fragment {
-    moment("clock", at, "")
+    time_element("clock", at, "")
 }
 
 pub(super) fn day(at: &impl OptionalTime) -> Fragment {
-    moment("day", at, "")
+    time_element("day", at, "")
 }
 
 /// Returns an optional value as text, or an empty text.
@@ -228,23 +228,26 @@ pub(super) fn nova(up: &Option<bool>) -> Fragment {
 
 /// Renders the worst state of a host's monitors. If the host is down in Nova, a good state is outdated and shown as unknown.
 pub(super) fn watched(monitors: &[&MonitorView], up: Option<bool>) -> Fragment {
-    let Some(worst) = monitors
+    let Some(most_severe) = monitors
         .iter()
-        .map(|one| one.grade)
+        .map(|monitor| monitor.grade)
         .max_by_key(|grade| severity(*grade))
     else {
         return mark("unknown", "none");
     };
-    let kinds: Vec<_> = monitors.iter().map(|one| one.kind.as_str()).collect();
-    if up == Some(false) && severity(worst) == 0 {
-        let last = monitors.iter().map(|one| one.signed_at).max_by_key(|at| at.0);
+    let kinds: Vec<_> = monitors.iter().map(|monitor| monitor.kind.as_str()).collect();
+    if up == Some(false) && severity(most_severe) == 0 {
+        let last = monitors
+            .iter()
+            .map(|monitor| monitor.signed_at)
+            .max_by_key(|at| at.0);
         let pill = mark("unknown", &kinds.join(", "));
         return Fragment(format!(
             "{pill} <span class=\"soft\">last heartbeat {}</span>",
             ago(&last)
         ));
     }
-    mark(worst.as_str(), &kinds.join(", "))
+    mark(most_severe.as_str(), &kinds.join(", "))
 }
 
 const fn severity(grade: Severity) -> u8 {
@@ -257,8 +260,8 @@ const fn severity(grade: Severity) -> u8 {
 }
 
 /// Renders the state of a fence device by its last test.
-pub(super) fn tested(one: &LevelView) -> Fragment {
-    match (&one.fault, one.good) {
+pub(super) fn tested(level: &LevelView) -> Fragment {
+    match (&level.fault, level.good) {
         (Some(_), _) => mark("err", "fails"),
         (None, true) => mark("ok", "works"),
         (None, false) => mark("unknown", "its test is stale"),
@@ -266,77 +269,81 @@ pub(super) fn tested(one: &LevelView) -> Fragment {
 }
 
 /// Renders the power state as evidence that a host is off, with its age.
-pub(super) fn power(one: &LevelView) -> Fragment {
-    let grade = match (&one.fault, one.power) {
+pub(super) fn power(level: &LevelView) -> Fragment {
+    let grade = match (&level.fault, level.power) {
         (None, Some(Power::Off)) => "ok",
         (Some(_), _) | (None, Some(Power::On)) => "err",
         (None, Some(Power::Unknown) | None) => "unknown",
     };
     Fragment(format!(
         "<div>{} <span class=\"soft\" title=\"{}\">level {}, {}</span></div>",
-        mark(grade, one.reading()),
-        escaped(&one.device),
-        one.level,
-        ago(&one.tested_at)
+        mark(grade, level.reading()),
+        escaped(&level.device),
+        level.level,
+        ago(&level.tested_at)
     ))
 }
 
 /// Returns the reasons for the state of an instance, besides the state of its host.
-pub(super) fn why(one: &HostedView) -> String {
-    if let Some(wait) = &one.waits {
+pub(super) fn why(instance: &HostedView) -> String {
+    if let Some(wait) = &instance.waits {
         return wait.about();
     }
-    if let Some(left) = &one.left {
+    if let Some(left) = &instance.left {
         return left.clone();
     }
-    let reasons: Vec<&str> = one.reasons.iter().map(|code| code.meaning()).collect();
+    let reasons: Vec<&str> = instance.reasons.iter().map(|code| code.meaning()).collect();
     reasons.join("; ")
 }
 
 /// Renders the state of a recovery and its result.
-pub(super) fn state(one: &RecoveryView) -> Fragment {
-    state_with(one, false)
+pub(super) fn state(recovery: &RecoveryView) -> Fragment {
+    state_with(recovery, false)
 }
 
 /// Renders the state of a recovery and its result. An operator who has dismissed an instance has not brought it back.
-pub(super) fn state_with(one: &RecoveryView, dismissed: bool) -> Fragment {
-    if is_held(&one.waits) {
+pub(super) fn state_with(recovery: &RecoveryView, dismissed: bool) -> Fragment {
+    if is_on_hold(&recovery.waits) {
         return mark("err", "on hold");
     }
     // A closed recovery that did not bring every instance back is not a success, no matter who has decided that.
-    let is_failed = ["failed", "error"].contains(&one.status.as_str());
-    let (back, all) = (one.moves.succeeded, one.moves.total);
-    if one.life != Life::Open && !is_failed && back < all {
-        let label = if one.kind.is_planned() { "moved" } else { "back" };
-        let is_lacking = dismissed || back + one.moves.ignored < all;
+    let is_failed = ["failed", "error"].contains(&recovery.status.as_str());
+    let (back, all) = (recovery.moves.succeeded, recovery.moves.total);
+    if recovery.life != Life::Open && !is_failed && back < all {
+        let label = if recovery.kind.is_planned() {
+            "moved"
+        } else {
+            "back"
+        };
+        let is_lacking = dismissed || back + recovery.moves.ignored < all;
         let grade = if is_lacking { "warn" } else { "info" };
-        return mark(grade, &format!("{}, {back} of {all} {label}", one.status));
+        return mark(grade, &format!("{}, {back} of {all} {label}", recovery.status));
     }
-    let is_closed = one.life == Life::Closed;
-    let grade = match one.status.as_str() {
+    let is_closed = recovery.life == Life::Closed;
+    let grade = match recovery.status.as_str() {
         "finished" => "ok",
         "failed" | "error" => "err",
         _ if is_closed => "info",
         _ => "busy",
     };
     if is_closed {
-        mark(grade, &one.status)
+        mark(grade, &recovery.status)
     } else {
-        mark(grade, &format!("{}, {}", one.life, one.status))
+        mark(grade, &format!("{}, {}", recovery.life, recovery.status))
     }
 }
 
-pub(super) fn is_held(waits: &Option<WaitView>) -> bool {
+pub(super) fn is_on_hold(waits: &Option<WaitView>) -> bool {
     waits.as_ref().is_some_and(|wait| wait.held)
 }
 
 /// Renders the state of an instance in a recovery.
-pub(super) fn move_state(one: &InstanceView) -> Fragment {
-    match one.status {
+pub(super) fn move_state(instance: &InstanceView) -> Fragment {
+    match instance.status {
         Some(VmoveStatus::Succeeded) => mark("ok", "back"),
         // It was started after its host's return, or a later recovery has moved it.
         Some(VmoveStatus::Ignored | VmoveStatus::Failed)
-            if one.moved_by.is_some() || one.down_seconds.is_some() =>
+            if instance.moved_by.is_some() || instance.down_seconds.is_some() =>
         {
             mark("ok", "back")
         }

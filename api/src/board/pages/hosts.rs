@@ -8,7 +8,7 @@ use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::situation::{FindingCode, Protection};
 use tachi_operator::{HostView, MonitorView, RegisteredView, SituationView, UnderwayView};
 
-use super::fragments::{Fragment, is_held, link, many, mark, nova, total, watched};
+use super::fragments::{Fragment, is_on_hold, link, many, mark, nova, total, watched};
 
 /// The filters above the table: the tag of the rows, and the label.
 const CHIPS: [(&str, &str); 4] = [
@@ -57,33 +57,33 @@ struct Row<'a> {
 }
 
 impl<'a> Hosts<'a> {
-    pub(super) fn of(seen: &'a SituationView) -> Self {
+    pub(super) fn of(situation: &'a SituationView) -> Self {
         let mut about: BTreeMap<&str, HostContext<'_>> = BTreeMap::new();
-        for one in seen.segments.iter().flat_map(|segment| &segment.hosts) {
+        for one in situation.segments.iter().flat_map(|segment| &segment.hosts) {
             about.entry(&one.name).or_default().registered = Some(one);
         }
-        for one in &seen.monitors {
-            about.entry(&one.host).or_default().monitors.push(one);
+        for monitor in &situation.monitors {
+            about.entry(&monitor.host).or_default().monitors.push(monitor);
         }
-        for one in &seen.recoveries {
-            let known = about.entry(&one.host).or_default();
+        for recovery in &situation.recoveries {
+            let known = about.entry(&recovery.host).or_default();
             if known.underway.is_none_or(|other| other.life != Life::Open) {
-                known.underway = Some(one);
+                known.underway = Some(recovery);
             }
         }
-        let needs = &seen.needs_person;
-        let held = needs.recoveries.iter().map(|one| one.host.as_str());
-        for host in held.chain(needs.instances.iter().map(|one| one.host.as_str())) {
+        let needs = &situation.needs_person;
+        let on_hold = needs.recoveries.iter().map(|recovery| recovery.host.as_str());
+        for host in on_hold.chain(needs.instances.iter().map(|instance| instance.host.as_str())) {
             about.entry(host).or_default().waits = true;
         }
-        let levels = seen.hosts.iter().flat_map(|host| &host.levels);
-        let levels: BTreeSet<u32> = levels.map(|one| one.level).collect();
+        let levels = situation.hosts.iter().flat_map(|host| &host.levels);
+        let levels: BTreeSet<u32> = levels.map(|level| level.level).collect();
         let nothing = HostContext::default();
         let row = |view: &'a HostView| {
             let known = about.get(view.name.as_str()).unwrap_or(&nothing);
             Row::of(view, known, &levels)
         };
-        let mut rows: Vec<Row<'a>> = seen.hosts.iter().map(row).collect();
+        let mut rows: Vec<Row<'a>> = situation.hosts.iter().map(row).collect();
         // The hosts arrive sorted by name, and the stable sort keeps that order.
         rows.sort_by_key(|row| Reverse(row.rank));
         let number = |chip: &str| rows.iter().filter(|row| row.tags.contains(&chip)).count();
@@ -101,7 +101,7 @@ impl<'a> Hosts<'a> {
 /// Returns the severity and the state of a host.
 fn state(view: &HostView, known: &HostContext<'_>) -> (u8, Fragment) {
     let open = known.underway.filter(|row| row.life == Life::Open);
-    let open = open.map(|row| (row.kind, is_held(&row.waits)));
+    let open = open.map(|row| (row.kind, is_on_hold(&row.waits)));
     let registered = known.registered.and_then(|one| one.life) == Some(Life::Open);
     let is_up = view.up == Some(true);
     match (open, registered) {
@@ -136,7 +136,7 @@ impl<'a> Row<'a> {
     fn of(view: &'a HostView, known: &HostContext<'_>, levels: &BTreeSet<u32>) -> Self {
         let (rank, state) = state(view, known);
         let underway = known.underway;
-        let held = underway.is_some_and(|row| is_held(&row.waits));
+        let on_hold = underway.is_some_and(|row| is_on_hold(&row.waits));
         let is_frozen = view.reasons.contains(&FindingCode::Frozen);
         let drained = view.reasons.contains(&FindingCode::HostDisabled)
             || underway.is_some_and(|row| row.kind == RecoveryKind::Drain);
@@ -145,12 +145,12 @@ impl<'a> Row<'a> {
         let is_down = view.up == Some(false) || view.protection == Protection::Down;
         let tags = [
             (is_down, "down"),
-            (held, "held"),
+            (on_hold, "held"),
             (is_frozen, "frozen"),
             (drained, "drained"),
         ];
         let notes = [
-            (known.waits && !held, "an instance needs an operator"),
+            (known.waits && !on_hold, "an instance needs an operator"),
             (watching, "not back yet"),
             (is_frozen, "frozen"),
             (
@@ -166,7 +166,7 @@ impl<'a> Row<'a> {
         let present = |all: &[(bool, &'static str)]| -> Vec<&'static str> {
             all.iter()
                 .filter(|(is_so, _)| *is_so)
-                .map(|(_, word)| *word)
+                .map(|(_, label)| *label)
                 .collect()
         };
         let notes = present(&notes).join(", ");
@@ -180,7 +180,7 @@ impl<'a> Row<'a> {
             if underway.is_some() { "recovery dead" } else { "" }
         );
         let level = |number: &u32| {
-            let own = view.levels.iter().find(|one| one.level == *number);
+            let own = view.levels.iter().find(|level| level.level == *number);
             let rows = own.map(|one| {
                 if one.good {
                     mark("ok", "works")

@@ -14,7 +14,7 @@ use tachi_operator::{
 
 use super::buttons::{approve_all, freeze, of_recovery, thaw};
 use super::fragments::{
-    Fragment, ago, commands, day, escaped, is_held, link, many, mark, n_plus, nova, power, tiles, until,
+    Fragment, ago, commands, day, escaped, is_on_hold, link, many, mark, n_plus, nova, power, tiles, until,
     watched, ways,
 };
 
@@ -25,7 +25,7 @@ const MAX_SUBJECTS: usize = 12;
 #[derive(Template)]
 #[template(path = "now.html")]
 pub(super) struct NowPage<'a> {
-    seen: &'a SituationView,
+    situation: &'a SituationView,
     /// Recoveries and instances that need an operator, then findings, the worst first.
     attention: Vec<Item>,
     /// The recoveries in progress that need no operator.
@@ -49,17 +49,17 @@ struct Item {
 }
 
 impl<'a> NowPage<'a> {
-    pub(super) fn of(seen: &'a SituationView, freezes: &[FreezeView], may: bool) -> Self {
-        let needs = &seen.needs_person;
+    pub(super) fn of(situation: &'a SituationView, freezes: &[FreezeView], may: bool) -> Self {
+        let needs = &situation.needs_person;
         let mut attention: Vec<Item> = groups(&needs.recoveries)
             .into_iter()
-            .map(|group| on_hold(seen, &group, may))
+            .map(|group| on_hold(situation, &group, may))
             .collect();
         attention.extend(needs.instances.iter().map(waiting));
-        let items = ShownItems::of(seen);
-        let hosts = seen.hosts.iter().map(|host| host.name.as_str()).collect();
+        let items = ShownItems::of(situation);
+        let hosts = situation.hosts.iter().map(|host| host.name.as_str()).collect();
         let (mut notes, mut not_back) = (Vec::new(), BTreeSet::new());
-        for finding in seen.findings.iter().filter(|finding| !items.covers(finding)) {
+        for finding in situation.findings.iter().filter(|finding| !items.covers(finding)) {
             let is_note = matches!(finding.grade, Severity::Ok | Severity::Info);
             if finding.code == FindingCode::HostNotBack {
                 not_back.extend(finding.subjects.iter().map(String::as_str));
@@ -72,15 +72,15 @@ impl<'a> NowPage<'a> {
             }
         }
         let is_there = |row: &&UnderwayView| {
-            let is_held = needs.recoveries.iter().any(|on_hold| on_hold.recovery == row.id);
+            let is_on_hold = needs.recoveries.iter().any(|on_hold| on_hold.recovery == row.id);
             let is_found = row.life.awaits_return(row.waits.as_ref().map(|wait| wait.what))
                 && not_back.contains(row.host.as_str());
-            !is_held && !is_found
+            !is_on_hold && !is_found
         };
         Self {
-            seen,
+            situation,
             attention,
-            recoveries: seen.recoveries.iter().filter(is_there).collect(),
+            recoveries: situation.recoveries.iter().filter(is_there).collect(),
             notes,
             may,
         }
@@ -88,7 +88,7 @@ impl<'a> NowPage<'a> {
 
     /// True if the summary reports a good state. The browser stops marking it as good when the API is silent for too long.
     const fn is_good(&self) -> bool {
-        matches!(self.seen.grade, Severity::Ok | Severity::Info)
+        matches!(self.situation.grade, Severity::Ok | Severity::Info)
     }
 }
 
@@ -100,13 +100,21 @@ struct ShownItems<'a> {
 }
 
 impl<'a> ShownItems<'a> {
-    fn of(seen: &'a SituationView) -> Self {
-        let needs = &seen.needs_person;
-        let open = seen.recoveries.iter().filter(|row| row.life == Life::Open);
+    fn of(situation: &'a SituationView) -> Self {
+        let needs = &situation.needs_person;
+        let open = situation.recoveries.iter().filter(|row| row.life == Life::Open);
         Self {
-            on_hold: needs.recoveries.iter().map(|one| one.host.as_str()).collect(),
+            on_hold: needs
+                .recoveries
+                .iter()
+                .map(|recovery| recovery.host.as_str())
+                .collect(),
             open: open.map(|row| row.host.as_str()).collect(),
-            instances: needs.instances.iter().map(|one| one.name.as_str()).collect(),
+            instances: needs
+                .instances
+                .iter()
+                .map(|instance| instance.name.as_str())
+                .collect(),
         }
     }
 
@@ -140,15 +148,17 @@ fn groups(all: &[WaitingRecoveryView]) -> Vec<Vec<&WaitingRecoveryView>> {
 }
 
 /// Renders the recoveries with one cause as one item: a row for each host, with the evidence that it is off.
-fn on_hold(seen: &SituationView, group: &[&WaitingRecoveryView], may: bool) -> Item {
+fn on_hold(situation: &SituationView, group: &[&WaitingRecoveryView], may: bool) -> Item {
     let since = group.iter().filter_map(|one| Some(one.waits.as_ref()?.since));
-    let why = group.first().map_or_else(String::new, |one| seen.reason(one));
+    let why = group
+        .first()
+        .map_or_else(String::new, |one| situation.reason(one));
     let hosts: Vec<String> = group.iter().map(|one| link("host", &one.host, "").0).collect();
     let subject = match hosts.as_slice() {
         [one] => format!("recovery of {one}"),
         all => format!("{} recoveries: {}", all.len(), all.join(", ")),
     };
-    let mut rest = evidence(seen, group, &why, may).0;
+    let mut rest = evidence(situation, group, &why, may).0;
     if may && group.len() > 1 {
         rest.push_str(&approve_all(group).0);
     }
@@ -178,13 +188,13 @@ fn on_hold(seen: &SituationView, group: &[&WaitingRecoveryView], may: bool) -> I
 }
 
 /// Renders the known facts about the hosts that need a decision.
-fn evidence(seen: &SituationView, group: &[&WaitingRecoveryView], why: &str, may: bool) -> Fragment {
+fn evidence(situation: &SituationView, group: &[&WaitingRecoveryView], why: &str, may: bool) -> Fragment {
     let mut monitors: BTreeMap<&str, Vec<&MonitorView>> = BTreeMap::new();
-    for one in &seen.monitors {
-        monitors.entry(&one.host).or_default().push(one);
+    for monitor in &situation.monitors {
+        monitors.entry(&monitor.host).or_default().push(monitor);
     }
-    let row = |one: &&WaitingRecoveryView| {
-        let (host, known) = (one.host.as_str(), &one.evidence);
+    let row = |recovery: &&WaitingRecoveryView| {
+        let (host, known) = (recovery.host.as_str(), &recovery.evidence);
         let since = known.since.map_or_else(String::new, |at| {
             format!(" <span class=\"whole\">for {}</span>", super::fragments::age(&at))
         });
@@ -195,14 +205,14 @@ fn evidence(seen: &SituationView, group: &[&WaitingRecoveryView], why: &str, may
             read.concat()
         };
         let of_host = monitors.get(host).map_or(&[][..], Vec::as_slice);
-        let own = seen.reason(one);
+        let own = situation.reason(recovery);
         let own = if own == why {
             String::new()
         } else {
             format!("<div class=\"soft\">{}</div>", escaped(&own))
         };
         let buttons = if may {
-            of_recovery(&one.recovery, host, Life::Open, &one.waits)
+            of_recovery(&recovery.recovery, host, Life::Open, &recovery.waits)
         } else {
             Fragment::nothing()
         };
@@ -216,7 +226,7 @@ fn evidence(seen: &SituationView, group: &[&WaitingRecoveryView], why: &str, may
                 .map_or_else(|| "?".to_owned(), |number| number.to_string()),
             nova(&known.up),
             watched(of_host, known.up),
-            one.recovery,
+            recovery.recovery,
         )
     };
     let rows: Vec<String> = group.iter().map(row).collect();
@@ -277,20 +287,20 @@ fn found(finding: &FindingView, hosts: &BTreeSet<&str>, freezes: &[FreezeView], 
     }
 }
 
-fn under_way(one: &UnderwayView) -> Fragment {
-    if is_held(&one.waits) {
+fn under_way(recovery: &UnderwayView) -> Fragment {
+    if is_on_hold(&recovery.waits) {
         mark("err", "on hold")
-    } else if one.life == Life::Watching {
+    } else if recovery.life == Life::Watching {
         mark("busy", "watching")
     } else {
         mark("busy", "running")
     }
 }
 
-fn progress(one: &UnderwayView) -> String {
-    let progress = progress_of(one.kind, one.moves);
+fn progress(recovery: &UnderwayView) -> String {
+    let progress = progress_of(recovery.kind, recovery.moves);
     progress.unwrap_or_else(|| {
-        let known = if one.life == Life::Watching {
+        let known = if recovery.life == Life::Watching {
             "no instances"
         } else {
             "its instances are not read yet"
@@ -299,8 +309,8 @@ fn progress(one: &UnderwayView) -> String {
     })
 }
 
-fn protected(one: &SegmentView) -> Fragment {
-    one.instances.map_or_else(
+fn protected(segment: &SegmentView) -> Fragment {
+    segment.instances.map_or_else(
         || mark("unknown", ""),
         |counts| {
             let (good, all) = (counts.protected, counts.included());

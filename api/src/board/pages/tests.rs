@@ -116,7 +116,7 @@ fn rows(html: &str) -> Vec<&str> {
 }
 
 /// A recovery on hold, of the host with this number.
-fn held(number: u32, power: &str) -> Value {
+fn on_hold(number: u32, power: &str) -> Value {
     let (id, host) = (
         format!("00000000-0000-0000-0000-{number:012}"),
         format!("compute-{number:04}"),
@@ -141,10 +141,10 @@ fn finding(code: &str, grade: &str, subjects: &[&str]) -> Value {
 /// Two hosts on hold with one cause, and one in recovery.
 fn night() -> Value {
     let mut data = situation(4);
-    data["needs_person"]["recoveries"] = json!([held(1, "off"), held(2, "on")]);
+    data["needs_person"]["recoveries"] = json!([on_hold(1, "off"), on_hold(2, "on")]);
     data["recoveries"] = json!([
-        underway(1, &held(1, "off")["waits"], "on hold: 2 of 4 hosts failed"),
-        underway(2, &held(2, "on")["waits"], "on hold: 2 of 4 hosts failed"),
+        underway(1, &on_hold(1, "off")["waits"], "on hold: 2 of 4 hosts failed"),
+        underway(2, &on_hold(2, "on")["waits"], "on hold: 2 of 4 hosts failed"),
         underway(3, &json!(null), "moving"),
     ]);
     data["findings"] = json!([
@@ -163,8 +163,8 @@ fn night() -> Value {
 
 #[test]
 fn board_groups_holds_of_one_cause_and_shows_no_subject_twice() {
-    let seen: SituationView = view(night());
-    let html = NowPage::of(&seen, &[], true).render().unwrap();
+    let page_view: SituationView = view(night());
+    let html = NowPage::of(&page_view, &[], true).render().unwrap();
     for text in [
         "2 recoveries: <a href=\"#/host/compute-0001\">",
         "<div>on hold: 2 of 4 hosts failed</div>",
@@ -206,8 +206,8 @@ fn board_shows_the_disk_destroying_action_last_and_folded() {
     data["needs_person"]["instances"] = json!([{
         "instance": id, "name": "db-1", "host": "a", "recovery": id, "life": "open", "waits": null,
         "commands": [format!("tachi instance resolve {id} --not-running-on b"), format!("tachi instance resolve {id} --dismiss")]}]);
-    let seen: SituationView = view(data);
-    let html = NowPage::of(&seen, &[], false).render().unwrap();
+    let page_view: SituationView = view(data);
+    let html = NowPage::of(&page_view, &[], false).render().unwrap();
     let place = |text: &str| html.find(text).unwrap_or_else(|| panic!("{text}: {html}"));
     assert!(place("--dismiss") < place("<summary>Only after you have checked on that host"));
     assert!(place("<summary>Only after") < place("--not-running-on b</code>"));
@@ -223,8 +223,8 @@ fn board_shows_the_worst_host_first_and_marks_holds() {
         html.contains("! reported dead: being checked"),
         "it is up in Nova: {html}"
     );
-    let seen: SituationView = view(night());
-    let html = Hosts::of(&seen).render().unwrap();
+    let page_view: SituationView = view(night());
+    let html = Hosts::of(&page_view).render().unwrap();
     let expected = [
         ["compute-0001", "✗ dead: on hold", "data-tags=\"down held\""],
         [
@@ -278,16 +278,16 @@ fn board_folds_many_events_of_one_kind() {
 /// A browser renders a thousand rows in less than a second, and gets all of them again when one changes.
 #[test]
 fn board_a_thousand_hosts_are_a_page_of_a_megabyte_at_most() {
-    let seen: SituationView = view(situation(1_000));
-    let html = Hosts::of(&seen).render().unwrap();
+    let page_view: SituationView = view(situation(1_000));
+    let html = Hosts::of(&page_view).render().unwrap();
     assert!(html.len() < 1_400_000, "{} bytes", html.len());
     assert!(html.contains("1000</span> of 1000 hosts"));
 }
 
 #[test]
 fn board_marks_every_good_state_so_that_the_browser_can_revoke_it() {
-    let seen: SituationView = view(situation(2));
-    let html = NowPage::of(&seen, &[], true).render().unwrap();
+    let page_view: SituationView = view(situation(2));
+    let html = NowPage::of(&page_view, &[], true).render().unwrap();
     for text in [
         "<span class=\"good\">50 of 50 protected</span>",
         "<span class=\"good\">50 of 50</span>",
@@ -297,7 +297,7 @@ fn board_marks_every_good_state_so_that_the_browser_can_revoke_it() {
     ] {
         assert!(html.contains(text), "{text}: {html}");
     }
-    let read_only = NowPage::of(&seen, &[], false).render().unwrap();
+    let read_only = NowPage::of(&page_view, &[], false).render().unwrap();
     assert!(!read_only.contains("data-act"), "{read_only}");
 }
 

@@ -135,14 +135,17 @@ fn lanes(history: &RecoveryHistoryView) -> Vec<Lane> {
         from: millis(&one.at),
         to: Some(millis(&one.at)),
     });
-    let moves = history.instances.iter().filter_map(|one| {
-        let (sign, kind) = outcome(one);
-        let to = one.to.as_ref().map_or(String::new(), |to| format!(" → {to}"));
+    let moves = history.instances.iter().filter_map(|instance| {
+        let (sign, kind) = outcome(instance);
+        let to = instance
+            .to
+            .as_ref()
+            .map_or(String::new(), |to| format!(" → {to}"));
         Some(Lane {
-            label: format!("{sign} {}{to}", one.name),
+            label: format!("{sign} {}{to}", instance.name),
             kind,
-            from: millis(one.asked_at.as_ref()?),
-            to: one.over_at.as_ref().map(millis),
+            from: millis(instance.asked_at.as_ref()?),
+            to: instance.over_at.as_ref().map(millis),
         })
     });
     let mut all: Vec<Lane> = tasks.chain(proofs).chain(moves.take(MAX_BARS)).collect();
@@ -150,8 +153,8 @@ fn lanes(history: &RecoveryHistoryView) -> Vec<Lane> {
     all
 }
 
-const fn outcome(one: &InstanceView) -> (&'static str, &'static str) {
-    match one.status {
+const fn outcome(instance: &InstanceView) -> (&'static str, &'static str) {
+    match instance.status {
         Some(VmoveStatus::Succeeded) => ("●", "ok"),
         Some(VmoveStatus::Failed) => ("✗", "err"),
         Some(VmoveStatus::Pending | VmoveStatus::Ongoing | VmoveStatus::Ignored) | None => ("…", "busy"),

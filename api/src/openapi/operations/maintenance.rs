@@ -14,7 +14,7 @@ const DENIED: &str = "The database or the audit log cannot be written. If API an
 
 const WRITE_FAILED: &str = "The database or the audit log cannot be written.";
 
-pub(super) fn upkeep() -> Vec<Operation> {
+pub(super) fn operations() -> Vec<Operation> {
     let plain = || Operation {
         tag: "operator",
         ..DEFAULT_OPERATION

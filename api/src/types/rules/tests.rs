@@ -153,11 +153,11 @@ fn schemas_of_values() {
     for (what, got, expected) in cases {
         assert_eq!(got, expected, "{what}");
     }
-    for word in TRUE {
-        assert_eq!(Boolean.read(&json!(word)), Ok(true), "{word}");
+    for spelling in TRUE {
+        assert_eq!(Boolean.read(&json!(spelling)), Ok(true), "{spelling}");
     }
-    for word in FALSE {
-        assert_eq!(Boolean.read(&json!(word)), Ok(false), "{word}");
+    for spelling in FALSE {
+        assert_eq!(Boolean.read(&json!(spelling)), Ok(false), "{spelling}");
     }
 }
 
@@ -280,9 +280,9 @@ fn every_character_is_printable_to_the_code_and_to_the_pattern() {
     let mut buffer = [0; 4];
     for c in (0..=0x0010_FFFF_u32).filter_map(char::from_u32) {
         let text: &str = c.encode_utf8(&mut buffer);
-        let said = pattern.is_match(text) && !beyond.is_match(text);
+        let is_accepted = pattern.is_match(text) && !beyond.is_match(text);
         let new = || c.general_category() == GeneralCategory::Unassigned || unassigned.is_match(text);
-        if said != (c == '\n' || is_printable(c)) && !new() {
+        if is_accepted != (c == '\n' || is_printable(c)) && !new() {
             differ.push(c);
         }
     }

@@ -36,9 +36,9 @@ pub struct AckArgs {
 }
 
 fn code(text: &str) -> Result<FindingCode, String> {
-    let wanted = text.to_ascii_uppercase().replace('-', "_");
+    let requested = text.to_ascii_uppercase().replace('-', "_");
     let mut all = FindingCode::ALL.iter();
-    all.find(|code| code.as_str() == wanted)
+    all.find(|code| code.as_str() == requested)
         .copied()
         .ok_or_else(|| format!("{text:?} is not the code of a finding: `tachi status` shows them"))
 }

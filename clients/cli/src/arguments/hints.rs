@@ -66,7 +66,7 @@ fn unknown(mut error: clap::Error) -> clap::Error {
     let Some(typed) = text_of(&error, ContextKind::InvalidSubcommand).map(str::to_owned) else {
         return error;
     };
-    if let Some((_, meant)) = MEANT.iter().find(|(word, _)| *word == typed) {
+    if let Some((_, meant)) = MEANT.iter().find(|(typed_name, _)| *typed_name == typed) {
         return clap::Error::raw(
             ErrorKind::InvalidSubcommand,
             format!("unrecognized subcommand '{typed}': use `tachi {meant}`\n"),
@@ -100,7 +100,7 @@ mod tests {
     use super::super::Cli;
     use super::*;
 
-    fn said(arguments: &[&str]) -> String {
+    fn rendered_error(arguments: &[&str]) -> String {
         let given = std::iter::once("tachi").chain(arguments.iter().copied());
         let given: Vec<_> = given.map(std::ffi::OsString::from).collect();
         super::super::parse(&given).unwrap_err().render().to_string()
@@ -113,7 +113,7 @@ mod tests {
             assert!(command.find_subcommand(typed).is_none(), "{typed}");
             let found = meant
                 .split(' ')
-                .try_fold(&command, |one, word| one.find_subcommand(word));
+                .try_fold(&command, |one, typed_name| one.find_subcommand(typed_name));
             assert!(found.is_some(), "{meant}");
         }
     }
@@ -128,16 +128,16 @@ mod tests {
             ("mute", "tachi ack"),
             ("kill", "tachi demo kill"),
         ] {
-            let said = said(&[typed]);
-            assert!(said.contains(meant), "{said}");
+            let rendered_error = rendered_error(&[typed]);
+            assert!(rendered_error.contains(meant), "{rendered_error}");
         }
         for typed in ["silence", "kill", "resume"] {
-            let said = said(&[typed]);
+            let rendered_error = rendered_error(&[typed]);
             for unkind in ["'fence'", "'drill'", "'serve'"] {
-                assert!(!said.contains(unkind), "{said}");
+                assert!(!rendered_error.contains(unkind), "{rendered_error}");
             }
         }
-        assert!(said(&["statsu"]).contains("'status'"));
-        assert!(said(&["recovery", "aprove"]).contains("'approve'"));
+        assert!(rendered_error(&["statsu"]).contains("'status'"));
+        assert!(rendered_error(&["recovery", "aprove"]).contains("'approve'"));
     }
 }

@@ -99,14 +99,14 @@ fn old_names_that_have_a_meaning_of_their_own_are_read_and_hidden() {
     ] {
         let _ = command(line);
     }
-    for word in [
+    for name in [
         "vmove", "reporter", "upgrade", "sandbox", "3am", "explain", "init", "schedule",
     ] {
         let shown = overview();
         let first = shown.lines().filter_map(|line| line.strip_prefix("  "));
         assert!(
-            first.into_iter().all(|line| line.split(' ').next() != Some(word)),
-            "{word}"
+            first.into_iter().all(|line| line.split(' ').next() != Some(name)),
+            "{name}"
         );
     }
 }

@@ -106,7 +106,12 @@ const HEARTBEATS: &str = "monitor-heartbeats";
 
 /// Finds the hosts none of whose monitors can contradict a claim that the host is off.
 fn heartbeats(situation: &SituationView) -> Check {
-    let alive = || situation.monitors.iter().filter(|one| one.grade != Severity::Err);
+    let alive = || {
+        situation
+            .monitors
+            .iter()
+            .filter(|monitor| monitor.grade != Severity::Err)
+    };
     if alive().next().is_none() {
         let why = "no monitor sends heartbeats: those of Masakari do not";
         return check(HEARTBEATS, Severity::Unknown, why);
@@ -116,7 +121,7 @@ fn heartbeats(situation: &SituationView) -> Check {
     let without = |why: HeartbeatUse| -> Vec<&str> {
         let hosts = alive().filter(|one| one.heartbeat_use == why && !counts(&one.host));
         hosts
-            .map(|one| one.host.as_str())
+            .map(|host| host.host.as_str())
             .collect::<BTreeSet<&str>>()
             .into_iter()
             .collect()
@@ -165,23 +170,23 @@ fn doubts(name: &str, read: Option<&Result<Vec<String>, String>>) -> Check {
 
 /// Returns a check for each result of `tachi doctor --upgrade`, which omits checks that it does not reach.
 fn upgrades(read: Option<&Result<Vec<upgrade::Check>, String>>) -> Vec<Check> {
-    let (seen, why) = match read {
+    let (upgrade_checks, why) = match read {
         None => (&[][..], NOT_READ.to_owned()),
         Some(Err(why)) => (&[][..], why.clone()),
-        Some(Ok(seen)) => {
-            let bad = seen
+        Some(Ok(upgrade_checks)) => {
+            let bad = upgrade_checks
                 .iter()
                 .filter(|one| one.grade == upgrade::CheckGrade::Failure);
             let bad: Vec<String> = bad.map(|one| slug(one.name)).collect();
             (
-                seen.as_slice(),
+                upgrade_checks.as_slice(),
                 format!("not checked until this is fixed: {}", bad.join(", ")),
             )
         }
     };
     let of = |name: &&str| {
-        let seen = seen.iter().find(|one| one.name == *name);
-        seen.map_or_else(|| check(slug(name), Severity::Unknown, why.as_str()), upgraded)
+        let upgrade_checks = upgrade_checks.iter().find(|one| one.name == *name);
+        upgrade_checks.map_or_else(|| check(slug(name), Severity::Unknown, why.as_str()), upgraded)
     };
     upgrade::NAMES.iter().map(of).collect()
 }
@@ -216,7 +221,7 @@ mod tests {
     use tachi_domain::situation::{Aspect, FindingCode};
     use tachi_operator::{FindingView, GuestsView, MonitorView, NoticeView};
 
-    use super::super::super::status::seen::tests::fine;
+    use super::super::super::status::common::tests::fine;
     use super::*;
 
     fn good() -> Read {
@@ -309,8 +314,8 @@ mod tests {
         read.devices = Some(Ok(vec!["device a: proves_off".into()]));
         assert_eq!(worse(&read), [("fence-devices-file".to_owned(), Severity::Warn)]);
         let mut read = good();
-        if let Some(Ok(seen)) = &mut read.upgrade {
-            let last = seen.last_mut().unwrap();
+        if let Some(Ok(upgrade_checks)) = &mut read.upgrade {
+            let last = upgrade_checks.last_mut().unwrap();
             *last = upgrade::check("Host Names", upgrade::CheckGrade::Failure, "such as a".to_owned());
         }
         assert_eq!(worse(&read), [("host-names".to_owned(), Severity::Err)]);
@@ -410,10 +415,10 @@ mod tests {
             situation.looked_at = None;
         }
         assert_eq!(grade(&unseen, "fence-failing"), Severity::Unknown);
-        let mut away = good();
-        away.situation = Some(Err("the database is away".into()));
-        assert_eq!(grade(&away, "fence-failing"), Severity::Unknown);
-        assert_eq!(grade(&away, detection_latency::NAME), Severity::Unknown);
+        let mut unreachable = good();
+        unreachable.situation = Some(Err("the database is away".into()));
+        assert_eq!(grade(&unreachable, "fence-failing"), Severity::Unknown);
+        assert_eq!(grade(&unreachable, detection_latency::NAME), Severity::Unknown);
     }
 
     #[test]
@@ -427,15 +432,15 @@ mod tests {
             "{expected:?}"
         );
         assert_eq!(names(&Read::default()), expected);
-        let mut away = good();
-        away.upgrade = Some(Ok(vec![upgrade::check(
+        let mut unreachable = good();
+        unreachable.upgrade = Some(Ok(vec![upgrade::check(
             "Nova",
             upgrade::CheckGrade::Failure,
             "no answer".to_owned(),
         )]));
-        away.situation = Some(Err("the database is away".into()));
-        assert_eq!(names(&away), expected);
-        let all = all(&away);
+        unreachable.situation = Some(Err("the database is away".into()));
+        assert_eq!(names(&unreachable), expected);
+        let all = all(&unreachable);
         let rights = all.iter().find(|one| one.name == "rights-in-nova").unwrap();
         assert_eq!(rights.details, "not checked until this is fixed: nova");
     }
@@ -469,12 +474,12 @@ mod tests {
             .split('`')
             .skip(1)
             .step_by(2)
-            .filter(|word| there.contains(word))
+            .filter(|name| there.contains(name))
             .collect();
         let mended: Vec<&str> = there
             .iter()
             .copied()
-            .filter(|name| super::super::mend::is_mended(name))
+            .filter(|name| super::super::fix::is_fixable(name))
             .collect();
         assert_eq!(
             fixed.iter().collect::<BTreeSet<_>>(),

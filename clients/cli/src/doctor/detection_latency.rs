@@ -74,10 +74,9 @@ pub fn of(rules: &Rules, situation: &SituationView) -> Check {
 
 /// Adds the time until the report, by the slowest running host monitor.
 fn notice(situation: &SituationView, sum: &mut Sum) -> Duration {
-    let working = situation
-        .monitors
-        .iter()
-        .filter(|one| one.kind == MonitorKind::Host && one.grade != Severity::Err && one.watches > 0);
+    let working = situation.monitors.iter().filter(|monitor| {
+        monitor.kind == MonitorKind::Host && monitor.grade != Severity::Err && monitor.watches > 0
+    });
     let notices = working.filter_map(|one| Some((one, one.notice.as_ref()?)));
     let Some((monitor, notice)) = notices.max_by_key(|(_, notice)| notice.seconds) else {
         sum.unknown
@@ -152,7 +151,7 @@ pub mod tests {
     use tachi_domain::level::{Device, Target};
     use tachi_operator::{MonitorView, NoticeView};
 
-    use super::super::super::status::seen::tests::fine;
+    use super::super::super::status::common::tests::fine;
     use super::*;
 
     pub fn rules(levels: &[u64]) -> Rules {

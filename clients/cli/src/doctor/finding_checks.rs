@@ -15,17 +15,24 @@ pub(super) fn codes() -> impl Iterator<Item = FindingCode> {
 
 /// Checks a code. No finding means good only if the underlying data exists and is current.
 pub(super) fn found(code: FindingCode, situation: &SituationView) -> Check {
-    let all: Vec<_> = situation.findings.iter().filter(|one| one.code == code).collect();
-    if let Some(worst) = all.iter().max_by_key(|one| one.grade) {
-        return finding(worst, &all);
+    let all: Vec<_> = situation
+        .findings
+        .iter()
+        .filter(|finding| finding.code == code)
+        .collect();
+    if let Some(most_severe) = all.iter().max_by_key(|one| one.grade) {
+        return finding(most_severe, &all);
     }
     let makes_old = [
         FindingCode::FactsOld,
         FindingCode::InstancesNotListed,
         FindingCode::NoEngine,
     ];
-    let is_old =
-        situation.looked_at.is_none() || situation.findings.iter().any(|one| makes_old.contains(&one.code));
+    let is_old = situation.looked_at.is_none()
+        || situation
+            .findings
+            .iter()
+            .any(|finding| makes_old.contains(&finding.code));
     let unseen = if is_old {
         Some("the data of the region is stale, or no engine has read the region yet".to_owned())
     } else {
@@ -55,11 +62,14 @@ fn unseen(code: FindingCode, situation: &SituationView) -> Option<String> {
     } else if is(&[FindingCode::GuestsResume]) {
         guests(situation)
     } else if is(&[FindingCode::LocalDisk]) {
-        let reads = |one: &&MonitorView| {
-            let is_bound = matches!(one.heartbeat_use, HeartbeatUse::Counts | HeartbeatUse::NoBootId);
-            one.kind == MonitorKind::Instance && is_bound
+        let reads = |monitor: &&MonitorView| {
+            let is_bound = matches!(
+                monitor.heartbeat_use,
+                HeartbeatUse::Counts | HeartbeatUse::NoBootId
+            );
+            monitor.kind == MonitorKind::Instance && is_bound
         };
-        let read = situation.monitors.iter().any(|one| reads(&one));
+        let read = situation.monitors.iter().any(|monitor| reads(&monitor));
         (!read)
             .then(|| "no instance monitor that is bound to its host has reported its local disks".to_owned())
     } else {
@@ -73,7 +83,10 @@ fn guests(situation: &SituationView) -> Option<String> {
     let mut unknown = Vec::new();
     let mut why = "no running monitor there reports its nova.conf";
     for host in hosts {
-        let own = situation.monitors.iter().filter(|one| one.host == host.name);
+        let own = situation
+            .monitors
+            .iter()
+            .filter(|monitor| monitor.host == host.name);
         let own = own.filter(|one| one.grade != Severity::Err);
         let settings: Vec<_> = own.filter_map(|one| one.guests.as_ref()).collect();
         if settings.iter().any(|guests| guests.resume == Resume::No) {
@@ -91,16 +104,16 @@ pub(super) fn name_of(code: FindingCode) -> String {
     code.as_str().to_ascii_lowercase().replace('_', "-")
 }
 
-fn finding(worst: &FindingView, all: &[&FindingView]) -> Check {
+fn finding(most_severe: &FindingView, all: &[&FindingView]) -> Check {
     let subjects: Vec<&str> = all
         .iter()
         .flat_map(|one| &one.subjects)
         .map(String::as_str)
         .collect();
     let details = if subjects.is_empty() {
-        worst.text.clone()
+        most_severe.text.clone()
     } else {
-        format!("{}: {}", named(&subjects), worst.text)
+        format!("{}: {}", named(&subjects), most_severe.text)
     };
     // Findings of one code may differ in their commands: each line is one.
     let mut fixes: Vec<String> = Vec::new();
@@ -116,7 +129,7 @@ fn finding(worst: &FindingView, all: &[&FindingView]) -> Check {
     }
     Check {
         fix: (!fixes.is_empty()).then(|| fixes.join("\n")),
-        page: Some(worst.page.clone()),
-        ..check(name_of(worst.code), worst.grade, details)
+        page: Some(most_severe.page.clone()),
+        ..check(name_of(most_severe.code), most_severe.grade, details)
     }
 }

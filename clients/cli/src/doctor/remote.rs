@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::source::Source;
 
 /// Details of a check that only a controller can make.
-const ELSEWHERE: &str = "not checkable from here: it needs a controller's files, database or access to Nova; run `tachi doctor` there";
+const CONTROLLER_ONLY: &str = "not checkable from here: it needs a controller's files, database or access to Nova; run `tachi doctor` there";
 
 /// Maximum age of a scheduled doctor run that still passes: it runs once a day, and may be late.
 const OLD_SECONDS: i64 = 26 * 3_600;
@@ -34,7 +34,7 @@ pub async fn all(api: &dyn Source) -> Result<Vec<Check>, Failure> {
 /// Replaces a check that needs the configuration, which was not read here.
 fn not_checkable(one: Check) -> Check {
     if one.name == checks::CONFIGURATION || one.details == NOT_READ {
-        return check(one.name, Severity::Unknown, ELSEWHERE);
+        return check(one.name, Severity::Unknown, CONTROLLER_ONLY);
     }
     one
 }
@@ -71,7 +71,7 @@ mod tests {
         assert!(all.len() >= 4, "{all:?}");
         assert!(
             all.iter()
-                .all(|one| one.grade == Severity::Unknown && one.details == ELSEWHERE),
+                .all(|one| one.grade == Severity::Unknown && one.details == CONTROLLER_ONLY),
             "{all:?}"
         );
     }

@@ -16,7 +16,7 @@ pub(super) fn of(policy: &Policy, situation: &SituationView) -> Check {
     let sizes: Vec<(&str, u64)> = situation
         .segments
         .iter()
-        .map(|one| (one.name.as_str(), one.hosts.len() as u64))
+        .map(|segment| (segment.name.as_str(), segment.hosts.len() as u64))
         .collect();
     let all = sizes.iter().map(|(_, hosts)| hosts).sum();
     let mut lines: Vec<String> = sizes
@@ -72,13 +72,13 @@ pub(super) fn of(policy: &Policy, situation: &SituationView) -> Check {
     check(NAME, Severity::Ok, lines.join("; "))
 }
 
-fn line(scope: &str, hosts: u64, percent: u32, out: &str, held: &str) -> String {
+fn line(scope: &str, hosts: u64, percent: u32, out: &str, subject: &str) -> String {
     let of = count(hosts, "host", "hosts");
     match first_held(hosts, percent) {
         Some(first) => {
-            format!("{scope}: {percent} % of {of}: {held} on hold from {first} hosts {out}")
+            format!("{scope}: {percent} % of {of}: {subject} on hold from {first} hosts {out}")
         }
-        None => format!("{scope}: {percent} % of {of}: {held} never on hold"),
+        None => format!("{scope}: {percent} % of {of}: {subject} never on hold"),
     }
 }
 

@@ -90,14 +90,14 @@ fn lines(past: &PastView, view: &View) -> Vec<String> {
         lines.extend(recovery(one, view));
     }
     lines.extend(past.freezes.iter().map(|one| freeze(one, view)));
-    for one in &past.engines {
-        let signed = if one.signed_since {
+    for engine in &past.engines {
+        let signed = if engine.signed_since {
             "and has sent heartbeats since"
         } else {
             "and was silent by then: it has sent no heartbeat since"
         };
-        let began = view.time(one.started_at.0);
-        lines.push(format!("engine {}: running since {began}, {signed}", one.name));
+        let began = view.time(engine.started_at.0);
+        lines.push(format!("engine {}: running since {began}, {signed}", engine.name));
     }
     if let Some(why) = past.maintenance {
         lines.push(format!("now: the host is in maintenance ({why})"));

@@ -48,7 +48,7 @@ struct IfDies {
     /// Times of earlier recoveries.
     predicted: Option<Prediction>,
     #[serde(skip)]
-    fate: Fate,
+    expected: ExpectedOutcome,
     #[serde(skip)]
     why: Vec<String>,
     #[serde(skip)]
@@ -92,7 +92,7 @@ pub(super) async fn run(source: &dyn Source, args: &ShowArgs) -> Result<u8, Fail
     let predicted = predicted(source).await?;
     let fencing = source.situation().await?;
     // A region whose engine accepts another system's report as proof has no levels of ours.
-    let word = (fencing.fencing_mode != "engine").then_some(fencing.fencing);
+    let fencing_text = (fencing.fencing_mode != "engine").then_some(fencing.fencing);
     let mut shown = Vec::new();
     for one in found {
         let host = one.host.clone().unwrap_or_else(|| one.name.clone());
@@ -114,7 +114,7 @@ pub(super) async fn run(source: &dyn Source, args: &ShowArgs) -> Result<u8, Fail
             home.as_ref(),
             forecast.as_ref(),
             predicted.as_ref(),
-            word.as_deref(),
+            fencing_text.as_deref(),
             now,
         ));
     }
@@ -133,7 +133,7 @@ pub(super) async fn run(source: &dyn Source, args: &ShowArgs) -> Result<u8, Fail
 
 /// The outcome of a simulated failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+enum ExpectedOutcome {
     Recovered,
     /// The guards would put the recovery on hold.
     OnHold,
@@ -143,7 +143,7 @@ enum Fate {
     Unknown,
 }
 
-impl Fate {
+impl ExpectedOutcome {
     fn of(protection: Protection, home: Option<&ExplanationView>) -> Self {
         let findings = home.into_iter().flat_map(|home| &home.needs);
         let codes: Vec<FindingCode> = findings
@@ -184,7 +184,7 @@ impl IfDies {
         home: Option<&ExplanationView>,
         forecast: Option<&ForecastView>,
         predicted: Option<&Prediction>,
-        word: Option<&str>,
+        fencing_text: Option<&str>,
         now: Timestamp,
     ) -> Self {
         let landing = forecast.map(|forecast| forecast.landing.as_slice());
@@ -208,7 +208,7 @@ impl IfDies {
             left.push(Left { id, name, why });
         }
         moved.sort_by(|one, other| {
-            let class = |one: &EvacuatedInstance| one.is_marked() != Some(true);
+            let class = |instance: &EvacuatedInstance| instance.is_marked() != Some(true);
             class(one)
                 .cmp(&class(other))
                 .then_with(|| one.name.cmp(&other.name))
@@ -219,8 +219,8 @@ impl IfDies {
             left.retain(|other| other.id == *id);
         }
         let room = forecast.and_then(|forecast| forecast.lost.clone());
-        let fate = Fate::of(one.protection, home);
-        let held = if fate == Fate::OnHold {
+        let expected = ExpectedOutcome::of(one.protection, home);
+        let held = if expected == ExpectedOutcome::OnHold {
             reasons(home, room.as_ref())
         } else {
             Vec::new()
@@ -232,10 +232,10 @@ impl IfDies {
             id: one.id.clone(),
             host: one.host.clone().unwrap_or_else(|| one.name.clone()),
             protection: one.protection,
-            recovered: fate.recovered(),
+            recovered: expected.recovered(),
             held,
-            fate,
-            proven_off: word.map_or_else(|| proven_off(levels, now), str::to_owned),
+            expected,
+            proven_off: fencing_text.map_or_else(|| proven_off(levels, now), str::to_owned),
             moved,
             left,
             room,
@@ -262,19 +262,19 @@ impl IfDies {
         if self.left.len() > NAMED {
             lines.push(format!("  not moved  and {} more", self.left.len() - NAMED));
         }
-        if matches!(self.fate, Fate::Lost | Fate::Unknown) {
+        if matches!(self.expected, ExpectedOutcome::Lost | ExpectedOutcome::Unknown) {
             return lines;
         }
         lines.push(format!("  confirmed off {}", self.proven_off));
         lines.extend(self.order());
         if let (Some(room), "host") = (&self.room, self.kind.as_str()) {
-            let seen = self.room_seen.map_or_else(String::new, |at| {
+            let room_age = self.room_seen.map_or_else(String::new, |at| {
                 format!(" (an estimate; Placement seen {})", ago(at, now))
             });
-            lines.push(format!("  room       {}{seen}", outcome(room)));
+            lines.push(format!("  room       {}{room_age}", outcome(room)));
         }
-        lines.push(match (self.fate, &self.predicted) {
-            (Fate::OnHold, _) => "  duration   unknown: until an operator approves it".to_owned(),
+        lines.push(match (self.expected, &self.predicted) {
+            (ExpectedOutcome::OnHold, _) => "  duration   unknown: until an operator approves it".to_owned(),
             (_, Some(predicted)) => format!("  duration   {}", predicted.sentence()),
             (_, None) => "  duration   unknown (no previous recovery)".to_owned(),
         });
@@ -283,34 +283,34 @@ impl IfDies {
 
     fn head(&self) -> String {
         if self.id.is_none() {
-            let then = match (self.fate, self.moved.len(), self.left.len()) {
-                (Fate::OnHold, 0, _) => "its recovery would wait for an operator".to_owned(),
-                (Fate::OnHold, moved, _) => format!(
+            let then = match (self.expected, self.moved.len(), self.left.len()) {
+                (ExpectedOutcome::OnHold, 0, _) => "its recovery would wait for an operator".to_owned(),
+                (ExpectedOutcome::OnHold, moved, _) => format!(
                     "its recovery, with {}, would wait for an operator",
                     count(moved, "instance", "instances")
                 ),
-                (Fate::NotAll, moved, left) => {
+                (ExpectedOutcome::NotAll, moved, left) => {
                     let all = count(moved + left, "instance", "instances");
                     format!("not all of its {all} would be recovered: other hosts lack room")
                 }
-                (Fate::Recovered, 0, 0) => "there is nothing on it to recover".to_owned(),
-                (Fate::Recovered, moved, 0) => {
+                (ExpectedOutcome::Recovered, 0, 0) => "there is nothing on it to recover".to_owned(),
+                (ExpectedOutcome::Recovered, moved, 0) => {
                     format!("{} would be recovered", count(moved, "instance", "instances"))
                 }
-                (Fate::Recovered, moved, left) => {
+                (ExpectedOutcome::Recovered, moved, left) => {
                     format!("{moved} of {} instances would be recovered", moved + left)
                 }
-                (Fate::Lost, ..) => "nothing of it would be recovered".to_owned(),
-                (Fate::Unknown, ..) => "it is not known if anything would be recovered".to_owned(),
+                (ExpectedOutcome::Lost, ..) => "nothing of it would be recovered".to_owned(),
+                (ExpectedOutcome::Unknown, ..) => "it is not known if anything would be recovered".to_owned(),
             };
             return format!("if {} failed now, {then}", self.name);
         }
-        let word = self.protection.label().to_ascii_uppercase();
+        let label = self.protection.label().to_ascii_uppercase();
         let then = match (self.protection, &self.predicted) {
-            (Protection::Protected | Protection::Degraded, _) if self.fate == Fate::OnHold => {
+            (Protection::Protected | Protection::Degraded, _) if self.expected == ExpectedOutcome::OnHold => {
                 "if that failed now it would wait for an operator".to_owned()
             }
-            (Protection::Protected | Protection::Degraded, _) if self.fate == Fate::NotAll => {
+            (Protection::Protected | Protection::Degraded, _) if self.expected == ExpectedOutcome::NotAll => {
                 "if that failed now it might stay down: other hosts lack room for all of that host".to_owned()
             }
             (Protection::Protected | Protection::Degraded, Some(predicted)) => format!(
@@ -325,7 +325,7 @@ impl IfDies {
             (Protection::Down, _) => format!("it is down, or may be, already: tachi show {}", self.name),
             (Protection::NotMeant, _) => "if that failed now it would stay down: policy excludes it".to_owned(),
         };
-        format!("{} is {word} on {}; {then}", one_line(&self.name), self.host)
+        format!("{} is {label} on {}; {then}", one_line(&self.name), self.host)
     }
 
     /// Describes the order of the evacuations, and where each instance may land.
@@ -349,7 +349,7 @@ impl IfDies {
             return lines;
         }
         let mut lines = Vec::new();
-        for (word, class) in [
+        for (order, class) in [
             ("first", Some(true)),
             ("then", Some(false)),
             // The class of these instances is unknown.
@@ -361,10 +361,10 @@ impl IfDies {
                 let name = one_line(&one.name);
                 let mark = if class == Some(true) { " (marked)" } else { "" };
                 let lands = one.landing.as_ref().map(|one| format!(": {}", lands(one)));
-                lines.push(format!("  {word:<10} {name}{mark}{}", lands.unwrap_or_default()));
+                lines.push(format!("  {order:<10} {name}{mark}{}", lands.unwrap_or_default()));
             }
             if all.len() > NAMED {
-                lines.push(format!("  {word:<10} and {} more", all.len() - NAMED));
+                lines.push(format!("  {order:<10} and {} more", all.len() - NAMED));
             }
         }
         lines
@@ -384,18 +384,18 @@ fn reasons(home: Option<&ExplanationView>, room: Option<&OutcomeView>) -> Vec<St
 }
 
 /// Describes where an instance may land.
-fn lands(one: &LandingView) -> String {
-    if let Some(why) = &one.not_reckoned {
+fn lands(landing: &LandingView) -> String {
+    if let Some(why) = &landing.not_reckoned {
         return format!("not known where: it requires {why}, which the forecast does not model");
     }
-    let fits = one.fits.unwrap_or_default();
+    let fits = landing.fits.unwrap_or_default();
     if fits == 0 {
         return format!(
             "none of {} that may be chosen has room for it",
-            count(one.of, "host", "hosts")
+            count(landing.of, "host", "hosts")
         );
     }
-    let named: Vec<&str> = one.hosts.iter().take(ROOMY).map(String::as_str).collect();
+    let named: Vec<&str> = landing.hosts.iter().take(ROOMY).map(String::as_str).collect();
     let more = if usize::try_from(fits).unwrap_or(usize::MAX) > named.len() {
         ", ..."
     } else {
@@ -404,7 +404,7 @@ fn lands(one: &LandingView) -> String {
     let has = if fits == 1 { "has" } else { "have" };
     format!(
         "{fits} of {} {has} room: {}{more}",
-        count(one.of, "host", "hosts"),
+        count(landing.of, "host", "hosts"),
         named.join(", ")
     )
 }
@@ -415,19 +415,23 @@ fn proven_off(levels: &[LevelView], now: Timestamp) -> String {
         return "by no tested fence device (`tachi fence test`)".to_owned();
     }
     let mut by: BTreeMap<u32, Vec<&LevelView>> = BTreeMap::new();
-    for one in levels {
-        by.entry(one.level).or_default().push(one);
+    for level in levels {
+        by.entry(level.level).or_default().push(level);
     }
     let mut text = String::new();
     let mut works = false;
     for (number, devices) in by {
-        let names: Vec<String> = devices.iter().map(|one| one_line(&one.device)).collect();
+        let names: Vec<String> = devices.iter().map(|device| one_line(&device.device)).collect();
         let names = names.join(" with ");
-        let outcome = if let Some(bad) = devices.iter().find(|one| !one.good) {
+        let outcome = if let Some(bad) = devices.iter().find(|device| !device.good) {
             let why = bad.fault.as_deref().unwrap_or("was not tested lately");
             format!("not by level {number}, {names}: {}", one_line(why))
         } else {
-            let oldest = devices.iter().map(|one| one.tested_at.0).min().unwrap_or(now);
+            let oldest = devices
+                .iter()
+                .map(|device| device.tested_at.0)
+                .min()
+                .unwrap_or(now);
             let before = if works { "if that fails, by" } else { "by" };
             works = true;
             format!(
@@ -449,7 +453,7 @@ fn proven_off(levels: &[LevelView], now: Timestamp) -> String {
 mod tests {
     use tachi_operator::Time;
 
-    use super::super::super::status::seen::tests::fine;
+    use super::super::super::status::common::tests::fine;
     use super::*;
 
     fn level(number: u32, device: &str, good: bool, fault: Option<&str>) -> LevelView {
@@ -510,18 +514,18 @@ mod tests {
                 Vec::new(),
             ),
         ] {
-            let seen = fine();
-            let mut home = ExplanationView::of(&seen, &seen.situation.explain("a")[0]);
+            let snapshot = fine();
+            let mut home = ExplanationView::of(&snapshot, &snapshot.situation.explain("a")[0]);
             home.protection = Protection::Degraded;
             let finding = json!({
                 "code": code, "grade": "warn", "subjects": ["a"], "instances": 1, "since": null, "text": why, "fix": null, "page": "",
             });
-            let need = home.needs.iter_mut().find(|one| one.need == code.need());
+            let need = home.needs.iter_mut().find(|need| need.need == code.need());
             need.unwrap()
                 .findings
                 .push(serde_json::from_value(finding).unwrap());
             let rendered = |view: &ExplanationView| {
-                IfDies::of(view, Some(&home), None, Some(&predicted), None, seen.now)
+                IfDies::of(view, Some(&home), None, Some(&predicted), None, snapshot.now)
             };
             let of_host = rendered(&home);
             assert_eq!(of_host.head(), head);
@@ -537,16 +541,16 @@ mod tests {
 
     #[test]
     fn what_would_not_be_recovered_says_so_and_promises_no_time() {
-        let seen = fine();
-        let mut view = ExplanationView::of(&seen, &seen.situation.explain("a")[0]);
+        let snapshot = fine();
+        let mut view = ExplanationView::of(&snapshot, &snapshot.situation.explain("a")[0]);
         let predicted = Prediction {
             recoveries: 2,
             median_seconds: 8.7,
             worst_seconds: 20.0,
         };
         let rendered = |view: &ExplanationView| {
-            let all = IfDies::of(view, Some(view), None, Some(&predicted), None, seen.now);
-            all.lines(seen.now).join("\n")
+            let all = IfDies::of(view, Some(view), None, Some(&predicted), None, snapshot.now);
+            all.lines(snapshot.now).join("\n")
         };
         assert!(
             rendered(&view).contains("  duration   the last 2 recoveries"),

@@ -36,10 +36,10 @@ pub async fn run(args: HostGivebackArgs, controller: &dyn Controller) -> Result<
     let host = &preview.host;
     if preview.against.is_none() || args.dry_run {
         let now = source.now();
-        if let Some(seen) = preview.seen_at {
+        if let Some(read_at) = preview.seen_at {
             out::note(format!(
                 "tachi: from the data that an engine read from Nova {}; later moves are missing",
-                ago(seen.0, now)
+                ago(read_at.0, now)
             ));
         }
         if args.dry_run {
@@ -48,9 +48,9 @@ pub async fn run(args: HostGivebackArgs, controller: &dyn Controller) -> Result<
                 now,
                 || json!(preview),
                 |_| {
-                    let against = preview.against.iter();
-                    let against = against.map(|why| format!("nothing would be started now: {why}"));
-                    lines(&preview).into_iter().chain(against).collect()
+                    let blockers = preview.against.iter();
+                    let blockers = blockers.map(|why| format!("nothing would be started now: {why}"));
+                    lines(&preview).into_iter().chain(blockers).collect()
                 },
             )?;
             return Ok(crate::DONE);
@@ -59,7 +59,11 @@ pub async fn run(args: HostGivebackArgs, controller: &dyn Controller) -> Result<
         for one in lines(&preview) {
             meanwhile.report(one);
         }
-        let back = preview.instances.iter().filter(|one| one.stays.is_none()).count();
+        let back = preview
+            .instances
+            .iter()
+            .filter(|instance| instance.stays.is_none())
+            .count();
         if back == 0 {
             // There is no recovery, so there are no fields of one either.
             let whole = ShapeArgs {
@@ -90,8 +94,10 @@ pub async fn run(args: HostGivebackArgs, controller: &dyn Controller) -> Result<
 /// Lists the instances that move back and those that stay.
 fn lines(preview: &GivebackView) -> Vec<String> {
     let host = &preview.host;
-    let (back, stay): (Vec<&AwayView>, Vec<&AwayView>) =
-        preview.instances.iter().partition(|one| one.stays.is_none());
+    let (back, stay): (Vec<&AwayView>, Vec<&AwayView>) = preview
+        .instances
+        .iter()
+        .partition(|instance| instance.stays.is_none());
     let total = preview.instances.len();
     if total == 0 {
         return vec![format!(

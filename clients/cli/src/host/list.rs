@@ -14,23 +14,27 @@ use crate::source::{self, Controller};
 /// Lists hosts, worst first.
 pub async fn run(args: HostListArgs, controller: &dyn Controller) -> Result<u8, Failure> {
     let source = source::open(&args.source, controller).await?;
-    let seen = source.situation().await?;
+    let situation = source.situation().await?;
     if let Some(segment) = &args.segment
-        && seen.segments.iter().all(|one| one.name != *segment)
+        && situation.segments.iter().all(|one| one.name != *segment)
     {
-        let all: Vec<&str> = seen.segments.iter().map(|one| one.name.as_str()).collect();
+        let all: Vec<&str> = situation
+            .segments
+            .iter()
+            .map(|segment| segment.name.as_str())
+            .collect();
         return Err(Failure::from_text(format!(
             "no segment is named {segment}; segments: {}",
             all.join(", ")
         )));
     }
-    let mut hosts: Vec<&HostView> = seen.hosts.iter().collect();
-    hosts.retain(|one| args.segment.is_none() || one.segment == args.segment);
-    hosts.sort_by_key(|one| Reverse(badness(one.protection)));
+    let mut hosts: Vec<&HostView> = situation.hosts.iter().collect();
+    hosts.retain(|host| args.segment.is_none() || host.segment == args.segment);
+    hosts.sort_by_key(|host| Reverse(badness(host.protection)));
     answer::list(
         &args.shape,
         source.now(),
-        &sheet(&hosts, &seen),
+        &sheet(&hosts, &situation),
         "there are no hosts",
     )?;
     Ok(crate::DONE)
@@ -48,7 +52,7 @@ const fn badness(protection: Protection) -> u8 {
     }
 }
 
-fn sheet(hosts: &[&HostView], seen: &SituationView) -> TextTable<7> {
+fn sheet(hosts: &[&HostView], situation: &SituationView) -> TextTable<7> {
     let columns = [
         Column::of("host", "name"),
         Column::new("segment"),
@@ -68,7 +72,7 @@ fn sheet(hosts: &[&HostView], seen: &SituationView) -> TextTable<7> {
             || "?".to_owned(),
             |counts| (counts.included() + counts.not_meant).to_string(),
         );
-        let recovery = seen.recoveries.iter().find(|row| row.host == host.name);
+        let recovery = situation.recoveries.iter().find(|row| row.host == host.name);
         let recovery = recovery.map(|row| row.id.to_string());
         let reasons: Vec<&str> = host.reasons.iter().map(|code| code.as_str()).collect();
         let cells = [

@@ -78,10 +78,10 @@ async fn abort(args: HostDrainArgs, controller: &dyn Controller) -> Result<u8, F
         reason: Some(args.reason),
         yes: args.planned.yes,
     };
-    let wanted = [drain.recovery.to_string()];
+    let requested = [drain.recovery.to_string()];
     recovery::act(
         source.as_ref(),
-        &wanted,
+        &requested,
         recovery::ABORT,
         &consent,
         &args.planned.shape,
@@ -193,13 +193,13 @@ async fn follow(
             Err(error) => return Err(error),
         };
         failures = 0;
-        for one in &history.instances {
-            let line = line(one);
+        for instance in &history.instances {
+            let line = line(instance);
             if let Some(line) = line
-                && shown.get(&one.id) != Some(&line)
+                && shown.get(&instance.id) != Some(&line)
             {
                 meanwhile.report(&line);
-                shown.insert(one.id.clone(), line);
+                shown.insert(instance.id.clone(), line);
             }
         }
         if history.summary.message != message {
@@ -224,16 +224,16 @@ fn end(history: &RecoveryHistoryView) -> u8 {
 }
 
 /// Describes an instance; `None` while it waits for its turn.
-fn line(one: &InstanceView) -> Option<String> {
-    let name = one_line(&one.name);
-    let message = one.message.as_deref().map(one_line);
+fn line(instance: &InstanceView) -> Option<String> {
+    let name = one_line(&instance.name);
+    let message = instance.message.as_deref().map(one_line);
     let message = message.as_deref().unwrap_or_default();
-    let to = one.to.as_deref().unwrap_or("another host");
-    Some(match one.status? {
+    let to = instance.to.as_deref().unwrap_or("another host");
+    Some(match instance.status? {
         VmoveStatus::Pending => return None,
         VmoveStatus::Ongoing => format!("  {name} … {message}").trim_end().to_owned(),
         VmoveStatus::Succeeded => {
-            let took = one.asked_at.zip(one.over_at);
+            let took = instance.asked_at.zip(instance.over_at);
             let took = took.map_or(String::new(), |(from, until)| {
                 format!(", {} s", until.0.micros_since(from.0) / 1_000_000)
             });

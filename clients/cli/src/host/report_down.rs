@@ -4,7 +4,7 @@
 use serde_json::json;
 use tachi_operator::{FailedView, members};
 
-use super::super::consent::asked;
+use super::super::consent::confirm;
 use super::super::recovery::note_if_no_engine_runs;
 use crate::arguments::HostReportDownArgs;
 use crate::failure::Failure;
@@ -29,7 +29,7 @@ pub async fn run(args: HostReportDownArgs, controller: &dyn Controller) -> Resul
         };
         preview.consequences.iter().for_each(print_line);
     }
-    let reason = asked(
+    let reason = confirm(
         host,
         &consent,
         "report a failure of",

@@ -13,7 +13,7 @@ pub(super) struct Field {
     pub(super) label: &'static str,
     pub(super) text: String,
     /// The required text; `None` if any text is accepted.
-    wanted: Option<String>,
+    expected: Option<String>,
 }
 
 impl Field {
@@ -21,13 +21,13 @@ impl Field {
         Self {
             label,
             text: text.to_owned(),
-            wanted: None,
+            expected: None,
         }
     }
 
     fn is_filled(&self) -> bool {
-        match &self.wanted {
-            Some(wanted) => self.text == *wanted,
+        match &self.expected {
+            Some(expected) => self.text == *expected,
             None => !self.text.trim().is_empty(),
         }
     }
@@ -121,7 +121,7 @@ impl Dialogue {
              host's name."
         );
         let mut name = Field::new("host", "");
-        name.wanted = Some(host.to_owned());
+        name.expected = Some(host.to_owned());
         let about = DialogueSubject::Drain {
             host: host.to_owned(),
         };
@@ -159,7 +159,7 @@ impl Dialogue {
         );
         let waits = waits.map(ShownWait::from);
         let mut name = Field::new("host", "");
-        name.wanted = Some(host.to_owned());
+        name.expected = Some(host.to_owned());
         let fields = vec![name, Field::new("reason", "")];
         Self::new(DialogueSubject::Approve { recovery, waits }, what, fields, source)
     }
@@ -169,7 +169,7 @@ impl Dialogue {
             "The recovery of {host} ends: it starts nothing new, and follows what is in flight. Type the host's name."
         );
         let mut name = Field::new("host", "");
-        name.wanted = Some(host.to_owned());
+        name.expected = Some(host.to_owned());
         let fields = vec![name, Field::new("reason", "")];
         Self::new(DialogueSubject::Abort { recovery }, what, fields, source)
     }
@@ -296,8 +296,8 @@ impl Dialogue {
             .enumerate()
             .find(|(_, field)| !field.is_filled())
         {
-            self.fault = Some(match &field.wanted {
-                Some(wanted) => format!("{}: does not match {wanted}", field.label),
+            self.fault = Some(match &field.expected {
+                Some(expected) => format!("{}: does not match {expected}", field.label),
                 None => format!("{}: required", field.label),
             });
             self.at = place;

@@ -43,7 +43,7 @@ pub(super) enum More {
 pub(super) struct FeedAnswer {
     pub(super) subject: Subject,
     pub(super) now: Timestamp,
-    pub(super) seen: SituationView,
+    pub(super) situation: SituationView,
     pub(super) more: More,
 }
 
@@ -54,8 +54,8 @@ pub(super) async fn feed(
     answers: mpsc::Sender<Result<FeedAnswer, String>>,
 ) {
     loop {
-        let wanted = subject.borrow_and_update().clone();
-        let answer = once(source.as_ref(), &wanted).await;
+        let requested = subject.borrow_and_update().clone();
+        let answer = once(source.as_ref(), &requested).await;
         if answers.send(answer.map_err(|error| error.chain())).await.is_err() {
             return;
         }
@@ -72,14 +72,14 @@ pub(super) async fn feed(
 /// Queries once.
 pub(super) async fn once(source: &dyn Source, subject: &Subject) -> Result<FeedAnswer, Failure> {
     let late = || Failure::from_text(format!("no answer within {} s", QUERY_TIMEOUT.as_secs()));
-    let asked = tokio::time::timeout(QUERY_TIMEOUT, ask(source, subject)).await;
-    asked.map_err(|_| late())?
+    let answer = tokio::time::timeout(QUERY_TIMEOUT, ask(source, subject)).await;
+    answer.map_err(|_| late())?
 }
 
 async fn ask(source: &dyn Source, subject: &Subject) -> Result<FeedAnswer, Failure> {
-    let seen = source.situation().await?;
+    let situation = source.situation().await?;
     let more = match subject {
-        Subject::Region => More::Newest(running(source, &seen).await?),
+        Subject::Region => More::Newest(running(source, &situation).await?),
         Subject::Finding(_) => More::Newest(None),
         Subject::Host(name) => {
             let found = source.explanations(name).await?;
@@ -91,23 +91,26 @@ async fn ask(source: &dyn Source, subject: &Subject) -> Result<FeedAnswer, Failu
     Ok(FeedAnswer {
         subject: subject.clone(),
         now: source.now(),
-        seen,
+        situation,
         more,
     })
 }
 
 /// Returns the recovery that makes progress: one on hold has no new steps, and would hide the steps of one that was approved.
-async fn running(source: &dyn Source, seen: &SituationView) -> Result<Option<RecoveryHistoryView>, Failure> {
-    match working(seen) {
+async fn running(
+    source: &dyn Source,
+    situation: &SituationView,
+) -> Result<Option<RecoveryHistoryView>, Failure> {
+    match working(situation) {
         Some(row) => source.recovery(row.id).await,
         None => newest(source).await,
     }
 }
 
-fn working(seen: &SituationView) -> Option<&UnderwayView> {
+fn working(situation: &SituationView) -> Option<&UnderwayView> {
     let works =
         |row: &&UnderwayView| row.life == Life::Open && !row.waits.as_ref().is_some_and(|wait| wait.held);
-    seen.recoveries.iter().find(works)
+    situation.recoveries.iter().find(works)
 }
 
 async fn newest(source: &dyn Source) -> Result<Option<RecoveryHistoryView>, Failure> {
@@ -128,11 +131,14 @@ mod tests {
 
     #[test]
     fn the_recovery_that_works_is_shown_and_not_one_that_is_on_hold() {
-        let mut seen = region();
-        assert!(working(&seen).is_none(), "the only one is on hold");
-        let mut other = seen.recoveries[0].clone();
+        let mut situation = region();
+        assert!(working(&situation).is_none(), "the only one is on hold");
+        let mut other = situation.recoveries[0].clone();
         (other.id, other.waits) = (RecoveryId(uuid::Uuid::from_u128(77)), None);
-        seen.recoveries.push(other);
-        assert_eq!(working(&seen).map(|row| row.id), Some(seen.recoveries[1].id));
+        situation.recoveries.push(other);
+        assert_eq!(
+            working(&situation).map(|row| row.id),
+            Some(situation.recoveries[1].id)
+        );
     }
 }

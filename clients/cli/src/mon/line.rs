@@ -107,8 +107,8 @@ pub(super) fn accepts(arguments: &[String], reach: Reach) -> Result<(), String> 
 /// Adds the view's source, unless the command names its own.
 pub(super) fn with_source(mut arguments: Vec<String>, source: &[String]) -> Vec<String> {
     let own = ["--config-file", "--config-dir", "--os-cloud"];
-    let says = |argument: &String| own.iter().any(|option| argument.starts_with(option));
-    if arguments.is_empty() || arguments.iter().any(says) {
+    let has_option = |argument: &String| own.iter().any(|option| argument.starts_with(option));
+    if arguments.is_empty() || arguments.iter().any(has_option) {
         return arguments;
     }
     // After `--` there are no options.

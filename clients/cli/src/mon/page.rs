@@ -8,7 +8,7 @@ use tachi_operator::{FindingView, InstanceView, RecoveryHistoryView};
 
 use super::super::recovery::history;
 use super::super::status::findings::{mark, times};
-use super::super::status::part::Part;
+use super::super::status::part::Selection;
 use super::super::{explain, status};
 use super::feed::{FeedAnswer, More, Subject};
 use super::region::Finding;
@@ -44,10 +44,10 @@ impl Page {
         let now = answer.now;
         let (title, lines) = match (answer.subject, answer.more) {
             (Subject::Host(name), More::Host(one)) => {
-                let part = Part::Host(name.clone());
-                let seen = part.of(answer.seen);
+                let part = Selection::Host(name.clone());
+                let situation = part.of(answer.situation);
                 let lines = match &one {
-                    Some(_) => status::host::lines(&part, &seen, one.as_ref()),
+                    Some(_) => status::host::lines(&part, &situation, one.as_ref()),
                     None => vec!["this host no longer exists".to_owned()],
                 };
                 (format!("host {name}"), texts(&lines))
@@ -69,10 +69,10 @@ impl Page {
             ),
             (Subject::Finding(key), _) => {
                 let found = answer
-                    .seen
+                    .situation
                     .findings
                     .iter()
-                    .find(|one| Finding::key_of(one) == key);
+                    .find(|finding| Finding::key_of(finding) == key);
                 let lines = found.map_or_else(
                     || vec!["this finding is resolved".to_owned()],
                     |one| finding(one, now),
@@ -89,23 +89,23 @@ impl Page {
 }
 
 /// Renders a finding in full: its subjects, the command to type, and the page that describes it.
-fn finding(one: &FindingView, now: Timestamp) -> Vec<String> {
+fn finding(finding: &FindingView, now: Timestamp) -> Vec<String> {
     let mut lines = vec![
-        format!("{} {}{}", mark(one.grade), one.code, times(one, now)),
+        format!("{} {}{}", mark(finding.grade), finding.code, times(finding, now)),
         String::new(),
-        one.text.clone(),
+        finding.text.clone(),
     ];
-    if one.instances > 0 {
-        lines.push(count(one.instances, "instance", "instances"));
+    if finding.instances > 0 {
+        lines.push(count(finding.instances, "instance", "instances"));
     }
-    if !one.subjects.is_empty() {
+    if !finding.subjects.is_empty() {
         lines.push(String::new());
-        lines.extend(one.subjects.iter().map(|name| format!("  {name}")));
+        lines.extend(finding.subjects.iter().map(|name| format!("  {name}")));
     }
-    if let Some(fix) = one.typed() {
+    if let Some(fix) = finding.typed() {
         lines.extend([String::new(), format!("-> {fix}")]);
     }
-    lines.extend([String::new(), format!("see {}", one.page)]);
+    lines.extend([String::new(), format!("see {}", finding.page)]);
     lines
 }
 
@@ -136,30 +136,33 @@ fn recovery(one: &RecoveryHistoryView, now: Timestamp) -> Vec<Line> {
     lines
 }
 
-fn bar(one: &InstanceView, opened: Timestamp, until: Timestamp) -> Bar {
+fn bar(instance: &InstanceView, opened: Timestamp, until: Timestamp) -> Bar {
     let whole = until.micros_since(opened).max(1);
     let part = |at: Timestamp| {
         let part = at.micros_since(opened).clamp(0, whole).saturating_mul(1_000) / whole;
         u32::try_from(part).unwrap_or(1_000)
     };
-    let asked = one.asked_at.map(|at| at.0);
-    let over = one.over_at.map(|at| at.0);
-    let took = asked.map(|asked| over.unwrap_or(until).micros_since(asked).max(0) / 100_000);
+    let requested = instance.asked_at.map(|at| at.0);
+    let over = instance.over_at.map(|at| at.0);
+    let took = requested.map(|requested| over.unwrap_or(until).micros_since(requested).max(0) / 100_000);
     let took = took.map_or_else(String::new, |tenths| format!("{}.{} s", tenths / 10, tenths % 10));
-    let to = one.to.as_deref().map_or(String::new(), |to| format!(" -> {to}"));
-    let sign = match one.status {
+    let to = instance
+        .to
+        .as_deref()
+        .map_or(String::new(), |to| format!(" -> {to}"));
+    let sign = match instance.status {
         Some(VmoveStatus::Succeeded) => "●",
         Some(VmoveStatus::Failed) => "✗",
         Some(VmoveStatus::Ongoing) => "…",
         Some(VmoveStatus::Pending | VmoveStatus::Ignored) | None => "·",
     };
-    let label = one
+    let label = instance
         .status
         .map_or_else(|| "?".to_owned(), |status| status.to_string());
     Bar {
-        name: plain(&one.name),
+        name: plain(&instance.name),
         state: format!("{sign} {label}"),
-        way: asked.map(|at| (part(at), part(over.unwrap_or(until)))),
+        way: requested.map(|at| (part(at), part(over.unwrap_or(until)))),
         end: plain(&format!("{took}{to}")),
     }
 }

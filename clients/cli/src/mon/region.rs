@@ -31,14 +31,14 @@ pub(super) enum Tone {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct StatusMark {
     pub(super) tone: Tone,
-    pub(super) words: String,
+    pub(super) label: String,
 }
 
 impl StatusMark {
-    fn new(tone: Tone, words: impl Into<String>) -> Self {
+    fn new(tone: Tone, label: impl Into<String>) -> Self {
         Self {
             tone,
-            words: words.into(),
+            label: label.into(),
         }
     }
 
@@ -62,7 +62,7 @@ impl StatusMark {
             Tone::Unknown => "?",
             Tone::Bad => "✗",
         };
-        (tone, format!("{sign} {was}{}", self.words))
+        (tone, format!("{sign} {was}{}", self.label))
     }
 }
 
@@ -98,8 +98,8 @@ pub(super) struct Host {
 
 impl Host {
     /// True if the host matches each of these words, in lower case.
-    pub(super) fn has(&self, words: &[String]) -> bool {
-        words.iter().all(|word| self.search.contains(word))
+    pub(super) fn has(&self, terms: &[String]) -> bool {
+        terms.iter().all(|term| self.search.contains(term))
     }
 }
 
@@ -143,31 +143,34 @@ pub(super) struct Region {
 }
 
 impl Region {
-    pub(super) fn of(seen: &SituationView, newest: Option<&RecoveryHistoryView>, zone: Zone) -> Self {
-        let judged: BTreeMap<&str, &HostView> =
-            seen.hosts.iter().map(|host| (host.name.as_str(), host)).collect();
-        let open = seen.recoveries.iter().filter(|row| row.life == Life::Open);
+    pub(super) fn of(situation: &SituationView, newest: Option<&RecoveryHistoryView>, zone: Zone) -> Self {
+        let judged: BTreeMap<&str, &HostView> = situation
+            .hosts
+            .iter()
+            .map(|host| (host.name.as_str(), host))
+            .collect();
+        let open = situation.recoveries.iter().filter(|row| row.life == Life::Open);
         let open: BTreeMap<&str, &UnderwayView> = open.map(|row| (row.host.as_str(), row)).collect();
-        let flags = Flags::of(seen);
-        let levels: BTreeSet<u32> = seen
+        let flags = Flags::of(situation);
+        let levels: BTreeSet<u32> = situation
             .hosts
             .iter()
             .flat_map(|host| &host.levels)
             .map(|one| one.level)
             .collect();
         let levels: Vec<u32> = levels.into_iter().collect();
-        let monitors = monitors(seen);
-        let why = HostFindings::of(seen);
+        let monitors = monitors(situation);
+        let why = HostFindings::of(situation);
         let made = |view: &HostView, registered: Option<&RegisteredView>, segment: &str| {
             let row = open.get(view.name.as_str()).copied();
-            let mut host = of_host(view, row, seen, flags.host(view, registered));
+            let mut host = of_host(view, row, situation, flags.host(view, registered));
             if row.is_none()
                 && let Some(text) = view
                     .reasons
                     .first()
                     .and_then(|code| why.finding_text(view, *code))
             {
-                host.state.words = plain(&format!("{}: {text}", host.state.words));
+                host.state.label = plain(&format!("{}: {text}", host.state.label));
             }
             if let Some((good, all)) = monitors.get(view.name.as_str()) {
                 // The heartbeats of a host that Nova shows down are from before its failure.
@@ -182,13 +185,13 @@ impl Region {
             host.search = search(&host, segment, registered);
             host
         };
-        let mut groups: Vec<Group> = seen
+        let mut groups: Vec<Group> = situation
             .segments
             .iter()
             .map(|segment| {
-                let hosts = segment.hosts.iter().filter_map(|one| {
-                    let view = judged.get(one.name.as_str())?;
-                    Some(made(view, Some(one), &segment.name))
+                let hosts = segment.hosts.iter().filter_map(|host| {
+                    let view = judged.get(host.name.as_str())?;
+                    Some(made(view, Some(host), &segment.name))
                 });
                 let disabled = if segment.enabled { "" } else { " DISABLED" };
                 Group {
@@ -198,14 +201,14 @@ impl Region {
                         segment.recovery_method,
                         segment.working,
                         count(segment.hosts.len(), "host", "hosts"),
-                        tree::n_plus(seen, segment),
+                        tree::n_plus(situation, segment),
                         counted(segment.instances, 0)
                     )),
                     hosts: sorted(hosts.collect()),
                 }
             })
             .collect();
-        let strangers: Vec<Host> = seen
+        let strangers: Vec<Host> = situation
             .hosts
             .iter()
             .filter(|view| view.segment.is_none())
@@ -218,17 +221,17 @@ impl Region {
             });
         }
         Self {
-            clock: clock(seen, zone),
-            grade: seen.grade,
-            sentence: seen.sentence(),
-            engines: engines(seen),
-            findings: seen
+            clock: clock(situation, zone),
+            grade: situation.grade,
+            sentence: situation.sentence(),
+            engines: engines(situation),
+            findings: situation
                 .findings
                 .iter()
                 .map(|finding| Finding {
                     key: Finding::key_of(finding),
                     grade: finding.grade,
-                    text: plain(&format!(" {}", findings::line(finding, seen.at.0).trim())),
+                    text: plain(&format!(" {}", findings::line(finding, situation.at.0).trim())),
                 })
                 .collect(),
             groups,
@@ -246,7 +249,7 @@ fn sorted(mut hosts: Vec<Host>) -> Vec<Host> {
 
 /// Returns the rank of a host.
 fn rank(view: &HostView, row: Option<&UnderwayView>) -> u8 {
-    let held = |row: &UnderwayView| row.waits.as_ref().is_some_and(|wait| wait.held);
+    let is_on_hold = |row: &UnderwayView| row.waits.as_ref().is_some_and(|wait| wait.held);
     let own = match view.protection {
         Protection::Down => 7,
         Protection::Unprotected => 4,
@@ -256,69 +259,69 @@ fn rank(view: &HostView, row: Option<&UnderwayView>) -> u8 {
         Protection::NotMeant => 0,
     };
     match (row, view.up) {
-        (Some(row), _) if held(row) => 8,
+        (Some(row), _) if is_on_hold(row) => 8,
         (Some(_), _) => 6,
         (None, Some(false)) => own.max(5),
         (None, Some(true) | None) => own,
     }
 }
 
-fn clock(seen: &SituationView, zone: Zone) -> String {
-    let clock = View::in_zone(zone, seen.at.0).clock(seen.at.0);
-    match &seen.region {
+fn clock(situation: &SituationView, zone: Zone) -> String {
+    let clock = View::in_zone(zone, situation.at.0).clock(situation.at.0);
+    match &situation.region {
         Some(region) => plain(&format!("{region} {clock}")),
         None => clock,
     }
 }
 
 /// Returns signs of the number of running engines, the worst state of each part, the age of the Nova data, the queue, and each engine.
-fn engines(seen: &SituationView) -> Vec<StatusMark> {
-    let alive = seen.engines.iter().filter(|one| one.alive).count();
+fn engines(situation: &SituationView) -> Vec<StatusMark> {
+    let alive = situation.engines.iter().filter(|engine| engine.alive).count();
     let tone = match alive {
         0 => Tone::Bad,
-        alive if alive < seen.engines.len() => Tone::Warn,
+        alive if alive < situation.engines.len() => Tone::Warn,
         _ => Tone::Good,
     };
     let mut signs = vec![StatusMark::new(
         tone,
-        format!("engines {alive}/{}", seen.engines.len()),
+        format!("engines {alive}/{}", situation.engines.len()),
     )];
-    signs.extend(room(seen));
-    signs.extend(seen.parts().into_iter().map(|(part, is_well)| {
+    signs.extend(room(situation));
+    signs.extend(situation.parts().into_iter().map(|(part, is_well)| {
         let tone = if is_well { Tone::Good } else { Tone::Bad };
         StatusMark::new(tone, plain(part))
     }));
-    let looked = seen.looked_at.map_or_else(
+    let looked = situation.looked_at.map_or_else(
         || "Nova not read yet".to_owned(),
-        |at| format!("Nova read {}", ago(at.0, seen.at.0)),
+        |at| format!("Nova read {}", ago(at.0, situation.at.0)),
     );
     signs.push(StatusMark::new(Tone::Quiet, looked));
-    for fact in seen.facts.iter().filter(|fact| !fact.fresh) {
+    for fact in situation.facts.iter().filter(|fact| !fact.fresh) {
         signs.push(StatusMark::new(
             Tone::Unknown,
             format!("{} old", plain(&fact.kind)),
         ));
     }
-    let tone = if seen.queue.new == 0 {
+    let tone = if situation.queue.new == 0 {
         Tone::Quiet
     } else {
         Tone::Busy
     };
-    signs.push(StatusMark::new(tone, format!("queue {}", seen.queue.new)));
-    signs.extend(seen.engines.iter().map(|one| {
-        let tone = if one.alive { Tone::Good } else { Tone::Bad };
-        let age = seen.at.0.micros_since(one.signed_at.0).max(0) / 1_000_000;
-        StatusMark::new(tone, plain(&format!("{} {age} s ago", one.name)))
+    signs.push(StatusMark::new(tone, format!("queue {}", situation.queue.new)));
+    signs.extend(situation.engines.iter().map(|engine| {
+        let tone = if engine.alive { Tone::Good } else { Tone::Bad };
+        let age = situation.at.0.micros_since(engine.signed_at.0).max(0) / 1_000_000;
+        StatusMark::new(tone, plain(&format!("{} {age} s ago", engine.name)))
     }));
     signs
 }
 
 /// Returns the sign of the segment that tolerates the fewest host failures.
-fn room(seen: &SituationView) -> Option<StatusMark> {
-    let segments = seen.segments.iter().filter(|one| one.enabled);
-    let least = segments.min_by_key(|one| one.headroom)?;
-    let hosts = seen.headroom_of(least)?;
-    let is_short = |code| seen.findings.iter().any(|finding| finding.code == code);
+fn room(situation: &SituationView) -> Option<StatusMark> {
+    let segments = situation.segments.iter().filter(|segment| segment.enabled);
+    let least = segments.min_by_key(|segment| segment.headroom)?;
+    let hosts = situation.headroom_of(least)?;
+    let is_short = |code| situation.findings.iter().any(|finding| finding.code == code);
     let tone = if is_short(FindingCode::NoRoom) {
         Tone::Warn
     } else if least.headroom.is_none() {
@@ -340,11 +343,11 @@ const fn tone(protection: Protection) -> Tone {
 }
 
 /// Returns for each host the number of its good monitors, and of all that have ever sent a heartbeat.
-fn monitors(seen: &SituationView) -> BTreeMap<&str, (u32, u32)> {
+fn monitors(situation: &SituationView) -> BTreeMap<&str, (u32, u32)> {
     let mut by_host: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
-    for one in &seen.monitors {
-        let (good, all) = by_host.entry(&one.host).or_default();
-        *good += u32::from(one.grade == Severity::Ok);
+    for monitor in &situation.monitors {
+        let (good, all) = by_host.entry(&monitor.host).or_default();
+        *good += u32::from(monitor.grade == Severity::Ok);
         *all += 1;
     }
     by_host
@@ -354,8 +357,8 @@ fn monitors(seen: &SituationView) -> BTreeMap<&str, (u32, u32)> {
 struct HostFindings<'a>(BTreeMap<(FindingCode, &'a str), &'a FindingView>);
 
 impl<'a> HostFindings<'a> {
-    fn of(seen: &'a SituationView) -> Self {
-        let each = seen.findings.iter().flat_map(|finding| {
+    fn of(situation: &'a SituationView) -> Self {
+        let each = situation.findings.iter().flat_map(|finding| {
             // A finding without subjects is about each host.
             let all = finding.subjects.is_empty().then_some("");
             let subjects = finding.subjects.iter().map(String::as_str).chain(all);
@@ -377,16 +380,16 @@ impl<'a> HostFindings<'a> {
 
 /// Returns the sign of a host's fence level of this number, from its last test.
 fn level(view: &HostView, number: u32) -> Option<StatusMark> {
-    let level = view.levels.iter().find(|one| one.level == number)?;
+    let level = view.levels.iter().find(|level| level.level == number)?;
     let tone = if level.good { Tone::Good } else { Tone::Bad };
     Some(StatusMark::new(tone, ""))
 }
 
 /// Returns the fencing sign of a host, by the findings: it can be confirmed off or not.
-fn fence(view: &HostView, seen: &SituationView) -> StatusMark {
+fn fence(view: &HostView, situation: &SituationView) -> StatusMark {
     let has = |codes: &[FindingCode]| view.reasons.iter().any(|code| codes.contains(code));
-    if seen.fencing_mode != "engine" {
-        return StatusMark::new(Tone::Quiet, plain(&seen.fencing_mode));
+    if situation.fencing_mode != "engine" {
+        return StatusMark::new(Tone::Quiet, plain(&situation.fencing_mode));
     }
     if has(&[
         FindingCode::FencingStopped,
@@ -414,7 +417,7 @@ fn fence(view: &HostView, seen: &SituationView) -> StatusMark {
     StatusMark::new(Tone::Good, "ok")
 }
 
-fn of_host(view: &HostView, row: Option<&UnderwayView>, seen: &SituationView, flags: String) -> Host {
+fn of_host(view: &HostView, row: Option<&UnderwayView>, situation: &SituationView, flags: String) -> Host {
     let nova = match view.up {
         Some(true) => StatusMark::new(Tone::Good, "up"),
         Some(false) => StatusMark::new(Tone::Bad, "silent"),
@@ -431,12 +434,12 @@ fn of_host(view: &HostView, row: Option<&UnderwayView>, seen: &SituationView, fl
             None => StatusMark::new(Tone::Busy, format!("{short} {}", row.status)),
         }
     } else {
-        let word = view.protection.as_str();
+        let protection = view.protection.as_str();
         let why = view
             .reasons
             .first()
             .map_or(String::new(), |code| format!(" {code}"));
-        StatusMark::new(tone(view.protection), format!("{word}{why}"))
+        StatusMark::new(tone(view.protection), format!("{protection}{why}"))
     };
     let back = row
         .filter(|row| row.instances > 0)
@@ -446,18 +449,18 @@ fn of_host(view: &HostView, row: Option<&UnderwayView>, seen: &SituationView, fl
         shown: plain(&view.name),
         flags,
         nova,
-        fence: fence(view, seen),
+        fence: fence(view, situation),
         monitors: StatusMark::new(Tone::Unknown, "none"),
         levels: Vec::new(),
         instances,
         state: StatusMark {
-            words: plain(&state.words),
+            label: plain(&state.label),
             ..state
         },
         back,
         open: row.map(|row| row.id),
         waits: row.and_then(|row| row.waits.clone()),
-        evidence: seen.evidence(&view.name),
+        evidence: situation.evidence(&view.name),
         rank: rank(view, row),
         search: String::new(),
     }
@@ -476,7 +479,7 @@ fn search(host: &Host, segment: &str, registered: Option<&RegisteredView>) -> St
         ..
     } = host;
     let signs = [nova, fence, monitors, state]
-        .map(|sign| sign.words.as_str())
+        .map(|sign| sign.label.as_str())
         .join(" ");
     plain(&format!("{shown} {segment} {signs} {life} {flags}")).to_lowercase()
 }

@@ -135,7 +135,7 @@ impl Mon {
 
     /// Returns the hosts that match the filter, in the order of the screen, each with its group.
     pub(super) fn rows(&self) -> Vec<(usize, &Host)> {
-        let words: Vec<String> = self
+        let terms: Vec<String> = self
             .filter
             .to_lowercase()
             .split_whitespace()
@@ -147,7 +147,7 @@ impl Mon {
             .flat_map(|region| region.groups.iter().enumerate());
         groups
             .flat_map(|(group, one)| one.hosts.iter().map(move |host| (group, host)))
-            .filter(|(_, host)| host.has(&words))
+            .filter(|(_, host)| host.has(&terms))
             .collect()
     }
 
@@ -162,9 +162,12 @@ impl Mon {
 
     /// Returns the index of the chosen finding; the first if that finding is gone.
     pub(super) fn finding_at(&self) -> Option<usize> {
-        let wanted = self.finding.as_ref()?;
+        let selected = self.finding.as_ref()?;
         let all = &self.region.as_ref()?.findings;
-        let place = all.iter().position(|one| one.key == *wanted).unwrap_or_default();
+        let place = all
+            .iter()
+            .position(|one| one.key == *selected)
+            .unwrap_or_default();
         (!all.is_empty()).then_some(place)
     }
 
@@ -208,7 +211,7 @@ impl Mon {
             More::Newest(history) => history.as_ref(),
             More::Host(_) | More::Why(_) | More::Recovery(_) => None,
         };
-        let mut region = Region::of(&answer.seen, newest, self.options.zone);
+        let mut region = Region::of(&answer.situation, newest, self.options.zone);
         if answer.subject != Subject::Region
             && let Some(before) = &mut self.region
         {
@@ -226,7 +229,7 @@ impl Mon {
         if let Some(dialogue) = &mut self.dialogue {
             return match dialogue.press(key) {
                 DialogueStep::Stay => None,
-                DialogueStep::Run(words) => Some(MonAction::Run(words)),
+                DialogueStep::Run(arguments) => Some(MonAction::Run(arguments)),
                 DialogueStep::Close => {
                     self.dialogue = None;
                     None

@@ -14,28 +14,28 @@ use tachi_operator::downtime::DowntimeView;
 use tachi_operator::{CountsView, LevelSeenView, MonitorView, RecoveryHistoryView, SituationView, Time};
 use uuid::Uuid;
 
-use super::super::status::seen::tests::{fine, host, judged};
+use super::super::status::common::tests::{fine, host, judged};
 use super::dialogue::{Dialogue, Stage};
 use super::feed::{FeedAnswer, More, Subject};
 use super::state::{Event, Key, Mon, MonAction, Options};
 use super::{Keys, draw, pressed};
 
 const NOW: i64 = 1_700_000_000_000_000;
-const HELD: RecoveryId = RecoveryId(Uuid::from_u128(0xe241_0000_0000_0000_0000_0000_0000_0009));
+const ON_HOLD: RecoveryId = RecoveryId(Uuid::from_u128(0xe241_0000_0000_0000_0000_0000_0000_0009));
 
 /// Four hosts: two are fine, one is in maintenance, one under recovery, which is on hold.
 pub(super) fn region() -> SituationView {
-    let mut seen = fine();
-    let hosts = &mut seen.tables.segments[0].hosts;
+    let mut snapshot = fine();
+    let hosts = &mut snapshot.tables.segments[0].hosts;
     *hosts = vec![
         host("compute-001", false, None),
         host("compute-002", false, Some(MaintenanceReason::Operator)),
         host("compute-003", false, Some(MaintenanceReason::Recovery)),
         host("compute-004", false, None),
     ];
-    hosts[2].recovery = Some((HELD, Life::Open));
-    seen.tables.recoveries.push(RecoverySummary {
-        id: HELD,
+    hosts[2].recovery = Some((ON_HOLD, Life::Open));
+    snapshot.tables.recoveries.push(RecoverySummary {
+        id: ON_HOLD,
         notification: NotificationId(Uuid::from_u128(8)),
         kind: RecoveryKind::Host,
         host: "compute-003".into(),
@@ -58,15 +58,15 @@ pub(super) fn region() -> SituationView {
         opened_at: Timestamp::from_micros(NOW - 60_000_000),
         first_reported_at: Timestamp::from_micros(NOW - 60_000_000),
     });
-    seen.situation = judged(&seen.tables);
-    SituationView::from(&seen)
+    snapshot.situation = judged(&snapshot.tables);
+    SituationView::from(&snapshot)
 }
 
-fn answer_event(seen: SituationView) -> Event {
+fn answer_event(situation: SituationView) -> Event {
     Event::Answer(Box::new(Ok(FeedAnswer {
         subject: Subject::Region,
         now: Timestamp::from_micros(NOW),
-        seen,
+        situation,
         more: More::Newest(None),
     })))
 }
@@ -109,16 +109,16 @@ fn frame(mon: &mut Mon, width: u16, height: u16) -> String {
 fn history() -> RecoveryHistoryView {
     let second = |seconds: i64| Time(Timestamp::from_micros(NOW - 60_000_000 + seconds * 1_000_000));
     let summary = serde_json::json!({
-        "recovery": HELD, "notification": NotificationId(Uuid::from_u128(8)), "kind": "host", "host": "compute-003",
+        "recovery": ON_HOLD, "notification": NotificationId(Uuid::from_u128(8)), "kind": "host", "host": "compute-003",
         "host_id": HostId(Uuid::from_u128(1)), "segment": null, "life": "open", "status": "running", "waits": null,
         "message": null, "owner": "e1", "opened_at": second(0),
         "moves": {"total": 3, "pending": 1, "ongoing": 1, "succeeded": 1, "failed": 0, "ignored": 0},
     });
-    let moved = |name: &str, status: &str, asked: Option<i64>, over: Option<i64>| {
+    let moved = |name: &str, status: &str, requested: Option<i64>, over: Option<i64>| {
         serde_json::json!({
             "id": Uuid::from_u128(7), "name": name, "status": status, "from": "compute-003",
             "to": over.map(|_| "compute-001"), "message": null, "proof": null,
-            "asked_at": asked.map(second), "over_at": over.map(second),
+            "asked_at": requested.map(second), "over_at": over.map(second),
         })
     };
     let rest = serde_json::json!({
@@ -157,22 +157,22 @@ fn headroom_stands_in_the_head_and_beside_its_segment_once_it_is_known() {
     let mut mon = mon();
     let bare = frame(&mut mon, 120, 40);
     assert!(!bare.contains("N+"), "{bare}");
-    let mut seen = region();
-    seen.not_assessed.clear();
-    let mut other = seen.segments[0].clone();
+    let mut situation = region();
+    situation.not_assessed.clear();
+    let mut other = situation.segments[0].clone();
     (other.name, other.headroom, other.headroom_exact) = ("other".into(), Some(3), false);
     other.hosts.clear();
-    seen.segments[0].headroom = Some(0);
-    seen.segments.push(other);
-    mon.on(answer_event(seen.clone()), at(2));
+    situation.segments[0].headroom = Some(0);
+    situation.segments.push(other);
+    mon.on(answer_event(situation.clone()), at(2));
     let zero = frame(&mut mon, 120, 40);
     assert!(zero.contains("● engines 1/1  · all N+0  ● broker"), "{zero}");
     assert!(
         zero.contains("3 of 4 hosts in service, N+0, no instances"),
         "{zero}"
     );
-    seen.segments[0].headroom = None;
-    mon.on(answer_event(seen), at(3));
+    situation.segments[0].headroom = None;
+    mon.on(answer_event(situation), at(3));
     let unknown = frame(&mut mon, 120, 40);
     assert!(
         unknown.contains("● engines 1/1  ? all N+?  ● broker"),
@@ -184,16 +184,16 @@ fn headroom_stands_in_the_head_and_beside_its_segment_once_it_is_known() {
 fn a_recovery_is_opened_with_a_bar_for_each_instance() {
     let mut mon = mon();
     let deed = press(&mut mon, "\n");
-    assert_eq!(deed, Some(MonAction::Show(Subject::Recovery(HELD))));
+    assert_eq!(deed, Some(MonAction::Show(Subject::Recovery(ON_HOLD))));
     assert!(frame(&mut mon, 80, 24).contains("loading"));
     // The answer to what was asked before belongs to no page.
     mon.on(answer_event(region()), at(2));
     assert!(mon.page.is_none());
     mon.on(
         Event::Answer(Box::new(Ok(FeedAnswer {
-            subject: Subject::Recovery(HELD),
+            subject: Subject::Recovery(ON_HOLD),
             now: Timestamp::from_micros(NOW),
-            seen: region(),
+            situation: region(),
             more: More::Recovery(Some(history())),
         }))),
         at(2),
@@ -206,10 +206,10 @@ fn a_recovery_is_opened_with_a_bar_for_each_instance() {
 
 #[test]
 fn the_worst_host_stands_first() {
-    let mut seen = region();
-    seen.hosts[3].up = Some(false);
+    let mut situation = region();
+    situation.hosts[3].up = Some(false);
     let mut mon = Mon::new(Options::default());
-    mon.on(answer_event(seen), at(1));
+    mon.on(answer_event(situation), at(1));
     let names: Vec<&str> = mon.rows().iter().map(|(_, host)| host.name.as_str()).collect();
     // On hold, silent, in maintenance, fine.
     assert_eq!(
@@ -234,7 +234,7 @@ fn a_finding_is_chosen_and_opened_in_full() {
     let mut answer = FeedAnswer {
         subject,
         now: Timestamp::from_micros(NOW),
-        seen: region(),
+        situation: region(),
         more: More::Newest(None),
     };
     mon.on(Event::Answer(Box::new(Ok(answer.clone()))), at(2));
@@ -242,7 +242,7 @@ fn a_finding_is_chosen_and_opened_in_full() {
     for text in ["compute-002", "docs/findings/host-on-maintenance.md", "->"] {
         assert!(shown.contains(text), "{text}: {shown}");
     }
-    answer.seen.findings.clear();
+    answer.situation.findings.clear();
     mon.on(Event::Answer(Box::new(Ok(answer))), at(3));
     assert!(frame(&mut mon, 120, 40).contains("this finding is resolved"));
     press(&mut mon, "\u{1b}\t");
@@ -294,7 +294,7 @@ fn an_action_shows_its_command_and_runs_just_that() {
     assert_eq!(press(&mut mon, "\n\n"), None);
     assert!(frame(&mut mon, 120, 40).contains("✗ reason: required"));
     let deed = press(&mut mon, "new firmware\n");
-    let wanted = [
+    let expected = [
         "freeze",
         "host",
         "--for=2h",
@@ -302,7 +302,7 @@ fn an_action_shows_its_command_and_runs_just_that() {
         "--",
         "compute-001",
     ];
-    assert_eq!(deed, Some(MonAction::Run(wanted.map(str::to_owned).to_vec())));
+    assert_eq!(deed, Some(MonAction::Run(expected.map(str::to_owned).to_vec())));
     // While it runs no key begins a second one.
     assert_eq!(press(&mut mon, "\n\nq\u{1b}"), None);
     assert_eq!(mon.dialogue.as_ref().unwrap().stage, Stage::Running);
@@ -328,12 +328,12 @@ fn what_may_cut_power_wants_the_name_of_the_host() {
         mon.on(Event::Key(Key::Backspace), at(1));
     }
     let deed = press(&mut mon, "compute-003\n\n");
-    let id = HELD.to_string();
+    let id = ON_HOLD.to_string();
     let waits = r#"--waits={"for":"alive","on":[],"since":"2023-11-14T22:13:11.000Z"}"#;
-    let wanted = ["recovery", "approve", &id, "--yes", "--reason=it is off", waits].map(str::to_owned);
-    assert_eq!(deed, Some(MonAction::Run(wanted.to_vec())));
+    let expected = ["recovery", "approve", &id, "--yes", "--reason=it is off", waits].map(str::to_owned);
+    assert_eq!(deed, Some(MonAction::Run(expected.to_vec())));
 
-    let none = Dialogue::approve(HELD, "compute-003", None, None, &[]);
+    let none = Dialogue::approve(ON_HOLD, "compute-003", None, None, &[]);
     assert!(none.command().contains(&"--waits=null".to_owned()));
     assert!(!none.what.contains("Why it waits"));
 
@@ -364,9 +364,9 @@ fn a_drain_shows_its_command_and_wants_the_name_of_the_host() {
         mon.on(Event::Key(Key::Backspace), at(1));
     }
     let deed = press(&mut mon, "compute-001\n");
-    let wanted = "host drain --for=2h --reason=firmware --yes --no-follow -- compute-001";
-    let wanted = wanted.split(' ').map(str::to_owned).collect();
-    assert_eq!(deed, Some(MonAction::Run(wanted)));
+    let expected = "host drain --for=2h --reason=firmware --yes --no-follow -- compute-001";
+    let expected = expected.split(' ').map(str::to_owned).collect();
+    assert_eq!(deed, Some(MonAction::Run(expected)));
 }
 
 #[test]
@@ -378,8 +378,8 @@ fn a_command_is_typed_and_what_it_says_is_shown() {
     press(&mut mon, "\u{1b}:show 'a b'");
     assert!(frame(&mut mon, 120, 40).contains("tachi show 'a b'"));
     let deed = press(&mut mon, "\n");
-    let wanted = ["show", "a b"].map(str::to_owned);
-    assert_eq!(deed, Some(MonAction::Run(wanted.to_vec())));
+    let expected = ["show", "a b"].map(str::to_owned);
+    assert_eq!(deed, Some(MonAction::Run(expected.to_vec())));
     mon.on(Event::Ran(vec!["no host is called so".into()]), at(2));
     assert!(frame(&mut mon, 120, 40).contains("no host is called so"));
 
@@ -394,10 +394,10 @@ fn a_command_is_typed_and_what_it_says_is_shown() {
 
 #[test]
 fn monitors_and_each_fence_level_have_a_column_where_there_is_room() {
-    let mut seen = region();
+    let mut situation = region();
     let level = |level, good| LevelSeenView { level, good };
-    seen.hosts[0].levels = vec![level(1, true), level(2, false)];
-    seen.hosts[1].levels = vec![level(2, true)];
+    situation.hosts[0].levels = vec![level(1, true), level(2, false)];
+    situation.hosts[1].levels = vec![level(2, true)];
     let monitor = |grade| MonitorView {
         host: "compute-001".into(),
         kind: MonitorKind::ALL[0],
@@ -410,9 +410,9 @@ fn monitors_and_each_fence_level_have_a_column_where_there_is_room() {
         notice: None,
         heartbeat_use: tachi_domain::monitor::HeartbeatUse::Unknown,
     };
-    seen.monitors = vec![monitor(Severity::Ok), monitor(Severity::Err)];
+    situation.monitors = vec![monitor(Severity::Ok), monitor(Severity::Err)];
     let mut mon = Mon::new(Options::default());
-    mon.on(answer_event(seen), at(1));
+    mon.on(answer_event(situation), at(1));
     let shown = frame(&mut mon, 120, 40);
     let line = |name: &str| {
         let found = shown.lines().find(|line| line.contains(name));
@@ -427,15 +427,15 @@ fn monitors_and_each_fence_level_have_a_column_where_there_is_room() {
 
 #[test]
 fn commands_ask_where_mon_asks_and_a_name_is_never_an_option() {
-    let mut seen = region();
+    let mut situation = region();
     let evil = "--force; rm 'x'";
-    seen.hosts[0].name = evil.into();
-    seen.segments[0].hosts[0].name = evil.into();
+    situation.hosts[0].name = evil.into();
+    situation.segments[0].hosts[0].name = evil.into();
     let mut mon = Mon::new(Options {
         source: vec!["--config-file=/etc/my tachi.conf".into()],
         ..Options::default()
     });
-    mon.on(answer_event(seen), at(1));
+    mon.on(answer_event(situation), at(1));
     press(&mut mon, "↓↓f");
     let typed = mon.dialogue.as_ref().unwrap().typed();
     assert_eq!(
@@ -518,7 +518,7 @@ fn a_filter_leaves_hosts_with_all_its_words() {
 
 #[test]
 fn hostile_names_and_small_terminals_break_nothing() {
-    let mut seen = region();
+    let mut situation = region();
     let names = [
         "evil\u{1b}[2J\r\nERR",
         "\u{202e}<script>",
@@ -526,16 +526,16 @@ fn hostile_names_and_small_terminals_break_nothing() {
         "e\u{301}\u{200d}👨‍👩‍👧",
     ];
     for (place, name) in names.iter().enumerate() {
-        seen.hosts[place].name = (*name).to_owned();
-        seen.segments[0].hosts[place].name = (*name).to_owned();
+        situation.hosts[place].name = (*name).to_owned();
+        situation.segments[0].hosts[place].name = (*name).to_owned();
     }
-    seen.segments[0].name = "S\u{9b}31m\n".into();
-    seen.findings[0].text = "x\u{7}\n".repeat(200);
+    situation.segments[0].name = "S\u{9b}31m\n".into();
+    situation.findings[0].text = "x\u{7}\n".repeat(200);
     let mut mon = Mon::new(Options {
         colours: true,
         ..Options::default()
     });
-    mon.on(answer_event(seen), at(1));
+    mon.on(answer_event(situation), at(1));
     for (width, height) in [
         (80, 24),
         (120, 40),
@@ -569,24 +569,24 @@ fn hostile_names_and_small_terminals_break_nothing() {
 
 #[test]
 fn a_thousand_hosts_are_scrolled_and_drawn_fast() {
-    let mut seen = region();
-    let (judged, registered) = (seen.hosts[0].clone(), seen.segments[0].hosts[0].clone());
-    seen.hosts.clear();
-    seen.segments[0].hosts.clear();
+    let mut situation = region();
+    let (judged, registered) = (situation.hosts[0].clone(), situation.segments[0].hosts[0].clone());
+    situation.hosts.clear();
+    situation.segments[0].hosts.clear();
     for number in 0..1_000 {
         let name = format!("compute-{number:04}");
         let mut host = judged.clone();
         host.name.clone_from(&name);
-        seen.hosts.push(host);
+        situation.hosts.push(host);
         let mut host = registered.clone();
         host.name = name;
-        seen.segments[0].hosts.push(host);
+        situation.segments[0].hosts.push(host);
     }
     let mut mon = Mon::new(Options {
         colours: true,
         ..Options::default()
     });
-    mon.on(answer_event(seen), at(1));
+    mon.on(answer_event(situation), at(1));
     // The quickest of some: the machine is busy with other tests.
     let drawn = |mon: &mut Mon| {
         let quickest = (0..8).map(|_| {
@@ -612,23 +612,23 @@ fn a_thousand_hosts_are_scrolled_and_drawn_fast() {
 
 #[test]
 fn the_chosen_host_is_always_on_the_screen() {
-    let mut seen = region();
-    let (judged, registered) = (seen.hosts[0].clone(), seen.segments[0].clone());
-    seen.hosts.clear();
-    seen.segments.clear();
+    let mut situation = region();
+    let (judged, registered) = (situation.hosts[0].clone(), situation.segments[0].clone());
+    situation.hosts.clear();
+    situation.segments.clear();
     for number in 0..40 {
         let mut segment = registered.clone();
         segment.name = format!("S{number}");
         let name = format!("host-{number:02}");
         let mut host = judged.clone();
         host.name.clone_from(&name);
-        seen.hosts.push(host);
+        situation.hosts.push(host);
         segment.hosts.truncate(1);
         segment.hosts[0].name = name;
-        seen.segments.push(segment);
+        situation.segments.push(segment);
     }
     let mut mon = Mon::new(Options::default());
-    mon.on(answer_event(seen), at(1));
+    mon.on(answer_event(situation), at(1));
     for number in 0..40 {
         let shown = frame(&mut mon, 80, 24);
         assert!(shown.contains(&format!(">host-{number:02}")), "{number}: {shown}");
@@ -650,11 +650,11 @@ fn signs_and_words_tell_what_colours_tell() {
     });
     coloured.on(answer_event(region()), at(1));
     assert_eq!(plainly, frame(&mut coloured, 120, 40));
-    let mut seen = region();
-    seen.grade = Severity::Ok;
-    seen.hosts[0].protection = Protection::Protected;
-    seen.hosts[0].reasons.clear();
-    seen.instances = Some(CountsView {
+    let mut situation = region();
+    situation.grade = Severity::Ok;
+    situation.hosts[0].protection = Protection::Protected;
+    situation.hosts[0].reasons.clear();
+    situation.instances = Some(CountsView {
         protected: 4,
         degraded: 0,
         unknown: 0,
@@ -663,7 +663,7 @@ fn signs_and_words_tell_what_colours_tell() {
         not_meant: 1,
     });
     let mut mon = Mon::new(Options::default());
-    mon.on(answer_event(seen), at(1));
+    mon.on(answer_event(situation), at(1));
     let shown = frame(&mut mon, 120, 40);
     assert!(shown.contains("OK  4 of 4 protected; 1 excluded"), "{shown}");
     assert!(shown.contains("● protected"), "{shown}");

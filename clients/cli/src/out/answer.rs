@@ -53,7 +53,10 @@ pub fn accepts(
     shape: &ShapeArgs,
     members: impl IntoIterator<Item = impl Into<String>>,
 ) -> Result<(), Failure> {
-    let will: Map<String, Value> = members.into_iter().map(|one| (one.into(), Value::Null)).collect();
+    let will: Map<String, Value> = members
+        .into_iter()
+        .map(|member| (member.into(), Value::Null))
+        .collect();
     only(&Value::Object(will), &shape.columns)
         .map(drop)
         .map_err(Failure::usage)
@@ -155,8 +158,8 @@ fn only(object: &Value, names: &[String]) -> Result<Value, String> {
     };
     let mut found = Map::new();
     for name in names {
-        let wanted = folded(name);
-        let Some((key, value)) = members.iter().find(|(key, _)| folded(key) == wanted) else {
+        let folded_name = folded(name);
+        let Some((key, value)) = members.iter().find(|(key, _)| folded(key) == folded_name) else {
             let there: Vec<&str> = members.keys().map(String::as_str).collect();
             return Err(format!("no field {name:?}; available: {}", there.join(", ")));
         };

@@ -126,17 +126,17 @@ impl<const N: usize> TextTable<N> {
             return Ok((0..N).map(Selection::Cell).collect());
         }
         let one = |name: &String| {
-            let wanted = folded(name);
+            let folded_name = folded(name);
             let place = |of: fn(&Column) -> &'static str| {
                 self.columns
                     .iter()
-                    .position(|column| folded(of(column)) == wanted)
+                    .position(|column| folded(of(column)) == folded_name)
             };
             if let Some(place) = place(|column| column.title).or_else(|| place(|column| column.member)) {
                 return Ok(Selection::Cell(place));
             }
             let mut members = self.rows.iter().filter_map(|(_, object)| object.as_object());
-            let member = members.find_map(|object| object.keys().find(|key| folded(key) == wanted));
+            let member = members.find_map(|object| object.keys().find(|key| folded(key) == folded_name));
             match member {
                 Some(member) => Ok(Selection::Member(member.clone())),
                 // In an empty list any column is empty.
@@ -151,11 +151,15 @@ impl<const N: usize> TextTable<N> {
     }
 
     fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.columns.iter().map(|one| one.title.to_owned()).collect();
+        let mut names: Vec<String> = self
+            .columns
+            .iter()
+            .map(|column| column.title.to_owned())
+            .collect();
         let known: Vec<&str> = self
             .columns
             .iter()
-            .flat_map(|one| [one.title, one.member])
+            .flat_map(|column| [column.title, column.member])
             .collect();
         if let Some(object) = self.rows.first().and_then(|(_, object)| object.as_object()) {
             names.extend(

@@ -89,7 +89,7 @@ impl View {
     }
 
     /// Renders a time, to the millisecond.
-    pub fn moment(&self, at: Timestamp) -> String {
+    pub fn exact_time(&self, at: Timestamp) -> String {
         self.written(at, "%H:%M:%S%.3f")
     }
 
@@ -187,7 +187,7 @@ mod tests {
             assert_eq!(read.micros() / 1_000_000, AT.micros() / 1_000_000, "{expected}");
         }
         let utc = view(Zone::Utc);
-        assert_eq!(utc.moment(AT), "2023-11-14T22:13:20.123Z");
+        assert_eq!(utc.exact_time(AT), "2023-11-14T22:13:20.123Z");
         let later = Timestamp::from_micros(AT.micros() + 3_600_000_000);
         assert_eq!(utc.when(later), "2023-11-14T23:13:20Z");
         assert_eq!(utc.time(Timestamp::from_micros(i64::MAX)), "?");

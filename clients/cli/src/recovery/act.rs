@@ -11,7 +11,7 @@ use tachi_operator::{
     RecoveryHistoryView, RetriedView, SituationView, WaitView, consequence, members, one_line,
 };
 
-use super::super::consent::asked;
+use super::super::consent::confirm;
 use super::{action, domain, named, note_if_no_engine_runs, unknown};
 use crate::arguments::{ActionArgs, ApproveArgs, ConfirmOffArgs, ConsentArgs, ShapeArgs, WaitOrNull};
 use crate::failure::Failure;
@@ -94,9 +94,9 @@ fn past(action: &str) -> &str {
     }
 }
 
-async fn matching_recoveries(source: &dyn Source, wanted: &[String]) -> Result<Vec<Meant>, Failure> {
+async fn matching_recoveries(source: &dyn Source, requested: &[String]) -> Result<Vec<Meant>, Failure> {
     let mut all: Vec<Meant> = Vec::new();
-    for one in wanted {
+    for one in requested {
         let id = named(source, one).await?;
         if all.iter().all(|other| other.id != id) {
             let history = source.recovery(id).await?.ok_or_else(|| unknown(id))?;
@@ -126,21 +126,21 @@ fn with_hosts(all: &[Meant], text: &str) -> String {
 /// Takes the action on each named recovery or host.
 pub(crate) async fn act(
     source: &dyn Source,
-    wanted: &[String],
+    requested: &[String],
     action: Action,
     consent: &ConsentArgs,
     shape: &ShapeArgs,
 ) -> Result<u8, Failure> {
-    answer::accepts(shape, members_of(wanted.len()))?;
-    let all = matching_recoveries(source, wanted).await?;
+    answer::accepts(shape, members_of(requested.len()))?;
+    let all = matching_recoveries(source, requested).await?;
     each(source, &all, action, consent, shape, None).await
 }
 
 /// Returns the lines with what is known of these hosts. An approval must be possible although that cannot be read.
-fn evidence<'a>(hosts: impl Iterator<Item = &'a str>, seen: &Result<SituationView, Failure>) -> String {
-    match seen {
-        Ok(seen) => hosts
-            .filter_map(|host| Some(format!("\n{host}: {}", seen.evidence(host)?)))
+fn evidence<'a>(hosts: impl Iterator<Item = &'a str>, situation: &Result<SituationView, Failure>) -> String {
+    match situation {
+        Ok(situation) => hosts
+            .filter_map(|host| Some(format!("\n{host}: {}", situation.evidence(host)?)))
             .collect(),
         Err(error) => format!("\nthe evidence cannot be read: {}", error.chain()),
     }
@@ -160,14 +160,14 @@ fn left_behind(host: &str, left: Option<u64>) -> String {
 }
 
 /// Returns that description for a recovery of a host: no other recovery is about all instances of its host.
-fn left_by_abort(one: &Meant, seen: &Result<SituationView, Failure>) -> Option<String> {
+fn left_by_abort(one: &Meant, situation: &Result<SituationView, Failure>) -> Option<String> {
     if one.history.summary.kind != RecoveryKind::Host {
         return None;
     }
-    let host = seen
+    let host = situation
         .as_ref()
         .ok()
-        .and_then(|seen| seen.hosts.iter().find(|host| host.name == one.host()));
+        .and_then(|situation| situation.hosts.iter().find(|host| host.name == one.host()));
     let left = host.and_then(|host| Some(host.instances?.included() + host.instances?.not_meant));
     Some(left_behind(one.host(), left))
 }
@@ -221,7 +221,7 @@ async fn each(
         text.push('\n');
         text.push_str(&line);
     }
-    let reason = asked(&token(all), &consent, &what(action.name, all), &text)?;
+    let reason = confirm(&token(all), &consent, &what(action.name, all), &text)?;
     let (mut objects, mut lines) = (Vec::new(), Vec::new());
     for one in all {
         let (id, host) = (one.id, one.host());
@@ -326,21 +326,21 @@ pub(super) async fn approve(
         }
         return each(source.as_ref(), &all, action, &consent, &shape, None).await;
     }
-    let mut held = held(source.as_ref()).await?;
+    let mut on_hold = on_hold(source.as_ref()).await?;
     let mut missing = None;
     if let Some(domain) = &domain {
-        let states = held
+        let states = on_hold
             .iter()
             .map(|one| (one.id, one.host().to_owned(), one.history.state.clone()));
-        let of_domain = domain::held_by(domain, states.collect())?;
-        held.retain(|one| of_domain.recoveries.iter().any(|(id, _)| *id == one.id));
+        let of_domain = domain::holds_of(domain, states.collect())?;
+        on_hold.retain(|one| of_domain.recoveries.iter().any(|(id, _)| *id == one.id));
         missing = of_domain.missing(domain);
     }
-    if held.is_empty() {
+    if on_hold.is_empty() {
         return Err(Failure::from_text("no recovery is on hold"));
     }
     let name = domain.as_deref().unwrap_or("all that are on hold");
-    let code = each(source.as_ref(), &held, action, &consent, &shape, Some(name)).await?;
+    let code = each(source.as_ref(), &on_hold, action, &consent, &shape, Some(name)).await?;
     if let Some(missing) = missing {
         crate::out::note(format!("tachi: {missing}"));
     }
@@ -348,19 +348,19 @@ pub(super) async fn approve(
 }
 
 /// Returns every recovery that is on hold.
-async fn held(source: &dyn Source) -> Result<Vec<Meant>, Failure> {
+async fn on_hold(source: &dyn Source) -> Result<Vec<Meant>, Failure> {
     let filter = RecoveryFilter {
-        state: Some(RecoveryState::Held),
+        state: Some(RecoveryState::OnHold),
         ..RecoveryFilter::default()
     };
-    let mut held = Vec::new();
+    let mut on_hold = Vec::new();
     for row in source.recoveries(&filter).await? {
         let id = row.recovery;
         if let Some(history) = source.recovery(id).await? {
-            held.push(Meant { id, history });
+            on_hold.push(Meant { id, history });
         }
     }
-    Ok(held)
+    Ok(on_hold)
 }
 
 /// `tachi recovery confirm-off`. Refuses a mismatch of recovery and host: confirming the wrong host off destroys disks.
@@ -406,7 +406,7 @@ pub(super) async fn retry(args: ActionArgs, controller: &dyn Controller) -> Resu
         &all,
         "another attempt starts: it may cut the power of the host, and start its instances elsewhere.",
     );
-    let reason = asked(&token(&all), &args.consent, &what("retry", &all), &text)?;
+    let reason = confirm(&token(&all), &args.consent, &what("retry", &all), &text)?;
     let (mut objects, mut lines) = (Vec::new(), Vec::new());
     for one in &all {
         let retried = source.retry(one.id, Some(&reason)).await;

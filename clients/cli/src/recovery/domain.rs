@@ -18,28 +18,28 @@ pub struct DomainHolds {
 impl DomainHolds {
     /// Returns a note for the operator if not every host of the domain was on hold: the action did not apply to the others.
     pub fn missing(&self, domain: &str) -> Option<String> {
-        let held = u64::try_from(self.recoveries.len()).unwrap_or(u64::MAX);
-        (held < self.hosts).then(|| {
+        let holds = u64::try_from(self.recoveries.len()).unwrap_or(u64::MAX);
+        (holds < self.hosts).then(|| {
             format!(
-                "{held} of the {} of {domain} {} on hold for it: the others were not reported, are done, or have not detected the loss of \
+                "{holds} of the {} of {domain} {} on hold for it: the others were not reported, are done, or have not detected the loss of \
                  the domain yet; in a few seconds `tachi recovery list --state held` lists those that need the action again",
                 count(self.hosts, "host", "hosts"),
-                if held == 1 { "was" } else { "were" }
+                if holds == 1 { "was" } else { "were" }
             )
         })
     }
 }
 
-/// Selects those recoveries on hold that wait because `domain` was lost as a whole. `held` has their hosts and states.
+/// Selects those recoveries on hold that wait because `domain` was lost as a whole. `holds` has their hosts and states.
 ///
 /// # Errors
 ///
 /// No recovery is on hold because of `domain`.
-pub fn held_by(domain: &str, held: Vec<(RecoveryId, String, Value)>) -> Result<DomainHolds, Failure> {
+pub fn holds_of(domain: &str, holds: Vec<(RecoveryId, String, Value)>) -> Result<DomainHolds, Failure> {
     let mut found = Vec::new();
     let mut others = Vec::new();
     let mut hosts = 0;
-    for (id, host, state) in held {
+    for (id, host, state) in holds {
         match domain_of(&state) {
             Some(of) if of == domain => {
                 let has = state.pointer("/hold/domain/hosts").and_then(Value::as_u64);
@@ -88,15 +88,15 @@ mod tests {
             )
         };
         let three = vec![of("r", "3"), of("r", "3"), of("r", "3")];
-        assert_eq!(held_by("r", three).unwrap().missing("r"), None);
+        assert_eq!(holds_of("r", three).unwrap().missing("r"), None);
         let storm = serde_json::json!({"hold": {"kind": "storm", "domain": null}});
         let two = vec![
             of("r", "3"),
             of("r", "3"),
             (RecoveryId(uuid::Uuid::nil()), "d".into(), storm),
         ];
-        let said = held_by("r", two).unwrap().missing("r").unwrap();
-        assert!(said.starts_with("2 of the 3 hosts of r"), "{said}");
+        let message = holds_of("r", two).unwrap().missing("r").unwrap();
+        assert!(message.starts_with("2 of the 3 hosts of r"), "{message}");
     }
 
     #[test]

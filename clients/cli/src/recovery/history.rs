@@ -17,7 +17,7 @@ pub(super) fn unprotected(vmoves: &[InstanceView], registered: &BTreeSet<&str>) 
     let mut places: BTreeMap<&str, usize> = BTreeMap::new();
     for one in vmoves
         .iter()
-        .filter(|one| one.status == Some(VmoveStatus::Succeeded))
+        .filter(|vmove| vmove.status == Some(VmoveStatus::Succeeded))
     {
         if let Some(host) = one.to.as_deref().filter(|host| !registered.contains(host)) {
             *places.entry(host).or_default() += 1;
@@ -70,7 +70,7 @@ pub(crate) fn heading(history: &RecoveryHistoryView, view: &View) -> Vec<String>
     }
     for reporter in &history.reporters {
         lines.push(format!("reported by   {}", one_line(&reporter.to_string())));
-        if let Some(claimed) = &reporter.unheard {
+        if let Some(claimed) = &reporter.discarded_status {
             let claimed = one_line(claimed);
             lines.push(format!(
                 "              it reported host_status {claimed}, which counts only from a control node: UNKNOWN was stored"
@@ -131,7 +131,7 @@ fn step(line: &StepView, view: &View) -> String {
         .map_or(String::new(), |id| format!(" [{id}]"));
     format!(
         "{}  {:<7} {task}{server}: {}",
-        view.moment(line.at.0),
+        view.exact_time(line.at.0),
         line.kind,
         one_line(&line.text)
     )
@@ -144,7 +144,7 @@ fn proof(line: &ProofView, view: &View) -> String {
         .map_or(String::new(), |detail| format!(": {detail}"));
     format!(
         "{}  proof {} {} by {}{}",
-        view.moment(line.at.0),
+        view.exact_time(line.at.0),
         line.number,
         one_line(&line.from),
         line.by,
@@ -189,8 +189,8 @@ pub(super) fn instances(history: &RecoveryHistoryView) -> Option<TextTable<8>> {
 }
 
 /// Returns the seconds from the request to the end of the move.
-fn took(one: &InstanceView) -> Option<f64> {
-    let took = one.over_at?.0.micros_since(one.asked_at?.0);
+fn took(instance: &InstanceView) -> Option<f64> {
+    let took = instance.over_at?.0.micros_since(instance.asked_at?.0);
     Some(Duration::from_micros(u64::try_from(took).ok()?).as_secs_f64())
 }
 

@@ -52,7 +52,7 @@ pub(super) async fn run(args: RecoveryListArgs, controller: &dyn Controller) -> 
 fn state_of(arg: StateArg) -> RecoveryState {
     use NotificationStatus as Status;
     match arg {
-        StateArg::Held => RecoveryState::Held,
+        StateArg::Held => RecoveryState::OnHold,
         StateArg::Open => RecoveryState::Life(Life::Open),
         StateArg::Watching => RecoveryState::Life(Life::Watching),
         StateArg::Closed => RecoveryState::Life(Life::Closed),

@@ -19,18 +19,18 @@ const MAX_LISTED: usize = 6;
 
 /// Finds the recovery with this id or host. Of several recoveries of a host it takes the host's own open one, then another open one, then
 /// the one that watches for the host's return, else the newest.
-pub(super) async fn named(source: &dyn Source, wanted: &str) -> Result<RecoveryId, Failure> {
-    let wanted = wanted.trim();
-    if let Ok(id) = wanted.parse() {
+pub(super) async fn named(source: &dyn Source, requested: &str) -> Result<RecoveryId, Failure> {
+    let requested = requested.trim();
+    if let Ok(id) = requested.parse() {
         return Ok(id);
     }
     // Without a limit: recoveries of single instances would hide the host's own.
     let of_host = RecoveryFilter {
-        host: Some(wanted.to_owned()),
+        host: Some(requested.to_owned()),
         ..RecoveryFilter::default()
     };
     let unsettled = source.recoveries(&of_host).await?;
-    if let Some(id) = only(wanted, &foremost(unsettled))? {
+    if let Some(id) = only(requested, &foremost(unsettled))? {
         return Ok(id);
     }
     let closed = RecoveryFilter {
@@ -41,24 +41,24 @@ pub(super) async fn named(source: &dyn Source, wanted: &str) -> Result<RecoveryI
     if let Some(newest) = source.recoveries(&closed).await?.first() {
         return Ok(newest.recovery);
     }
-    let is_id =
-        wanted.len() >= MIN_ID_PREFIX_LENGTH && wanted.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
+    let is_id = requested.len() >= MIN_ID_PREFIX_LENGTH
+        && requested.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
     if is_id {
         let begins = RecoveryFilter {
             closed: true,
-            id: Some(wanted.to_ascii_lowercase()),
+            id: Some(requested.to_ascii_lowercase()),
             limit: Some(MAX_LISTED as u64),
             ..RecoveryFilter::default()
         };
-        if let Some(id) = only(wanted, &source.recoveries(&begins).await?)? {
+        if let Some(id) = only(requested, &source.recoveries(&begins).await?)? {
             return Ok(id);
         }
     }
-    if let Some(id) = of_instance(source, wanted).await? {
+    if let Some(id) = of_instance(source, requested).await? {
         return Ok(id);
     }
     Err(Failure::from_text(format!(
-        "no recovery matches {wanted:?} by its host, its id (at least the first {MIN_ID_PREFIX_LENGTH} characters) or an instance: see `tachi \
+        "no recovery matches {requested:?} by its host, its id (at least the first {MIN_ID_PREFIX_LENGTH} characters) or an instance: see `tachi \
          recovery list --all`"
     )))
 }
@@ -78,23 +78,23 @@ fn foremost(unsettled: Vec<RecoveryView>) -> Vec<RecoveryView> {
 }
 
 /// Finds the recovery of the instance with this name or id prefix.
-async fn of_instance(source: &dyn Source, wanted: &str) -> Result<Option<RecoveryId>, Failure> {
+async fn of_instance(source: &dyn Source, requested: &str) -> Result<Option<RecoveryId>, Failure> {
     let all = source.instances(false).await?;
-    let called = |one: &VmoveView| (one.instance.clone(), one.name.clone());
-    let (_, found) = best_matches(wanted, all, called);
+    let called = |vmove: &VmoveView| (vmove.instance.clone(), vmove.name.clone());
+    let (_, found) = best_matches(requested, all, called);
     let found: BTreeMap<RecoveryId, VmoveView> = found.into_iter().map(|one| (one.recovery, one)).collect();
     if found.len() > 1 {
         let each = found.iter().map(|(id, one)| {
             let (name, host) = (out::plain(&one.name), out::plain(&one.host));
             format!("{id} of {host}, with {name} ({})", one.instance)
         });
-        return Err(Failure::usage(several_matches(wanted, "recoveries", each)));
+        return Err(Failure::usage(several_matches(requested, "recoveries", each)));
     }
     Ok(found.into_keys().next())
 }
 
 /// Returns the only candidate; `None` if there is none, an error if there are several.
-fn only(wanted: &str, found: &[RecoveryView]) -> Result<Option<RecoveryId>, Failure> {
+fn only(requested: &str, found: &[RecoveryView]) -> Result<Option<RecoveryId>, Failure> {
     if let [one] = found {
         return Ok(Some(one.recovery));
     }
@@ -114,7 +114,7 @@ fn only(wanted: &str, found: &[RecoveryView]) -> Result<Option<RecoveryId>, Fail
     let more = found.len().saturating_sub(MAX_LISTED);
     let more = (more > 0).then(|| format!("and {more} more"));
     let each = found.iter().take(MAX_LISTED).map(each).chain(more);
-    Err(Failure::usage(several_matches(wanted, "recoveries", each)))
+    Err(Failure::usage(several_matches(requested, "recoveries", each)))
 }
 
 #[cfg(test)]

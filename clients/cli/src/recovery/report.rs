@@ -35,9 +35,9 @@ pub(super) async fn run(args: ReportArgs, controller: &dyn Controller) -> Result
     Ok(crate::DONE)
 }
 
-fn form(asked: Option<ReportFormat>, file: Option<&Path>) -> ReportFormat {
+fn form(requested: Option<ReportFormat>, file: Option<&Path>) -> ReportFormat {
     let end = || file?.extension()?.to_str();
-    asked.unwrap_or_else(|| match end() {
+    requested.unwrap_or_else(|| match end() {
         Some("html" | "htm") => ReportFormat::Html,
         Some("json") => ReportFormat::Json,
         _ => ReportFormat::Md,
@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn the_form_is_what_is_asked_for_else_what_the_file_is_called() {
-        let of = |asked, file: &str| form(asked, Some(Path::new(file)));
+        let of = |requested, file: &str| form(requested, Some(Path::new(file)));
         assert_eq!(form(None, None), ReportFormat::Md);
         assert_eq!(of(None, "a.html"), ReportFormat::Html);
         assert_eq!(of(None, "a.json"), ReportFormat::Json);

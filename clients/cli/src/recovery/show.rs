@@ -29,11 +29,11 @@ pub(super) async fn run(args: RecoveryShowArgs, controller: &dyn Controller) -> 
 /// Shows one recovery from an open source.
 pub(crate) async fn show(
     source: &dyn Source,
-    wanted: &str,
+    requested: &str,
     is_followed: bool,
     shape: &ShapeArgs,
 ) -> Result<u8, Failure> {
-    let id = named(source, wanted).await?;
+    let id = named(source, requested).await?;
     let shown = source.recovery(id).await?.ok_or_else(|| unknown(id))?;
     let now = source.now();
     if is_followed {

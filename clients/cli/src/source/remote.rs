@@ -62,7 +62,7 @@ enum Act {
 
 impl Remote {
     pub(super) fn open(name: &str) -> Result<Self, Failure> {
-        let cloud = tachi_clouds::read(name, &ProcessEnvironment::here())
+        let cloud = tachi_clouds::read(name, &ProcessEnvironment::current())
             .map_err(|error| Failure::usage(error.to_string()))?;
         let (config_source, keystone) = (cloud.config_source.clone(), cloud.auth_url.clone());
         let client =
@@ -188,7 +188,8 @@ impl Remote {
         Failure::from_text(match (status, act) {
             // No request was sent to the API.
             (None, _)
-                if failed.class == Class::Away && text.starts_with(tachi_keystone::Failure::REQUEST_LINE) =>
+                if failed.class == Class::Unreachable
+                    && text.starts_with(tachi_keystone::Failure::REQUEST_LINE) =>
             {
                 let cause = cause();
                 let why = cause.trim_start_matches(tachi_keystone::Failure::REQUEST_LINE);
@@ -218,10 +219,10 @@ impl Remote {
             (Some(503), Act::Request) => format!(
                 "{self} cannot store the request now: {text}. On a controller, without --os-cloud and OS_CLOUD, the command uses the database"
             ),
-            (None, Act::Request) if failed.class == Class::Away => format!(
+            (None, Act::Request) if failed.class == Class::Unreachable => format!(
                 "{self} did not answer: {text}. The request may be stored: repeat it, which does no harm"
             ),
-            (None, _) if failed.class == Class::Away => format!(
+            (None, _) if failed.class == Class::Unreachable => format!(
                 "{self} cannot be reached: {}. On a controller, without --os-cloud and OS_CLOUD, the command uses the database",
                 cause()
             ),
@@ -278,7 +279,7 @@ fn because(reason: Option<&str>) -> Value {
 
 fn state_name(state: RecoveryState) -> &'static str {
     match state {
-        RecoveryState::Held => "held",
+        RecoveryState::OnHold => "held",
         RecoveryState::Life(life) => life.as_str(),
         RecoveryState::Status(status) => status.as_str(),
         RecoveryState::Dismissed => DISMISSED_STATUS,
@@ -332,7 +333,7 @@ impl Source for Remote {
 
     async fn recoveries(&self, filter: &RecoveryFilter) -> Result<Vec<RecoveryView>, Failure> {
         let mut filter = filter.clone();
-        let wanted = filter
+        let limit = filter
             .limit
             .map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
         let mut all: Vec<RecoveryView> = Vec::new();
@@ -348,12 +349,12 @@ impl Source for Remote {
             }
             marker = Some(last);
             all.extend(page);
-            if let Some(wanted) = wanted {
-                if all.len() >= wanted {
-                    all.truncate(wanted);
+            if let Some(limit) = limit {
+                if all.len() >= limit {
+                    all.truncate(limit);
                     return Ok(all);
                 }
-                filter.limit = Some((wanted - all.len()) as u64);
+                filter.limit = Some((limit - all.len()) as u64);
             }
         }
         Err(Failure::from_text(format!(
@@ -540,7 +541,7 @@ impl Source for Remote {
         self.parse_answer(answer, "lift").await
     }
 
-    async fn forget(&self, host: &str, kind: MonitorKind) -> Result<ForgottenView, Failure> {
+    async fn delete_monitor(&self, host: &str, kind: MonitorKind) -> Result<ForgottenView, Failure> {
         let answer = self
             .client
             .delete_operator(&["monitors", host, kind.as_str()])

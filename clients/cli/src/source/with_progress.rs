@@ -114,8 +114,8 @@ impl Source for WithProgress {
         waiting(&self.what, self.inner.unmute(reporter, reason)).await
     }
 
-    async fn forget(&self, host: &str, kind: MonitorKind) -> Result<ForgottenView, Failure> {
-        waiting(&self.what, self.inner.forget(host, kind)).await
+    async fn delete_monitor(&self, host: &str, kind: MonitorKind) -> Result<ForgottenView, Failure> {
+        waiting(&self.what, self.inner.delete_monitor(host, kind)).await
     }
 
     async fn retry(&self, id: RecoveryId, reason: Option<&str>) -> Result<RetriedView, Failure> {

@@ -8,7 +8,7 @@ use tachi_operator::waits::explained;
 use tachi_operator::when::ago;
 use tachi_operator::{FindingView, SituationView, WaitingRecoveryView, counted};
 
-use super::seen::instances;
+use super::common::instances;
 
 /// Limit of the subjects of a finding that are named.
 pub(super) const NAMED: usize = 5;
@@ -17,40 +17,51 @@ pub(super) const NAMED: usize = 5;
 const MAX_LISTED: usize = 10;
 
 /// Returns the grade in a line, then each finding with the command to type.
-pub(super) fn lines(seen: &SituationView) -> Vec<String> {
-    let label = seen.grade.as_str().to_ascii_uppercase();
-    let counted = counted(seen.instances, seen.being_recovered());
-    let mut lines = vec![format!("{label}  {counted} ({})", looked(seen))];
-    lines.extend(each(seen));
-    lines.extend(not_assessed(seen));
+pub(super) fn lines(situation: &SituationView) -> Vec<String> {
+    let label = situation.grade.as_str().to_ascii_uppercase();
+    let counted = counted(situation.instances, situation.being_recovered());
+    let mut lines = vec![format!("{label}  {counted} ({})", looked(situation))];
+    lines.extend(each(situation));
+    lines.extend(not_assessed(situation));
     lines
 }
 
 /// Describes the age of the Nova data.
-pub(super) fn looked(seen: &SituationView) -> String {
-    seen.looked_at.map_or_else(
+pub(super) fn looked(situation: &SituationView) -> String {
+    situation.looked_at.map_or_else(
         || "no engine has read Nova yet".to_owned(),
-        |at| format!("Nova read {}", ago(at.0, seen.at.0)),
+        |at| format!("Nova read {}", ago(at.0, situation.at.0)),
     )
 }
 
 /// Returns the aspects for which no data is collected.
-pub(super) fn not_assessed(seen: &SituationView) -> Option<String> {
-    let aspects: Vec<&str> = seen.not_assessed.iter().copied().map(Aspect::as_str).collect();
+pub(super) fn not_assessed(situation: &SituationView) -> Option<String> {
+    let aspects: Vec<&str> = situation
+        .not_assessed
+        .iter()
+        .copied()
+        .map(Aspect::as_str)
+        .collect();
     (!aspects.is_empty()).then(|| format!("  not assessed: {}", aspects.join(", ")))
 }
 
 /// Returns each finding with the command to type.
-pub(super) fn each(seen: &SituationView) -> Vec<String> {
-    let held = |host: &String| seen.needs_person.recoveries.iter().any(|one| one.host == *host);
+pub(super) fn each(situation: &SituationView) -> Vec<String> {
+    let on_hold = |host: &String| {
+        situation
+            .needs_person
+            .recoveries
+            .iter()
+            .any(|recovery| recovery.host == *host)
+    };
     let mut lines = Vec::new();
-    for finding in &seen.findings {
+    for finding in &situation.findings {
         // The line about the recovery on hold shows this already.
-        if finding.code == FindingCode::HostUnderRecovery && finding.subjects.iter().all(held) {
+        if finding.code == FindingCode::HostUnderRecovery && finding.subjects.iter().all(on_hold) {
             continue;
         }
-        lines.push(line(finding, seen.at.0));
-        let ways = ways(seen, finding);
+        lines.push(line(finding, situation.at.0));
+        let ways = ways(situation, finding);
         let fix = finding.typed().map(|fix| format!("-> {fix}"));
         let fixes = if ways.is_empty() {
             fix.into_iter().collect()
@@ -63,14 +74,14 @@ pub(super) fn each(seen: &SituationView) -> Vec<String> {
 }
 
 /// Returns the choices of an operator who has to decide: each command, and its meaning.
-fn ways(seen: &SituationView, finding: &FindingView) -> Vec<String> {
+fn ways(situation: &SituationView, finding: &FindingView) -> Vec<String> {
     let is_subject = |name: &String| finding.subjects.contains(name);
-    let needs = &seen.needs_person;
+    let needs = &situation.needs_person;
     if [FindingCode::MoveNeedsPerson, FindingCode::MoveFailed].contains(&finding.code) {
         let own: Vec<_> = needs
             .instances
             .iter()
-            .filter(|one| is_subject(&one.name))
+            .filter(|instance| is_subject(&instance.name))
             .collect();
         let mut lines = Vec::new();
         for one in own.iter().take(MAX_LISTED) {
@@ -85,25 +96,25 @@ fn ways(seen: &SituationView, finding: &FindingView) -> Vec<String> {
         }
         return lines;
     }
-    let held = needs.recoveries.iter();
-    let own = held.filter(|one| finding.code == FindingCode::RecoveryHeld && is_subject(&one.host));
-    decision(seen, &own.collect::<Vec<_>>())
+    let on_hold = needs.recoveries.iter();
+    let own = on_hold.filter(|one| finding.code == FindingCode::RecoveryHeld && is_subject(&one.host));
+    decision(situation, &own.collect::<Vec<_>>())
 }
 
 /// Returns what an operator needs to decide on recoveries on hold: the reason of each cause, the evidence of each host, the commands and
 /// what they do.
-fn decision(seen: &SituationView, own: &[&WaitingRecoveryView]) -> Vec<String> {
+fn decision(situation: &SituationView, own: &[&WaitingRecoveryView]) -> Vec<String> {
     let mut lines = Vec::new();
     let mut before = None;
     for one in own.iter().take(MAX_LISTED).filter(|one| one.is_about_host()) {
         if before != one.cause() {
-            lines.push(format!("why: {}", seen.reason(one)));
+            lines.push(format!("why: {}", situation.reason(one)));
             before = one.cause();
         }
-        lines.push(format!("{}: {}", one.host, one.evidence.summary(seen.at.0)));
+        lines.push(format!("{}: {}", one.host, one.evidence.summary(situation.at.0)));
     }
     // That command approves every recovery on hold: it is offered only if all of them are on hold for the same guards.
-    let all = &seen.needs_person.recoveries;
+    let all = &situation.needs_person.recoveries;
     let first = own.first().and_then(|one| one.cause());
     let is_approval = first.is_some_and(|(what, _)| what == WaitsFor::Approval);
     if all.len() > 1 && is_approval && all.iter().all(|one| one.cause() == first) {

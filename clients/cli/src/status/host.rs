@@ -6,31 +6,35 @@ use tachi_operator::when::ago;
 use tachi_operator::{ExplanationView, Flags, HostView, HostedView, RegisteredView, SituationView, flags};
 
 use super::findings::{self, mark};
-use super::part::Part;
+use super::part::Selection;
 use super::tree::{n_plus, note, waits};
 use crate::failure::Failure;
 use crate::source::Source;
 
 /// Renders a part of the region.
-pub(crate) fn lines(part: &Part, seen: &SituationView, explained: Option<&ExplanationView>) -> Vec<String> {
-    let mut lines: Vec<String> = waits(seen).into_iter().collect();
+pub(crate) fn lines(
+    part: &Selection,
+    situation: &SituationView,
+    explained: Option<&ExplanationView>,
+) -> Vec<String> {
+    let mut lines: Vec<String> = waits(situation).into_iter().collect();
     match (part, explained) {
-        (Part::Host(_), Some(one)) => lines.extend(of_host(seen, one)),
-        (Part::Host(_) | Part::Segment(_), _) => lines.extend(of_segment(seen)),
+        (Selection::Host(_), Some(one)) => lines.extend(of_host(situation, one)),
+        (Selection::Host(_) | Selection::Segment(_), _) => lines.extend(of_segment(situation)),
     }
-    lines.extend(findings::lines(seen));
+    lines.extend(findings::lines(situation));
     lines
 }
 
 /// Renders a host's devices, monitors and instances, below why it is protected or not.
 pub(crate) async fn parts(source: &dyn Source, one: &ExplanationView) -> Result<Vec<String>, Failure> {
-    let part = Part::Host(one.name.clone());
-    let seen = part.of(source.situation().await?);
-    Ok(of_host(&seen, one).into_iter().skip(1).collect())
+    let part = Selection::Host(one.name.clone());
+    let situation = part.of(source.situation().await?);
+    Ok(of_host(&situation, one).into_iter().skip(1).collect())
 }
 
-fn registered<'a>(seen: &'a SituationView, name: &str) -> Option<&'a RegisteredView> {
-    let mut all = seen.segments.iter().flat_map(|segment| &segment.hosts);
+fn registered<'a>(situation: &'a SituationView, name: &str) -> Option<&'a RegisteredView> {
+    let mut all = situation.segments.iter().flat_map(|segment| &segment.hosts);
     all.find(|one| one.name == name)
 }
 
@@ -71,9 +75,9 @@ fn branches(entries: &[Vec<String>], indent: &str) -> Vec<String> {
     lines
 }
 
-fn of_segment(seen: &SituationView) -> Vec<String> {
+fn of_segment(situation: &SituationView) -> Vec<String> {
     let mut lines = Vec::new();
-    for segment in &seen.segments {
+    for segment in &situation.segments {
         let disabled = if segment.enabled { "" } else { ", DISABLED" };
         lines.push(format!(
             "segment {} ({}{disabled}): {} of {} in service{}",
@@ -81,13 +85,13 @@ fn of_segment(seen: &SituationView) -> Vec<String> {
             segment.recovery_method,
             segment.working,
             count(segment.hosts.len(), "host", "hosts"),
-            n_plus(seen, segment)
+            n_plus(situation, segment)
         ));
     }
-    let longest = seen.hosts.iter().map(|host| host.name.chars().count()).max();
+    let longest = situation.hosts.iter().map(|host| host.name.chars().count()).max();
     let width = longest.unwrap_or_default();
-    let flags = Flags::of(seen);
-    let entries: Vec<Vec<String>> = seen
+    let flags = Flags::of(situation);
+    let entries: Vec<Vec<String>> = situation
         .hosts
         .iter()
         .map(|host| {
@@ -96,8 +100,8 @@ fn of_segment(seen: &SituationView) -> Vec<String> {
                 |counts| (counts.included() + counts.not_meant).to_string(),
             );
             let state = host.protection.as_str();
-            let registered = registered(seen, &host.name);
-            let note = registered.and_then(|one| note(seen, one));
+            let registered = registered(situation, &host.name);
+            let note = registered.and_then(|one| note(situation, one));
             let note = note.map_or(String::new(), |note| format!("; {note}"));
             vec![format!(
                 "{:width$}  {}  nova {:<11}  {count:>4} inst  {} {state}{note}",
@@ -112,11 +116,11 @@ fn of_segment(seen: &SituationView) -> Vec<String> {
     lines
 }
 
-fn of_host(seen: &SituationView, one: &ExplanationView) -> Vec<String> {
-    let now = seen.at.0;
-    let flags = seen.hosts.first().map_or_else(
+fn of_host(situation: &SituationView, one: &ExplanationView) -> Vec<String> {
+    let now = situation.at.0;
+    let flags = situation.hosts.first().map_or_else(
         || flags([false; 5]),
-        |host| Flags::of(seen).host(host, registered(seen, &host.name)),
+        |host| Flags::of(situation).host(host, registered(situation, &host.name)),
     );
     let place = one
         .segment
@@ -125,7 +129,7 @@ fn of_host(seen: &SituationView, one: &ExplanationView) -> Vec<String> {
     let label = one.protection.label().to_ascii_uppercase();
     let mut lines = vec![format!("host {} ({place}): {label}  {flags}", one.name)];
     let mut entries = Vec::new();
-    let age = seen
+    let age = situation
         .looked_at
         .map_or_else(String::new, |at| format!(" ({})", ago(at.0, now)));
     entries.push(vec![format!("{:<10} {}{age}", "nova", up_text(one.up))]);
@@ -147,8 +151,8 @@ fn of_host(seen: &SituationView, one: &ExplanationView) -> Vec<String> {
     if one.levels.is_empty() {
         entries.push(vec![format!("{:<10} ? no device was tested yet", "fencing")]);
     }
-    entries.push(vec![format!("{:<10} {}", "watched", watched(seen))]);
-    for monitor in &seen.monitors {
+    entries.push(vec![format!("{:<10} {}", "watched", watched(situation))]);
+    for monitor in &situation.monitors {
         let (kind, at) = (monitor.kind.as_str(), ago(monitor.signed_at.0, now));
         let sign = if monitor.grade == Severity::Ok {
             "●"
@@ -159,7 +163,7 @@ fn of_host(seen: &SituationView, one: &ExplanationView) -> Vec<String> {
         entry.extend((!monitor.trouble.is_empty()).then(|| format!("info: {}", monitor.trouble)));
         entries.push(entry);
     }
-    if let Some(note) = registered(seen, &one.name).and_then(|view| note(seen, view)) {
+    if let Some(note) = registered(situation, &one.name).and_then(|view| note(situation, view)) {
         entries.push(vec![format!("{:<10} {note}", "state")]);
     }
     let running = one.hosted.as_deref();
@@ -174,26 +178,26 @@ fn of_host(seen: &SituationView, one: &ExplanationView) -> Vec<String> {
     lines
 }
 
-fn is_away(host: &HostView) -> bool {
-    let away = [
+fn is_out(host: &HostView) -> bool {
+    let out_codes = [
         FindingCode::HostDown,
         FindingCode::HostOnMaintenance,
         FindingCode::HostNotBack,
         FindingCode::HostUnderRecovery,
     ];
-    host.reasons.iter().any(|code| away.contains(code))
+    host.reasons.iter().any(|code| out_codes.contains(code))
 }
 
 /// Describes whether a running monitor would report the host's failure.
-fn watched(seen: &SituationView) -> &'static str {
-    let is_found = |code| seen.findings.iter().any(|finding| finding.code == code);
-    if seen.not_assessed.contains(&Aspect::Monitors) {
+fn watched(situation: &SituationView) -> &'static str {
+    let is_found = |code| situation.findings.iter().any(|finding| finding.code == code);
+    if situation.not_assessed.contains(&Aspect::Monitors) {
         "· not assessed: no host monitor has ever sent a heartbeat"
     } else if is_found(FindingCode::HostNotWatched) {
         "✗ by no running host monitor"
     } else if is_found(FindingCode::MonitorUnknown) {
         "? by no host monitor that sends heartbeats"
-    } else if seen.hosts.iter().any(is_away) {
+    } else if situation.hosts.iter().any(is_out) {
         "· n/a: the host is not in service"
     } else {
         "● by a host monitor of another host"
@@ -208,27 +212,27 @@ fn running_lines(now: tachi_domain::Timestamp) -> impl Fn(&[HostedView]) -> Vec<
     }
 }
 
-fn running_line(one: &HostedView, width: usize, now: tachi_domain::Timestamp) -> Vec<String> {
+fn running_line(instance: &HostedView, width: usize, now: tachi_domain::Timestamp) -> Vec<String> {
     let flags = flags([
-        one.waits.is_some(),
-        one.reasons.contains(&FindingCode::Frozen),
-        one.reasons.contains(&FindingCode::InstanceMoving),
-        one.waits.is_some(),
-        one.protection == Protection::NotMeant,
+        instance.waits.is_some(),
+        instance.reasons.contains(&FindingCode::Frozen),
+        instance.reasons.contains(&FindingCode::InstanceMoving),
+        instance.waits.is_some(),
+        instance.protection == Protection::NotMeant,
     ]);
-    let short = one.id.get(..8).unwrap_or(&one.id);
+    let short = instance.id.get(..8).unwrap_or(&instance.id);
     let mut lines = vec![format!(
         "{:width$}  {short}  {flags}  {} {}",
-        one.name,
-        protection_mark(one.protection),
-        one.protection.as_str()
+        instance.name,
+        protection_mark(instance.protection),
+        instance.protection.as_str()
     )];
-    if let Some(wait) = &one.waits {
+    if let Some(wait) = &instance.waits {
         lines.push(format!("info: {} -> tachi show {short}", wait.sentence(now)));
-    } else if let Some(left) = &one.left {
+    } else if let Some(left) = &instance.left {
         lines.push(format!("info: {left}"));
     } else {
-        let own = one.reasons.iter();
+        let own = instance.reasons.iter();
         lines.extend(own.map(|code| format!("info: {code}: {}", code.meaning())));
     }
     lines

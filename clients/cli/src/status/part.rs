@@ -13,17 +13,17 @@ use crate::out;
 
 /// The part of a region that is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Part {
+pub(crate) enum Selection {
     Segment(String),
     Host(String),
 }
 
-impl Part {
+impl Selection {
     /// Finds the named part: by its name, its id or an id prefix; `segment:NAME` and `host:NAME` choose between two of the same name.
-    pub(super) fn named(wanted: &str, seen: &SituationView) -> Result<Self, Failure> {
-        let wanted = wanted.trim();
-        let (by, mut segments) = segments(seen, wanted);
-        let (how, mut hosts) = hosts(seen, wanted);
+    pub(super) fn named(requested: &str, situation: &SituationView) -> Result<Self, Failure> {
+        let requested = requested.trim();
+        let (by, mut segments) = segments(situation, requested);
+        let (how, mut hosts) = hosts(situation, requested);
         // A part with this name comes before parts with this id prefix, of either kind.
         match by.cmp(&how) {
             Ordering::Less => hosts.clear(),
@@ -41,25 +41,25 @@ impl Part {
                     .map(|name| format!("`{}`", out::plain(&name)))
                     .collect();
                 return Err(Failure::usage(format!(
-                    "{wanted:?} is ambiguous, write one of {}",
+                    "{requested:?} is ambiguous, write one of {}",
                     could.join(", ")
                 )));
             }
         }
-        if let Some(name) = wanted.strip_prefix("segment:")
-            && let [one] = self::segments(seen, name).1.as_slice()
+        if let Some(name) = requested.strip_prefix("segment:")
+            && let [one] = self::segments(situation, name).1.as_slice()
         {
             return Ok(Self::Segment((*one).to_owned()));
         }
-        if let Some(name) = wanted.strip_prefix("host:")
-            && let [one] = self::hosts(seen, name).1.as_slice()
+        if let Some(name) = requested.strip_prefix("host:")
+            && let [one] = self::hosts(situation, name).1.as_slice()
         {
             return Ok(Self::Host((*one).to_owned()));
         }
-        let segments = some(seen.segments.iter().map(|one| one.name.as_str()));
-        let hosts = some(seen.hosts.iter().map(|one| one.name.as_str()));
+        let segments = some(situation.segments.iter().map(|segment| segment.name.as_str()));
+        let hosts = some(situation.hosts.iter().map(|host| host.name.as_str()));
         Err(Failure::from_text(format!(
-            "no segment or host named {wanted:?}. Segments: {segments}. Hosts: {hosts}. For an instance use `tachi show NAME`"
+            "no segment or host named {requested:?}. Segments: {segments}. Hosts: {hosts}. For an instance use `tachi show NAME`"
         )))
     }
 
@@ -83,40 +83,42 @@ impl Part {
     }
 
     /// Reduces the situation to the part, in the same format.
-    pub(crate) fn of(&self, mut seen: SituationView) -> SituationView {
-        seen.hosts.retain(|host| self.has_host(host));
-        let hosts: BTreeSet<String> = seen.hosts.iter().map(|host| host.name.clone()).collect();
-        seen.instances = match self {
+    pub(crate) fn of(&self, mut situation: SituationView) -> SituationView {
+        situation.hosts.retain(|host| self.has_host(host));
+        let hosts: BTreeSet<String> = situation.hosts.iter().map(|host| host.name.clone()).collect();
+        situation.instances = match self {
             Self::Segment(name) => {
-                seen.segments.retain(|one| one.name == *name);
-                seen.segments.first().and_then(|one| one.instances)
+                situation.segments.retain(|segment| segment.name == *name);
+                situation.segments.first().and_then(|one| one.instances)
             }
             Self::Host(name) => {
-                for segment in &mut seen.segments {
+                for segment in &mut situation.segments {
                     segment.hosts.retain(|host| host.name == *name);
                 }
-                seen.segments.retain(|segment| !segment.hosts.is_empty());
-                seen.hosts.first().and_then(|host| host.instances)
+                situation.segments.retain(|segment| !segment.hosts.is_empty());
+                situation.hosts.first().and_then(|host| host.instances)
             }
         };
-        seen.recoveries.retain(|row| hosts.contains(&row.host));
-        seen.monitors.retain(|one| hosts.contains(&one.host));
-        seen.needs_person
+        situation.recoveries.retain(|row| hosts.contains(&row.host));
+        situation.monitors.retain(|monitor| hosts.contains(&monitor.host));
+        situation
+            .needs_person
             .recoveries
-            .retain(|one| hosts.contains(&one.host));
-        seen.needs_person
+            .retain(|recovery| hosts.contains(&recovery.host));
+        situation
+            .needs_person
             .instances
-            .retain(|one| hosts.contains(&one.host));
-        let mut subjects: BTreeSet<String> = seen
+            .retain(|instance| hosts.contains(&instance.host));
+        let mut subjects: BTreeSet<String> = situation
             .segments
             .iter()
-            .map(|one| format!("segment {}", one.name))
+            .map(|segment| format!("segment {}", segment.name))
             .collect();
         subjects.extend(hosts);
-        seen.findings = about(&seen.findings, &subjects, &seen.hosts);
-        let grades = seen.findings.iter().map(|finding| finding.grade);
-        seen.grade = grades.max().unwrap_or(Severity::Ok);
-        seen
+        situation.findings = about(&situation.findings, &subjects, &situation.hosts);
+        let grades = situation.findings.iter().map(|finding| finding.grade);
+        situation.grade = grades.max().unwrap_or(Severity::Ok);
+        situation
     }
 }
 
@@ -158,19 +160,21 @@ fn concerned(subject: &str, hosts: &[HostView]) -> u64 {
     }
 }
 
-fn segments<'a>(seen: &'a SituationView, wanted: &str) -> (MatchQuality, Vec<&'a str>) {
-    let called = |one: &&SegmentView| (one.id.clone(), one.name.clone());
-    let (how, found) = best_matches(wanted, &seen.segments, called);
+fn segments<'a>(situation: &'a SituationView, requested: &str) -> (MatchQuality, Vec<&'a str>) {
+    let called = |segment: &&SegmentView| (segment.id.clone(), segment.name.clone());
+    let (how, found) = best_matches(requested, &situation.segments, called);
     (how, found.into_iter().map(|one| one.name.as_str()).collect())
 }
 
 /// Finds hosts by name or id. Hosts in no segment have no id.
-fn hosts<'a>(seen: &'a SituationView, wanted: &str) -> (MatchQuality, Vec<&'a str>) {
-    let registered = seen.segments.iter().flat_map(|segment| &segment.hosts);
+fn hosts<'a>(situation: &'a SituationView, requested: &str) -> (MatchQuality, Vec<&'a str>) {
+    let registered = situation.segments.iter().flat_map(|segment| &segment.hosts);
     let registered = registered.map(|host| (host.id.as_str(), host.name.as_str()));
-    let strangers = seen.hosts.iter().filter(|host| host.segment.is_none());
+    let strangers = situation.hosts.iter().filter(|host| host.segment.is_none());
     let all = registered.chain(strangers.map(|host| ("", host.name.as_str())));
-    let (how, found) = best_matches(wanted, all, |(id, name)| ((*id).to_owned(), (*name).to_owned()));
+    let (how, found) = best_matches(requested, all, |(id, name)| {
+        ((*id).to_owned(), (*name).to_owned())
+    });
     (how, found.into_iter().map(|(_, name)| name).collect())
 }
 
@@ -194,7 +198,7 @@ mod tests {
     use tachi_domain::situation::FindingCode;
     use uuid::Uuid;
 
-    use super::super::seen::tests::{fine, host, judged};
+    use super::super::common::tests::{fine, host, judged};
     use super::*;
 
     fn view() -> SituationView {
@@ -203,11 +207,20 @@ mod tests {
 
     #[test]
     fn a_part_is_found_by_its_name_and_by_its_id_and_never_guessed() {
-        let seen = view();
-        assert_eq!(Part::named(" all ", &seen).unwrap(), Part::Segment("all".into()));
-        assert_eq!(Part::named("b", &seen).unwrap(), Part::Host("b".into()));
-        assert_eq!(Part::named("host:b", &seen).unwrap(), Part::Host("b".into()));
-        let nobody = Part::named("nobody", &seen).unwrap_err();
+        let snapshot = view();
+        assert_eq!(
+            Selection::named(" all ", &snapshot).unwrap(),
+            Selection::Segment("all".into())
+        );
+        assert_eq!(
+            Selection::named("b", &snapshot).unwrap(),
+            Selection::Host("b".into())
+        );
+        assert_eq!(
+            Selection::named("host:b", &snapshot).unwrap(),
+            Selection::Host("b".into())
+        );
+        let nobody = Selection::named("nobody", &snapshot).unwrap_err();
         assert!(!nobody.is_usage());
         let message = nobody.chain();
         assert!(message.contains("Segments: all. Hosts: a, b."), "{message}");
@@ -216,54 +229,57 @@ mod tests {
         both.tables.segments[0].segment.name = "a".into();
         both.situation = judged(&both.tables);
         let both = SituationView::from(&both);
-        let several = Part::named("a", &both).unwrap_err();
+        let several = Selection::named("a", &both).unwrap_err();
         assert!(several.is_usage());
         let message = several.chain();
         assert!(message.contains("`segment:a`, `host:a`"), "{message}");
         assert_eq!(
-            Part::named("segment:a", &both).unwrap(),
-            Part::Segment("a".into())
+            Selection::named("segment:a", &both).unwrap(),
+            Selection::Segment("a".into())
         );
-        assert_eq!(Part::named("host:a", &both).unwrap(), Part::Host("a".into()));
+        assert_eq!(
+            Selection::named("host:a", &both).unwrap(),
+            Selection::Host("a".into())
+        );
     }
 
     #[test]
     fn a_name_comes_before_ids_that_begin_so() {
-        let mut seen = fine();
+        let mut snapshot = fine();
         let id = Uuid::from_u128(0xbeef_0002 << 96);
-        seen.tables.segments[0].hosts[0] = host("beef0002", false, None);
-        seen.tables.segments[0].hosts[1].host.id = HostId(id);
-        seen.situation = judged(&seen.tables);
-        let seen = SituationView::from(&seen);
-        let part = |wanted: &str| Part::named(wanted, &seen).unwrap();
-        assert_eq!(part("beef0002"), Part::Host("beef0002".into()));
-        assert_eq!(part("host:beef0002"), Part::Host("beef0002".into()));
-        assert_eq!(part("BEEF000"), Part::Host("b".into()));
-        assert_eq!(part(&id.to_string()), Part::Host("b".into()));
+        snapshot.tables.segments[0].hosts[0] = host("beef0002", false, None);
+        snapshot.tables.segments[0].hosts[1].host.id = HostId(id);
+        snapshot.situation = judged(&snapshot.tables);
+        let snapshot = SituationView::from(&snapshot);
+        let part = |requested: &str| Selection::named(requested, &snapshot).unwrap();
+        assert_eq!(part("beef0002"), Selection::Host("beef0002".into()));
+        assert_eq!(part("host:beef0002"), Selection::Host("beef0002".into()));
+        assert_eq!(part("BEEF000"), Selection::Host("b".into()));
+        assert_eq!(part(&id.to_string()), Selection::Host("b".into()));
     }
 
     #[test]
     fn what_is_wrong_elsewhere_is_not_told_of_a_part() {
         use tachi_domain::entity::host::MaintenanceReason;
-        let mut seen = fine();
+        let mut snapshot = fine();
         for place in 0..2 {
             let name = ["a", "b"][place];
-            seen.tables.segments[0].hosts[place] = host(name, false, Some(MaintenanceReason::Operator));
+            snapshot.tables.segments[0].hosts[place] = host(name, false, Some(MaintenanceReason::Operator));
         }
-        seen.tables.segments[0].hosts.push(host("c", false, None));
-        seen.situation = judged(&seen.tables);
-        let whole = SituationView::from(&seen);
-        let about = |part: &Part| part.of(whole.clone());
-        let b = about(&Part::Host("b".into()));
+        snapshot.tables.segments[0].hosts.push(host("c", false, None));
+        snapshot.situation = judged(&snapshot.tables);
+        let whole = SituationView::from(&snapshot);
+        let about = |part: &Selection| part.of(whole.clone());
+        let b = about(&Selection::Host("b".into()));
         let of = |view: &SituationView, code: &str| {
-            let found = view.findings.iter().find(|one| one.code.as_str() == code);
+            let found = view.findings.iter().find(|finding| finding.code.as_str() == code);
             found.map(|one| one.subjects.clone())
         };
         assert_eq!(of(&b, "HOST_ON_MAINTENANCE"), Some(vec!["b".to_owned()]));
         assert_eq!((b.hosts.len(), b.segments[0].hosts.len()), (1, 1));
-        let c = about(&Part::Host("c".into()));
+        let c = about(&Selection::Host("c".into()));
         assert_eq!(of(&c, "HOST_ON_MAINTENANCE"), None);
-        let segment = about(&Part::Segment("all".into()));
+        let segment = about(&Selection::Segment("all".into()));
         assert_eq!(of(&segment, "HOST_ON_MAINTENANCE").map(|all| all.len()), Some(2));
 
         // Instances are found by their host, as another host may have one of the same name.
@@ -281,22 +297,26 @@ mod tests {
             page: String::new(),
             acknowledged_until: None,
         }];
-        let about = |part: &Part| part.of(down.clone());
+        let about = |part: &Selection| part.of(down.clone());
         for (part, names) in [
-            (Part::Segment("all".into()), vec!["web"]),
-            (Part::Host("a".into()), vec!["web"]),
-            (Part::Host("b".into()), vec![]),
+            (Selection::Segment("all".into()), vec!["web"]),
+            (Selection::Host("a".into()), vec!["web"]),
+            (Selection::Host("b".into()), vec![]),
         ] {
-            let seen = about(&part);
-            let found: Vec<&String> = seen.findings.iter().flat_map(|one| &one.subjects).collect();
+            let snapshot = about(&part);
+            let found: Vec<&String> = snapshot
+                .findings
+                .iter()
+                .flat_map(|finding| &finding.subjects)
+                .collect();
             assert_eq!(found, names, "{part:?}");
-            assert_eq!(seen.grade == Severity::Err, !names.is_empty(), "{part:?}");
+            assert_eq!(snapshot.grade == Severity::Err, !names.is_empty(), "{part:?}");
         }
 
         // Without an engine nothing is protected anywhere, and each part shows that.
-        seen.tables.engines.clear();
-        seen.situation = judged(&seen.tables);
-        let part = Part::Host("c".into()).of(SituationView::from(&seen));
+        snapshot.tables.engines.clear();
+        snapshot.situation = judged(&snapshot.tables);
+        let part = Selection::Host("c".into()).of(SituationView::from(&snapshot));
         assert_eq!(
             (of(&part, "NO_ENGINE"), part.grade),
             (Some(Vec::new()), Severity::Err)

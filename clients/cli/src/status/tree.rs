@@ -10,35 +10,38 @@ use tachi_operator::{
     HostView, RegisteredView, SegmentView, SituationView, UnderwayView, counted, progress_of,
 };
 
+use super::common::host_is_out;
 use super::findings;
-use super::seen::host_is_out;
 use crate::out::{View, progress};
 
 /// Limit of the hosts of a segment that are listed one by one, unless `--all-hosts` is given.
 const HOSTS: usize = 10;
 
 /// Returns the lines for people: findings and the commands to type; then the segments; then the services behind them.
-pub(super) fn lines(seen: &SituationView, all_hosts: bool, view: &View) -> Vec<String> {
-    let mut lines = vec![headline(seen, view)];
-    lines.extend(waits(seen));
-    lines.extend(findings::each(seen));
+pub(super) fn lines(situation: &SituationView, all_hosts: bool, view: &View) -> Vec<String> {
+    let mut lines = vec![headline(situation, view)];
+    lines.extend(waits(situation));
+    lines.extend(findings::each(situation));
     lines.push(String::new());
-    lines.extend(segments(seen, all_hosts));
+    lines.extend(segments(situation, all_hosts));
     lines.push(String::new());
-    lines.extend(services(seen));
+    lines.extend(services(situation));
     lines
 }
 
 /// Returns the grade and the counts, with the time of the data at the right.
-fn headline(seen: &SituationView, view: &View) -> String {
-    let grade = seen.grade.as_str().to_ascii_uppercase();
-    let left = format!("{grade}  {}", counted(seen.instances, seen.being_recovered()));
-    let clock = view.clock(seen.at.0);
-    let clock = match &seen.region {
+fn headline(situation: &SituationView, view: &View) -> String {
+    let grade = situation.grade.as_str().to_ascii_uppercase();
+    let left = format!(
+        "{grade}  {}",
+        counted(situation.instances, situation.being_recovered())
+    );
+    let clock = view.clock(situation.at.0);
+    let clock = match &situation.region {
         Some(region) => format!("{region} {clock}"),
         None => clock,
     };
-    let right = format!("{clock}, {}", findings::looked(seen));
+    let right = format!("{clock}, {}", findings::looked(situation));
     let used = left.chars().count() + right.chars().count();
     let between = view.width.map_or(2, |width| width.saturating_sub(used).max(2));
     format!("{left}{}{right}", " ".repeat(between))
@@ -62,18 +65,21 @@ fn columns<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
     rows.iter().map(line).collect()
 }
 
-fn segments(seen: &SituationView, all_hosts: bool) -> Vec<String> {
-    if seen.segments.is_empty() {
+fn segments(situation: &SituationView, all_hosts: bool) -> Vec<String> {
+    if situation.segments.is_empty() {
         return vec!["no segment is registered".to_owned()];
     }
-    let judged: BTreeMap<&str, &HostView> =
-        seen.hosts.iter().map(|host| (host.name.as_str(), host)).collect();
+    let judged: BTreeMap<&str, &HostView> = situation
+        .hosts
+        .iter()
+        .map(|host| (host.name.as_str(), host))
+        .collect();
     let head = ["segment", "method", "in service", "protected", "N+k", "recovery"].map(str::to_owned);
     let mut rows = vec![head];
     // The lines below each row.
     let mut below: Vec<Vec<String>> = vec![Vec::new()];
-    for segment in &seen.segments {
-        let mut running = running(seen, segment).into_iter();
+    for segment in &situation.segments {
+        let mut running = running(situation, segment).into_iter();
         let method = segment.recovery_method.as_str();
         let disabled = if segment.enabled { "" } else { ", DISABLED" };
         let protected = segment.instances.map_or_else(
@@ -85,7 +91,7 @@ fn segments(seen: &SituationView, all_hosts: bool) -> Vec<String> {
             format!("{method}{disabled}"),
             format!("{}/{}", segment.working, segment.hosts.len()),
             protected,
-            seen.headroom_of(segment).unwrap_or_else(|| "?".to_owned()),
+            situation.headroom_of(segment).unwrap_or_else(|| "?".to_owned()),
             running.next().unwrap_or_else(|| "-".to_owned()),
         ]);
         below.push(Vec::new());
@@ -96,7 +102,7 @@ fn segments(seen: &SituationView, all_hosts: bool) -> Vec<String> {
             below.push(Vec::new());
         }
         if let Some(last) = below.last_mut() {
-            *last = hosts(seen, segment, &judged, all_hosts);
+            *last = hosts(situation, segment, &judged, all_hosts);
         }
     }
     let lines = columns(&rows).into_iter().zip(below);
@@ -106,9 +112,9 @@ fn segments(seen: &SituationView, all_hosts: bool) -> Vec<String> {
 }
 
 /// Returns the recoveries of a segment's hosts, in a few words each.
-fn running(seen: &SituationView, segment: &SegmentView) -> Vec<String> {
+fn running(situation: &SituationView, segment: &SegmentView) -> Vec<String> {
     let hosts: BTreeSet<&str> = segment.hosts.iter().map(|host| host.name.as_str()).collect();
-    let open = seen.recoveries.iter().filter(|row| row.life == Life::Open);
+    let open = situation.recoveries.iter().filter(|row| row.life == Life::Open);
     let own = open.filter(|row| hosts.contains(row.host.as_str()));
     own.map(|row| {
         let id = row.id.to_string();
@@ -123,13 +129,13 @@ fn running(seen: &SituationView, segment: &SegmentView) -> Vec<String> {
 
 /// Returns the hosts of a segment that have notes; with `all_hosts` all of them, with their state.
 fn hosts(
-    seen: &SituationView,
+    situation: &SituationView,
     segment: &SegmentView,
     judged: &BTreeMap<&str, &HostView>,
     all_hosts: bool,
 ) -> Vec<String> {
     let note_text = segment.hosts.iter().filter_map(|host| {
-        let note = note_with(seen, host, |row| short_message(seen, row));
+        let note = note_with(situation, host, |row| short_message(situation, row));
         let how = || {
             judged
                 .get(host.name.as_str())
@@ -157,10 +163,10 @@ fn hosts(
 }
 
 /// Describes the services that protection depends on.
-fn services(seen: &SituationView) -> Vec<String> {
-    let now = seen.at.0;
-    let mut lines = engines(seen, now);
-    let levels = || seen.hosts.iter().flat_map(|host| &host.levels);
+fn services(situation: &SituationView) -> Vec<String> {
+    let now = situation.at.0;
+    let mut lines = engines(situation, now);
+    let levels = || situation.hosts.iter().flat_map(|host| &host.levels);
     if levels().next().is_some() {
         let good = levels().filter(|level| level.good).count();
         lines.push(format!(
@@ -168,67 +174,71 @@ fn services(seen: &SituationView) -> Vec<String> {
             levels().count()
         ));
     }
-    let queue = seen.queue.oldest_new.map_or_else(String::new, |at| {
+    let queue = situation.queue.oldest_new.map_or_else(String::new, |at| {
         format!(", the oldest accepted {}", ago(at.0, now))
     });
-    lines.push(format!("queue      {} new{queue}", seen.queue.new));
-    let open = seen
+    lines.push(format!("queue      {} new{queue}", situation.queue.new));
+    let open = situation
         .recoveries
         .iter()
         .filter(|row| row.life == Life::Open)
         .count();
     lines.push(format!(
         "recoveries {open} open, {} not back yet",
-        count(seen.recoveries.len() - open, "host", "hosts")
+        count(situation.recoveries.len() - open, "host", "hosts")
     ));
-    lines.push(format!("fencing    {}", seen.fencing));
-    lines.push(format!("database   {}", seen.database));
-    lines.extend(findings::not_assessed(seen));
+    lines.push(format!("fencing    {}", situation.fencing));
+    lines.push(format!("database   {}", situation.database));
+    lines.extend(findings::not_assessed(situation));
     lines
 }
 
 /// Returns the number of running engines and the state of their parts, with a line for each silent engine and each bad part.
-fn engines(seen: &SituationView, now: Timestamp) -> Vec<String> {
-    let alive = seen.engines.iter().filter(|one| one.alive).count();
-    let Some(latest) = seen.engines.iter().map(|one| one.signed_at.0).max() else {
+fn engines(situation: &SituationView, now: Timestamp) -> Vec<String> {
+    let alive = situation.engines.iter().filter(|engine| engine.alive).count();
+    let Some(latest) = situation.engines.iter().map(|engine| engine.signed_at.0).max() else {
         return vec!["engines    none".to_owned()];
     };
-    let parts = seen.parts().into_iter();
+    let parts = situation.parts().into_iter();
     let parts = parts.map(|(part, is_well)| format!("  {part} {}", if is_well { "●" } else { "✗" }));
     let mut lines = vec![format!(
         "engines    {} of {} running, last heartbeat {}{}",
         alive,
-        seen.engines.len(),
+        situation.engines.len(),
         ago(latest, now),
         parts.collect::<String>()
     )];
-    for one in &seen.engines {
-        let at = ago(one.signed_at.0, now);
-        if !one.alive {
+    for engine in &situation.engines {
+        let at = ago(engine.signed_at.0, now);
+        if !engine.alive {
             lines.push(format!(
                 "           {}: SILENT, last heartbeat {at}, version {}",
-                one.name, one.version
+                engine.name, engine.version
             ));
             continue;
         }
-        let unhealthy_parts = one.unhealthy_parts();
-        lines.extend(unhealthy_parts.map(|(part, how)| format!("           {}: {part} {how}", one.name)));
+        let unhealthy_parts = engine.unhealthy_parts();
+        lines.extend(unhealthy_parts.map(|(part, how)| format!("           {}: {part} {how}", engine.name)));
     }
     lines
 }
 
 /// Returns the number of host failures that a segment tolerates, after a comma.
-pub(crate) fn n_plus(seen: &SituationView, segment: &SegmentView) -> String {
-    seen.headroom_of(segment)
+pub(crate) fn n_plus(situation: &SituationView, segment: &SegmentView) -> String {
+    situation
+        .headroom_of(segment)
         .map_or_else(String::new, |hosts| format!(", N+{hosts}"))
 }
 
 /// Counts what is down or on hold and waits for an operator; `None` if nothing does.
-pub(super) fn waits(seen: &SituationView) -> Option<String> {
-    let (held, down) = (&seen.needs_person.recoveries, &seen.needs_person.instances);
-    let recoveries = count(held.len(), "recovery is", "recoveries are");
+pub(super) fn waits(situation: &SituationView) -> Option<String> {
+    let (on_hold, down) = (
+        &situation.needs_person.recoveries,
+        &situation.needs_person.instances,
+    );
+    let recoveries = count(on_hold.len(), "recovery is", "recoveries are");
     let instances = count(down.len(), "instance is", "instances are");
-    match (down.is_empty(), held.is_empty()) {
+    match (down.is_empty(), on_hold.is_empty()) {
         (true, true) => None,
         (false, true) => Some(format!("ACTION NEEDED: {instances} down")),
         (true, false) => Some(format!("ACTION NEEDED: {recoveries} on hold")),
@@ -237,9 +247,9 @@ pub(super) fn waits(seen: &SituationView) -> Option<String> {
 }
 
 /// Returns the message of a recovery. The reason of a hold is above, with the finding.
-fn short_message(seen: &SituationView, row: &UnderwayView) -> Option<String> {
-    let mut held = seen.needs_person.recoveries.iter();
-    if held.any(|one| one.recovery == row.id && one.is_about_host()) {
+fn short_message(situation: &SituationView, row: &UnderwayView) -> Option<String> {
+    let mut on_hold = situation.needs_person.recoveries.iter();
+    if on_hold.any(|one| one.recovery == row.id && one.is_about_host()) {
         Some("on hold".to_owned())
     } else {
         row.message.clone()
@@ -259,12 +269,12 @@ fn state(row: &UnderwayView, message: Option<String>) -> String {
 }
 
 /// Returns the notes about a host.
-pub(super) fn note(seen: &SituationView, view: &RegisteredView) -> Option<String> {
-    note_with(seen, view, |row| row.message.clone())
+pub(super) fn note(situation: &SituationView, view: &RegisteredView) -> Option<String> {
+    note_with(situation, view, |row| row.message.clone())
 }
 
 fn note_with(
-    seen: &SituationView,
+    situation: &SituationView,
     view: &RegisteredView,
     message: impl FnOnce(&UnderwayView) -> Option<String>,
 ) -> Option<String> {
@@ -274,7 +284,10 @@ fn note_with(
     }
     match view.life {
         Some(Life::Open) => {
-            let of_it = seen.recoveries.iter().find(|row| Some(row.id) == view.recovery);
+            let of_it = situation
+                .recoveries
+                .iter()
+                .find(|row| Some(row.id) == view.recovery);
             let state = of_it.map_or_else(|| "under way".into(), |row| state(row, message(row)));
             notes.push(format!("under recovery: {state}"));
         }
@@ -304,18 +317,18 @@ mod tests {
     use tachi_operator::RegionSnapshot;
     use uuid::Uuid;
 
-    use super::super::seen::tests::{engine, fine, host, judged};
+    use super::super::common::tests::{engine, fine, host, judged};
     use super::*;
 
-    fn bare(seen: &SituationView) -> View {
-        View::bare(seen.at.0)
+    fn bare(snapshot: &SituationView) -> View {
+        View::bare(snapshot.at.0)
     }
 
     #[test]
     fn hosts_that_there_is_something_to_say_of_stand_below_their_segment() {
-        let mut seen = fine();
-        seen.tables.segments[0].hosts.push(host("r", true, None));
-        let view = SituationView::from(&seen);
+        let mut snapshot = fine();
+        snapshot.tables.segments[0].hosts.push(host("r", true, None));
+        let view = SituationView::from(&snapshot);
         let text = lines(&view, false, &bare(&view)).join("\n");
         assert!(text.contains("└─ r: reserved"), "{text}");
         assert!(!text.contains("a: "), "{text}");
@@ -328,10 +341,10 @@ mod tests {
 
     #[test]
     fn no_more_than_a_screen_of_hosts_is_told_one_by_one() {
-        let mut seen = fine();
+        let mut snapshot = fine();
         let many = (0..40).map(|number| host(&format!("r{number:02}"), true, None));
-        seen.tables.segments[0].hosts.extend(many);
-        let view = SituationView::from(&seen);
+        snapshot.tables.segments[0].hosts.extend(many);
+        let view = SituationView::from(&snapshot);
         let text = lines(&view, false, &bare(&view)).join("\n");
         assert!(text.contains("├─ r09: reserved"), "{text}");
         assert!(text.contains("└─ and 30 more: tachi status all"), "{text}");
@@ -341,9 +354,9 @@ mod tests {
 
     /// Builds a region where half of a host's instances are back, and one needs an operator.
     fn night() -> RegionSnapshot {
-        let mut seen = fine();
+        let mut snapshot = fine();
         let id = RecoveryId(Uuid::from_u128(9 << 96));
-        seen.tables.recoveries.push(RecoverySummary {
+        snapshot.tables.recoveries.push(RecoverySummary {
             id,
             notification: NotificationId(Uuid::from_u128(8)),
             kind: RecoveryKind::Host,
@@ -364,17 +377,17 @@ mod tests {
             opened_at: Timestamp::from_micros(1),
             first_reported_at: Timestamp::from_micros(1),
         });
-        seen.tables.segments[0].hosts[0] = host("a", false, Some(MaintenanceReason::Recovery));
-        seen.tables.segments[0].hosts[0].recovery = Some((id, Life::Open));
+        snapshot.tables.segments[0].hosts[0] = host("a", false, Some(MaintenanceReason::Recovery));
+        snapshot.tables.segments[0].hosts[0].recovery = Some((id, Life::Open));
         let silent = engine("e2", 700, &[("broker", "ok: connected")]);
         let unhealthy_parts = engine(
             "e3",
             2,
             &[("broker", "down: \"no route\""), ("nova", "ok: answered 2 s ago")],
         );
-        seen.tables.engines.extend([silent, unhealthy_parts]);
-        seen.situation = judged(&seen.tables);
-        seen
+        snapshot.tables.engines.extend([silent, unhealthy_parts]);
+        snapshot.situation = judged(&snapshot.tables);
+        snapshot
     }
 
     /// Problems come first, each once, with the command to type below.

@@ -156,8 +156,10 @@ impl Parameters {
                 ValueType::Flag if flag(value).is_none() => "1 or 0".to_owned(),
                 ValueType::Seconds if seconds(value).is_none() => "a number of seconds".to_owned(),
                 ValueType::Number if value.parse::<u16>().is_err() => "a number".to_owned(),
-                ValueType::OneOf(words) if !words.iter().any(|word| word.eq_ignore_ascii_case(value)) => {
-                    format!("one of {}", words.join(", "))
+                ValueType::OneOf(choices)
+                    if !choices.iter().any(|choice| choice.eq_ignore_ascii_case(value)) =>
+                {
+                    format!("one of {}", choices.join(", "))
                 }
                 ValueType::Text
                 | ValueType::Secret

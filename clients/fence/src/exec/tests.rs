@@ -31,10 +31,12 @@ fn plug() -> Plug {
 #[tokio::test]
 async fn an_agent_gets_everything_on_its_input() {
     let folder = tempfile::tempdir().unwrap();
-    let seen = folder.path().join("seen").display().to_string();
+    let recording = folder.path().join("seen").display().to_string();
     let agent = scripted(
         folder.path(),
-        &format!("echo \"args:$*\" >> {seen}; cat >> {seen}; env > {seen}.env; echo 'Status: ON'"),
+        &format!(
+            "echo \"args:$*\" >> {recording}; cat >> {recording}; env > {recording}.env; echo 'Status: ON'"
+        ),
     );
     let reading = agent.read_power(&plug()).await.unwrap();
     assert_eq!((reading.power, reading.raw.as_str()), (Power::On, "Status: ON"));
@@ -44,8 +46,8 @@ async fn an_agent_gets_everything_on_its_input() {
     let rest = format!("ip=192.0.2.7\nusername=fencer\npassword={PASSWORD}\nplug=7\nnodename=c1\n");
     let input_of = |action: &str| format!("args:\naction={action}\n{rest}");
     let expected = [input_of("status"), input_of("off"), input_of("on")].concat();
-    assert_eq!(std::fs::read_to_string(&seen).unwrap(), expected);
-    let environment = std::fs::read_to_string(format!("{seen}.env")).unwrap();
+    assert_eq!(std::fs::read_to_string(&recording).unwrap(), expected);
+    let environment = std::fs::read_to_string(format!("{recording}.env")).unwrap();
     // With Pacemaker's variable PCMK_service an agent would wait without a limit.
     assert!(
         !environment.contains(PASSWORD) && !environment.contains("PCMK"),

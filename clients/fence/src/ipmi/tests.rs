@@ -26,10 +26,12 @@ fn plug() -> Plug {
 #[tokio::test]
 async fn the_tool_runs_with_operator_privilege_and_gets_the_password_on_its_input() {
     let folder = tempfile::tempdir().unwrap();
-    let seen = folder.path().join("seen").display().to_string();
+    let recording = folder.path().join("seen").display().to_string();
     let bmc = scripted(
         folder.path(),
-        &format!("echo \"$@\" > {seen}; cat > {seen}.in; env > {seen}.env; echo Chassis Power is on"),
+        &format!(
+            "echo \"$@\" > {recording}; cat > {recording}.in; env > {recording}.env; echo Chassis Power is on"
+        ),
     );
     let reading = bmc.read_power(&plug()).await.unwrap();
     assert_eq!(
@@ -37,35 +39,35 @@ async fn the_tool_runs_with_operator_privilege_and_gets_the_password_on_its_inpu
         (Power::On, "Chassis Power is on", "ipmi:192.0.2.7:623")
     );
     assert_eq!(reading.at, ManualClock::default().wall());
-    let args = std::fs::read_to_string(&seen).unwrap();
+    let args = std::fs::read_to_string(&recording).unwrap();
     assert_eq!(
         args.trim(),
         "-I lanplus -H 192.0.2.7 -p 623 -U fencer -f /dev/stdin -L OPERATOR -C 17 -N 2 -R 1 -v chassis power status"
     );
     assert_eq!(
-        std::fs::read_to_string(format!("{seen}.in")).unwrap(),
+        std::fs::read_to_string(format!("{recording}.in")).unwrap(),
         format!("{PASSWORD}\n")
     );
-    let environment = std::fs::read_to_string(format!("{seen}.env")).unwrap();
+    let environment = std::fs::read_to_string(format!("{recording}.env")).unwrap();
     assert!(environment.contains("LC_ALL=C") && !environment.contains(PASSWORD));
 }
 
 /// Covers I6.
 #[tokio::test]
 async fn what_is_not_clearly_off_is_unknown() {
-    for said in [
+    for printed in [
         "",
         "Chassis Power is",
         "off",
         "Chassis Power is on; Chassis Power is off",
     ] {
         let folder = tempfile::tempdir().unwrap();
-        let bmc = scripted(folder.path(), &format!("echo '{said}'"));
+        let bmc = scripted(folder.path(), &format!("echo '{printed}'"));
         let reading = bmc.read_power(&plug()).await.unwrap();
         assert_eq!(
             (reading.power, reading.raw.as_str()),
-            (Power::Unknown, said),
-            "{said:?}"
+            (Power::Unknown, printed),
+            "{printed:?}"
         );
     }
 }

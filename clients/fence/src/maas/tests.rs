@@ -64,11 +64,11 @@ impl Fake {
     async fn start(script: impl Fn(&SeenRequest) -> Option<Reply> + Send + Sync + 'static) -> Self {
         let recorded: Arc<Mutex<Vec<SeenRequest>>> = Arc::default();
         let log = Arc::clone(&recorded);
-        let server = FakeHttp::start(move |asked, _| {
+        let server = FakeHttp::start(move |request, _| {
             let recorded = SeenRequest {
-                line: asked.line().replacen("/MAAS/api/2.0/", "", 1),
-                body: asked.text(),
-                authorization: asked.header("authorization").to_owned(),
+                line: request.line().replacen("/MAAS/api/2.0/", "", 1),
+                body: request.text(),
+                authorization: request.header("authorization").to_owned(),
             };
             log.lock().unwrap().push(recorded.clone());
             script(&recorded).unwrap_or_else(|| usual(&recorded))
@@ -147,9 +147,9 @@ async fn power_is_read_from_the_device_and_never_from_the_cache() {
 #[tokio::test]
 async fn a_system_id_is_cached_but_an_off_counts_only_with_a_recent_check() {
     let state = Arc::new(Mutex::new("on"));
-    let said = Arc::clone(&state);
+    let shown_state = Arc::clone(&state);
     let fake = Fake::start(answering(QUERY, move || {
-        let state = *said.lock().unwrap();
+        let state = *shown_state.lock().unwrap();
         Reply::Json(200, json!({"state": state}))
     }))
     .await;
@@ -500,17 +500,21 @@ async fn a_refused_connection_did_nothing() {
 
 #[tokio::test]
 async fn no_more_requests_are_under_way_than_allowed() {
-    let gate = Arc::new(tokio::sync::Semaphore::new(0));
+    let semaphore = Arc::new(tokio::sync::Semaphore::new(0));
     let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/MAAS", listener.local_addr().unwrap());
-    let (in_gate, in_now, in_most) = (Arc::clone(&gate), Arc::clone(&now), Arc::clone(&most));
+    let (shared_semaphore, in_now, in_most) = (Arc::clone(&semaphore), Arc::clone(&now), Arc::clone(&most));
     let router = Router::new().fallback(move || {
-        let (gate, now, most) = (Arc::clone(&in_gate), Arc::clone(&in_now), Arc::clone(&in_most));
+        let (semaphore, now, most) = (
+            Arc::clone(&shared_semaphore),
+            Arc::clone(&in_now),
+            Arc::clone(&in_most),
+        );
         async move {
             let under_way = now.fetch_add(1, Ordering::SeqCst) + 1;
             most.fetch_max(under_way, Ordering::SeqCst);
-            gate.acquire().await.unwrap().forget();
+            semaphore.acquire().await.unwrap().forget();
             now.fetch_sub(1, Ordering::SeqCst);
             axum::Json(json!({"username": "tachi"}))
         }
@@ -528,7 +532,7 @@ async fn no_more_requests_are_under_way_than_allowed() {
     while now.load(Ordering::SeqCst) < 3 {
         tokio::task::yield_now().await;
     }
-    gate.add_permits(12);
+    semaphore.add_permits(12);
     for call in calls {
         call.await.unwrap().unwrap();
     }

@@ -25,7 +25,7 @@ pub(super) async fn find(client: &Client, login: &Login, plug: &Plug) -> Result<
         });
     }
     let members = members(client, login).await?;
-    let Some(wanted) = plug.at_device() else {
+    let Some(requested) = plug.at_device() else {
         return match members.as_slice() {
             [only] => Ok(only.clone()),
             [] => Err(refused(client, plug, "no system")),
@@ -39,13 +39,13 @@ pub(super) async fn find(client: &Client, login: &Login, plug: &Plug) -> Result<
             }
         };
     };
-    let by_path: Vec<&String> = members.iter().filter(|path| last(path) == wanted).collect();
+    let by_path: Vec<&String> = members.iter().filter(|path| last(path) == requested).collect();
     if let [only] = by_path.as_slice() {
         return Ok((*only).clone());
     }
     let mut found = Vec::new();
     for path in &members {
-        if is_named(&client.get(login, path).await?, wanted) {
+        if is_named(&client.get(login, path).await?, requested) {
             found.push(path.clone());
         }
     }
@@ -54,12 +54,16 @@ pub(super) async fn find(client: &Client, login: &Login, plug: &Plug) -> Result<
         [] => Err(refused(
             client,
             plug,
-            &format!("no system with the id, UUID, serial number or host name {wanted}"),
+            &format!("no system with the id, UUID, serial number or host name {requested}"),
         )),
         several => Err(refused(
             client,
             plug,
-            &format!("{} systems named {wanted}: {}", several.len(), several.join(", ")),
+            &format!(
+                "{} systems named {requested}: {}",
+                several.len(),
+                several.join(", ")
+            ),
         )),
     }
 }
@@ -73,12 +77,12 @@ fn last(path: &str) -> &str {
     path.trim_end_matches('/').rsplit('/').next().unwrap_or_default()
 }
 
-fn is_named(system: &Value, wanted: &str) -> bool {
+fn is_named(system: &Value, requested: &str) -> bool {
     let text = |name: &str| system.get(name).and_then(Value::as_str).unwrap_or_default();
-    text("Id") == wanted
-        || text("SerialNumber") == wanted
-        || text("UUID").eq_ignore_ascii_case(wanted)
-        || text("HostName").eq_ignore_ascii_case(wanted)
+    text("Id") == requested
+        || text("SerialNumber") == requested
+        || text("UUID").eq_ignore_ascii_case(requested)
+        || text("HostName").eq_ignore_ascii_case(requested)
 }
 
 async fn members(client: &Client, login: &Login) -> Result<Vec<String>, CallError> {
@@ -200,7 +204,7 @@ impl System {
         &self,
         client: &Client,
         login: &Login,
-        wanted: &[&'a str],
+        reset_types: &[&'a str],
     ) -> Result<&'a str, CallError> {
         let action = self.resource.pointer("/Actions/#ComputerSystem.Reset");
         let listed = action.and_then(|action| action.get("ResetType@Redfish.AllowableValues"));
@@ -217,20 +221,20 @@ impl System {
             (None, None) => None,
         };
         let Some(listed) = listed.filter(|listed| !listed.is_empty()) else {
-            return wanted
+            return reset_types
                 .first()
                 .copied()
                 .ok_or_else(|| CallError::refused("no reset type was requested"));
         };
-        let found = wanted
+        let found = reset_types
             .iter()
-            .find(|word| listed.iter().any(|listed| listed == *word));
+            .find(|reset_type| listed.iter().any(|listed| listed == *reset_type));
         found.copied().ok_or_else(|| {
             let text = format!(
                 "redfish {}: system {} supports none of {}, only {}",
                 client.authority(),
                 self.path,
-                wanted.join(", "),
+                reset_types.join(", "),
                 client.secret_filter.line(&listed.join(", "))
             );
             CallError::refused(text)

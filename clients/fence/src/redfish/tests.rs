@@ -68,11 +68,11 @@ impl Fake {
     async fn start(script: impl Fn(&SeenRequest) -> Option<Reply> + Send + Sync + 'static) -> Self {
         let recorded: Arc<Mutex<Vec<SeenRequest>>> = Arc::default();
         let log = Arc::clone(&recorded);
-        let server = FakeHttp::start(move |asked, _| {
+        let server = FakeHttp::start(move |request, _| {
             let recorded = SeenRequest {
-                line: asked.line(),
-                body: asked.text(),
-                headers: asked.headers.clone(),
+                line: request.line(),
+                body: request.text(),
+                headers: request.headers.clone(),
             };
             log.lock().unwrap().push(recorded.clone());
             script(&recorded).unwrap_or_else(|| usual(&recorded))
@@ -145,12 +145,12 @@ async fn the_one_system_of_a_service_is_found_once_and_read_each_time() {
 #[tokio::test]
 async fn a_system_of_several_is_chosen_by_configuration_and_never_guessed() {
     // (configuration, systems, the chosen one or a part of the refusal)
-    type Case = (
+    type TestCase = (
         Option<&'static str>,
         &'static [&'static str],
         Result<&'static str, &'static str>,
     );
-    let cases: [Case; 12] = [
+    let cases: [TestCase; 12] = [
         (None, &["1"], Ok("1")),
         (None, &[], Err("has no system")),
         (None, &["1", "2"], Err("2 systems, and")),
@@ -164,7 +164,7 @@ async fn a_system_of_several_is_chosen_by_configuration_and_never_guessed() {
         (Some("SN1"), &["1", "1"], Err("2 systems named")),
         (Some("//evil.example/redfish/v1"), &["1"], Err("is not a path")),
     ];
-    for (said, ids, expected) in cases {
+    for (system_id, ids, expected) in cases {
         let fake = Fake::start(move |recorded| {
             let id = recorded.line.strip_prefix("GET /redfish/v1/Systems/");
             match (recorded.line.as_str(), id) {
@@ -175,28 +175,28 @@ async fn a_system_of_several_is_chosen_by_configuration_and_never_guessed() {
         })
         .await;
         let redfish = fake.redfish();
-        match (redfish.read_power(&plug(said)).await, expected) {
+        match (redfish.read_power(&plug(system_id)).await, expected) {
             (Ok(reading), Ok(id)) => {
                 assert!(
                     reading.device.ends_with(&format!("/Systems/{id}")),
-                    "{said:?}: {}",
+                    "{system_id:?}: {}",
                     reading.device
                 );
                 assert_eq!(reading.power, Power::Off);
             }
             (Err(error), Err(part)) => {
-                assert!(error.fault.text.contains(part), "{said:?}: {error}");
+                assert!(error.fault.text.contains(part), "{system_id:?}: {error}");
                 assert_eq!(
                     (error.fault.class, error.fault.maybe_done),
                     (FaultClass::Permanent, false)
                 );
-                redfish.power_off(&plug(said), "r").await.unwrap_err();
+                redfish.power_off(&plug(system_id), "r").await.unwrap_err();
                 assert!(
                     fake.lines().iter().all(|line| line.starts_with("GET ")),
-                    "{said:?}: nothing was switched"
+                    "{system_id:?}: nothing was switched"
                 );
             }
-            (got, expected) => panic!("{said:?}: {got:?} instead of {expected:?}"),
+            (got, expected) => panic!("{system_id:?}: {got:?} instead of {expected:?}"),
         }
     }
 }
@@ -316,8 +316,9 @@ async fn obstacles_to_a_power_off_are_found_in_advance() {
 
 #[tokio::test]
 async fn an_action_info_that_is_not_there_does_not_stop_the_order() {
-    let allows =
-        |words: &[&str]| json!({"Parameters": [{"Name": "ResetType", "AllowableValues": words}]}).to_string();
+    let allows = |values: &[&str]| {
+        json!({"Parameters": [{"Name": "ResetType", "AllowableValues": values}]}).to_string()
+    };
     for (case, info, off) in [
         ("not there", (404, "{}".to_owned()), true),
         ("not implemented", (501, "{}".to_owned()), true),
@@ -470,7 +471,7 @@ async fn every_answer_to_a_reset_has_its_meaning() {
 #[tokio::test]
 async fn only_paths_of_the_same_service_are_followed() {
     let to = |status: u16, place: String| Reply::With(status, vec![("location", place)], String::new());
-    let (elsewhere, came) = (
+    let (other_service, came) = (
         Fake::start(|_| None).await,
         "http://127.0.0.1:1/redfish/v1/Systems/1",
     );
@@ -478,7 +479,7 @@ async fn only_paths_of_the_same_service_are_followed() {
         (307, "/redfish/v1/Systems/9".to_owned(), true),
         (308, "/redfish/v1/Systems/9".to_owned(), true),
         (302, "/redfish/v1/Systems/9".to_owned(), true),
-        (307, format!("{}/redfish/v1/Systems/9", elsewhere.url), false),
+        (307, format!("{}/redfish/v1/Systems/9", other_service.url), false),
         (307, came.to_owned(), false),
         (307, "//127.0.0.1:1/redfish/v1/Systems/9".to_owned(), false),
         (307, "/admin".to_owned(), false),
@@ -497,7 +498,7 @@ async fn only_paths_of_the_same_service_are_followed() {
             assert_eq!(error.fault.class, FaultClass::Permanent, "{error}");
         }
     }
-    assert!(elsewhere.lines().is_empty(), "nobody else saw the password");
+    assert!(other_service.lines().is_empty(), "nobody else saw the password");
     let circle = Fake::start(move |recorded| {
         (recorded.line == SHOW).then(|| to(307, "/redfish/v1/Systems/1".to_owned()))
     })
@@ -556,9 +557,9 @@ async fn the_off_of_a_system_that_has_become_another_proves_nothing() {
 #[tokio::test]
 async fn a_system_that_is_gone_is_looked_for_again() {
     let gone = Arc::new(Mutex::new(false));
-    let said = Arc::clone(&gone);
+    let is_gone = Arc::clone(&gone);
     let fake = Fake::start(
-        move |recorded| match (recorded.line.as_str(), *said.lock().unwrap()) {
+        move |recorded| match (recorded.line.as_str(), *is_gone.lock().unwrap()) {
             (SHOW, true) => Some(Reply::Json(404, json!({}))),
             (LIST, true) => Some(Reply::Json(200, list(&["2"]))),
             ("GET /redfish/v1/Systems/2", _) => Some(Reply::Json(200, system("2", "On"))),

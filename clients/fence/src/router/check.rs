@@ -121,13 +121,13 @@ impl Fencers {
     ///
     /// Dropping the future ends the running calls.
     pub async fn check(self: &Arc<Self>, hosts: &[String], progress: Progress<'_>) -> Vec<Report> {
-        let (mut reports, wanted) = self.plan(hosts);
-        let all = reports.len() + wanted.len();
+        let (mut reports, pending) = self.plan(hosts);
+        let all = reports.len() + pending.len();
         for (done, report) in (1..).zip(&reports) {
             progress(report, done, all);
         }
         let mut lookups = JoinSet::new();
-        for report in wanted {
+        for report in pending {
             let fencers = Arc::clone(self);
             lookups.spawn(async move { fencers.probe(report).await });
         }
@@ -147,7 +147,7 @@ impl Fencers {
     /// Returns two lists of reports: those that need no test because the configuration is wrong, and those that need
     /// one. Compares all the given hosts with each other, because two hosts with the same plug are an error.
     pub fn plan(&self, hosts: &[String]) -> (Vec<Report>, Vec<Report>) {
-        let (mut wrong, mut wanted) = (Vec::new(), Vec::new());
+        let (mut wrong, mut pending) = (Vec::new(), Vec::new());
         let mut owners: HashMap<[String; 3], &str> = HashMap::new();
         for host in hosts {
             let resolved = self.resolve(host);
@@ -165,7 +165,7 @@ impl Fencers {
                     let by_name = target.plug.is_none() && target.kind == "maas";
                     let other = owners.insert(machine_of(target), host);
                     match other.filter(|other| !by_name && *other != host.as_str()) {
-                        None => wanted.push(Report::of(host, *level, None).at(target)),
+                        None => pending.push(Report::of(host, *level, None).at(target)),
                         Some(other) => {
                             let why = format!(
                                 "host {other} has the same device and plug, so fencing one would power off the other"
@@ -176,14 +176,14 @@ impl Fencers {
                 }
             }
         }
-        (wrong, wanted)
+        (wrong, pending)
     }
 
     async fn probe(&self, report: Report) -> Report {
         match self.device_of(&report) {
             Ok((device, plug)) => {
                 let _slot = self.slot(device.as_ref()).await;
-                asked(report, device.as_ref(), &plug).await
+                probe_device(report, device.as_ref(), &plug).await
             }
             Err(error) => report.with_outcome(Err(error)),
         }
@@ -211,7 +211,7 @@ impl Fencers {
         let _test = self.test_slot(device.as_ref()).await;
         let _slot = self.slot(device.as_ref()).await;
         let before = report.clone();
-        let mut probe = std::pin::pin!(asked(report, device.as_ref(), &plug));
+        let mut probe = std::pin::pin!(probe_device(report, device.as_ref(), &plug));
         if let Ok(report) = timeout(warn_after, &mut probe).await {
             return report.strict();
         }
@@ -238,7 +238,7 @@ fn machine_of(target: &Target) -> [String; 3] {
     [target.kind.clone(), place, plug.unwrap_or_default()]
 }
 
-async fn asked(report: Report, device: &dyn Device, plug: &Plug) -> Report {
+async fn probe_device(report: Report, device: &dyn Device, plug: &Plug) -> Report {
     let started_at = Instant::now();
     let looked = timeout(TEST_TIMEOUT, device.check(plug)).await;
     let late = || CallError::refused(format!("no answer within {} s", TEST_TIMEOUT.as_secs()));

@@ -262,13 +262,13 @@ async fn a_self_test_that_takes_long_is_logged_before_it_ends() {
     let harness = Harness::new();
     let fencers = harness.fencers("{host}.bmc");
     put(&fencers, "c1.bmc");
-    let (_, mut wanted) = fencers.plan(&["c1".to_owned()]);
-    let wanted = wanted.remove(0);
+    let (_, mut pending) = fencers.plan(&["c1".to_owned()]);
+    let pending = pending.remove(0);
     for (patience, expected) in [(2_000, false), (500, true)] {
         let mut reported = false;
         let started_at = tokio::time::Instant::now();
         let report = fencers
-            .test(wanted.clone(), Duration::from_millis(patience), |_| {
+            .test(pending.clone(), Duration::from_millis(patience), |_| {
                 reported = true;
                 assert_eq!(started_at.elapsed(), Duration::from_millis(patience));
             })
@@ -333,10 +333,10 @@ async fn a_self_test_fails_by_an_obstacle_in_time_and_late() {
     let harness = Harness::new();
     let fencers = harness.fencers("{host}.bmc");
     put_obstructed(&fencers, "c1.bmc");
-    let (_, mut wanted) = fencers.plan(&["c1".to_owned()]);
-    let wanted = wanted.remove(0);
+    let (_, mut pending) = fencers.plan(&["c1".to_owned()]);
+    let pending = pending.remove(0);
     for patience in [2_000, 500] {
-        let test = fencers.test(wanted.clone(), Duration::from_millis(patience), |_| {});
+        let test = fencers.test(pending.clone(), Duration::from_millis(patience), |_| {});
         let report = test.await;
         assert_eq!(report.fault.as_deref(), Some(OBSTACLE), "{patience} ms");
     }
@@ -348,9 +348,9 @@ async fn tests_leave_half_of_a_devices_places_to_recoveries() {
     let fencers = harness.fencers("shared.bmc");
     let wide = put_wide(&fencers, "shared.bmc", 16);
     let hosts: Vec<String> = (1..=8).map(|number| format!("c{number}")).collect();
-    let (_, wanted) = fencers.plan(&hosts);
+    let (_, pending) = fencers.plan(&hosts);
     let mut tests = tokio::task::JoinSet::new();
-    for report in wanted.into_iter().cycle().take(40) {
+    for report in pending.into_iter().cycle().take(40) {
         let fencers = Arc::clone(&fencers);
         tests.spawn(async move { fencers.test(report, Duration::from_mins(1), |_| {}).await });
     }

@@ -85,7 +85,7 @@ fn ipmi(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<DeviceS
     let privilege = fields.string("privilege", found);
     let call = fields.seconds("call_timeout", CALL_TIMEOUT_RANGE, found);
     let program = fields.string("program", found);
-    let privilege = match privilege.as_ref().map(|(at, word)| (*at, word.as_str())) {
+    let privilege = match privilege.as_ref().map(|(at, text)| (*at, text.as_str())) {
         None | Some((_, "operator")) => Privilege::Operator,
         Some((_, "administrator")) => Privilege::Administrator,
         Some((at, _)) => {
@@ -129,7 +129,7 @@ fn redfish(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<Devi
         found.add(at, format!("{}: {text}", fields.what));
     }
     let login = fields.string("login", found);
-    let login = match login.as_ref().map(|(at, word)| (*at, word.as_str())) {
+    let login = match login.as_ref().map(|(at, text)| (*at, text.as_str())) {
         None | Some((_, "basic")) => RedfishLogin::Basic,
         Some((_, "session")) => RedfishLogin::Session,
         Some((at, _)) => {

@@ -11,7 +11,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::build::{self, DeviceSettings};
 use super::fields::{Fields, Findings, Problem};
-use super::pattern::{self, Pattern, Template};
+use super::pattern::{Pattern, Template};
+use super::plugs::map;
 use super::{Entry, Rule, Topology};
 use crate::device::Kind;
 
@@ -191,49 +192,6 @@ fn rule(
     Rule { patterns, levels }
 }
 
-/// Returns an endpoint or the outlets of a plug in the form in which two of them are compared. Agents take several outlets, divided by
-/// commas.
-fn parts(what: &str, value: &str) -> BTreeSet<String> {
-    let value = value.trim().to_ascii_lowercase();
-    if what == "plug" {
-        return value.split(',').map(|part| part.trim().to_owned()).collect();
-    }
-    let value = value.trim_end_matches('/');
-    let plain = value
-        .strip_suffix(":443")
-        .filter(|_| value.starts_with("https://"));
-    let plain = plain.or_else(|| value.strip_suffix(":623").filter(|_| !value.contains("://")));
-    [plain.unwrap_or(value).to_owned()].into()
-}
-
-/// Converts a table to a map of hosts and their values.
-fn map(
-    texts: BTreeMap<String, (usize, String)>,
-    what: &str,
-    device: &str,
-    found: &mut Findings<'_>,
-) -> BTreeMap<String, String> {
-    let mut seen = BTreeSet::new();
-    let mut map = BTreeMap::new();
-    for (host, (at, value)) in texts {
-        if !pattern::is_plain(&host) {
-            found.add(at, format!("{device}: {host:?} is not a valid host name"));
-        }
-        if value.is_empty() {
-            found.add(at, format!("{device}: host {host} has an empty {what}"));
-        }
-        let again = parts(what, &value).into_iter().any(|part| !seen.insert(part));
-        if again {
-            found.add(
-                at,
-                format!("{device}: {what} {value:?} is assigned to two hosts, so fencing one would power off the other"),
-            );
-        }
-        map.insert(host, value);
-    }
-    map
-}
-
 fn device(at: usize, table: &DeTable<'_>, found: &mut Findings<'_>) -> Option<(usize, Entry)> {
     let mut fields = Fields::new("device", at, table);
     let name = fields.needed("name", found);
@@ -241,9 +199,9 @@ fn device(at: usize, table: &DeTable<'_>, found: &mut Findings<'_>) -> Option<(u
         fields.what = format!("device {name:?}");
     }
     let kind = fields.needed("type", found);
-    let kind = kind.and_then(|(at, word)| match word.as_str() {
+    let kind = kind.and_then(|(at, text)| match text.as_str() {
         "manual" => Some(None),
-        word => match word.parse::<Kind>() {
+        text => match text.parse::<Kind>() {
             Ok(kind) => Some(Some(kind)),
             Err(error) => {
                 found.add(at, format!("{}: {error}, and manual", fields.what));

@@ -279,7 +279,7 @@ levels = [["fixed"]]
         "device \"fixed\" is the same machine for every host",
     ] {
         assert!(
-            problems.iter().any(|one| one.contains(part)),
+            problems.iter().any(|problem| problem.contains(part)),
             "{part}: {problems:#?}"
         );
     }
@@ -414,7 +414,7 @@ fn broken_toml_and_an_empty_file_are_reported() {
     ] {
         let problems = parse(text).unwrap_err();
         assert!(
-            problems.iter().any(|one| one.contains(part)),
+            problems.iter().any(|problem| problem.contains(part)),
             "{text:?}: {problems:?}"
         );
     }

@@ -90,10 +90,10 @@ async fn the_exit_code_of_a_program_decides() {
             "ended by signal 9",
         ),
     ];
-    for (case, text, verdict, said) in cases {
+    for (case, text, verdict, message) in cases {
         assert_eq!(
             script(text).run("", &[]).await,
-            (verdict, said.to_owned()),
+            (verdict, message.to_owned()),
             "{case}"
         );
     }

@@ -18,7 +18,7 @@ fn options(url: &str) -> Options {
 }
 
 fn lines(fake: &Fake) -> Vec<String> {
-    fake.asked().into_iter().map(|asked| asked.line).collect()
+    fake.requests().into_iter().map(|request| request.line).collect()
 }
 
 #[tokio::test]
@@ -37,25 +37,25 @@ async fn a_notification_goes_out_as_upstream_sends_it() {
             uuid: Some("n-1".into())
         }
     );
-    let asked = fake.asked();
-    assert_eq!(asked[1].line, "POST /v1/project/notifications");
-    assert_eq!(asked[1].body, BODY);
-    assert_eq!(asked[1].header("x-auth-token"), Some("token-1"));
-    assert_eq!(asked[1].header("content-type"), Some("application/json"));
+    let requests = fake.requests();
+    assert_eq!(requests[1].line, "POST /v1/project/notifications");
+    assert_eq!(requests[1].body, BODY);
+    assert_eq!(requests[1].header("x-auth-token"), Some("token-1"));
+    assert_eq!(requests[1].header("content-type"), Some("application/json"));
     // The server applies its smallest microversion, as upstream does.
-    assert_eq!(asked[1].header("openstack-api-version"), None);
-    assert_eq!(asked[1].header(EVIDENCE_HEADER), None);
+    assert_eq!(requests[1].header("openstack-api-version"), None);
+    assert_eq!(requests[1].header(EVIDENCE_HEADER), None);
     client.notify(BODY, Some("e30=")).await.unwrap();
-    let asked = fake.asked();
-    assert_eq!(asked.len(), 1, "one token serves all");
-    assert_eq!(asked[0].header(EVIDENCE_HEADER), Some("e30="));
+    let requests = fake.requests();
+    assert_eq!(requests.len(), 1, "one token serves all");
+    assert_eq!(requests[0].header(EVIDENCE_HEADER), Some("e30="));
     let wrong = client.notify(BODY, Some("a\nb")).await.unwrap_err();
     assert_eq!(wrong.class, Class::Rejected);
 }
 
 #[tokio::test]
 async fn answers_are_classified_for_retries() {
-    use Class::{Away, Barred, Broken, Busy, Rejected};
+    use Class::{Barred, Broken, Busy, Rejected, Unreachable};
     let cases = [
         ("400 Bad Request", "", Rejected, None),
         ("403 Forbidden", "", Barred, None),
@@ -66,9 +66,9 @@ async fn answers_are_classified_for_retries() {
         ("429 Too Many", "Retry-After: 99999999\r\n", Busy, Some(300)),
         ("429 Too Many", "Retry-After: soon\r\n", Busy, None),
         ("500 Oops", "", Broken, None),
-        ("502 Bad Gateway", "", Away, None),
+        ("502 Bad Gateway", "", Unreachable, None),
         ("503 Unavailable", "Retry-After: 3\r\n", Busy, Some(3)),
-        ("504 Timeout", "", Away, None),
+        ("504 Timeout", "", Unreachable, None),
     ];
     let fake = Fake::start().await;
     let client = Client::new(options(&fake.url)).unwrap();
@@ -121,7 +121,7 @@ async fn every_wait_has_a_deadline() {
         .notify(BODY, None)
         .await
         .unwrap_err();
-    assert_eq!(failed.class, Class::Away);
+    assert_eq!(failed.class, Class::Unreachable);
     assert!(failed.text.contains("no answer in time"), "{failed}");
 }
 
@@ -131,8 +131,8 @@ async fn failures_are_reported_without_secrets() {
     for (status, class) in [
         (401, Class::Barred),
         (403, Class::Barred),
-        (500, Class::Away),
-        (429, Class::Away),
+        (500, Class::Unreachable),
+        (429, Class::Unreachable),
     ] {
         fake.keystone_answers(Some(status));
         let client = Client::new(options(&fake.url)).unwrap();
@@ -149,7 +149,10 @@ async fn failures_are_reported_without_secrets() {
     // Finds a service that was added to the catalogue meanwhile.
     assert!(client.login().await.unwrap().endpoint.ends_with("/v1/project"));
     fake.then_close();
-    assert_eq!(client.notify(BODY, None).await.unwrap_err().class, Class::Away);
+    assert_eq!(
+        client.notify(BODY, None).await.unwrap_err().class,
+        Class::Unreachable
+    );
     client.notify(BODY, None).await.unwrap();
 }
 
@@ -196,10 +199,10 @@ async fn a_host_is_looked_for_in_every_page_of_every_segment() {
         on_maintenance: true,
     });
     assert_eq!(found, expected);
-    let asked = lines(&fake);
+    let requests = lines(&fake);
     assert!(
-        asked[2].ends_with("/segments?sort_key=id&sort_dir=asc&marker=7"),
-        "{asked:?}"
+        requests[2].ends_with("/segments?sort_key=id&sort_dir=asc&marker=7"),
+        "{requests:?}"
     );
     let fake = Fake::start().await;
     let client = Client::new(options(&fake.url)).unwrap();
@@ -229,10 +232,10 @@ async fn a_token_is_used_as_long_as_it_lasts_while_keystone_is_away() {
     fake.keystone_answers(Some(503));
     tokio::time::timeout(Duration::from_secs(20), async {
         let renewal = "POST /v3/auth/tokens";
-        let mut asked = lines(&fake);
-        while asked.iter().filter(|line| *line == renewal).count() < 2 {
+        let mut requests = lines(&fake);
+        while requests.iter().filter(|line| *line == renewal).count() < 2 {
             client.notify(BODY, None).await.unwrap();
-            asked.extend(lines(&fake));
+            requests.extend(lines(&fake));
             tokio::task::yield_now().await;
         }
         // The token has expired, and there is no other.
@@ -249,9 +252,9 @@ async fn a_token_is_used_as_long_as_it_lasts_while_keystone_is_away() {
 async fn the_boot_guard_reads_the_answer_and_takes_nothing_else_for_one() {
     let fake = Fake::start().await;
     let client = Client::new(options(&fake.url)).unwrap();
-    let held = r#"{"boot_guard": {"host": "cmp-1", "hold": true, "reason": "empty it\nnow", "waits_for": "queue",
+    let hold_answer = r#"{"boot_guard": {"host": "cmp-1", "hold": true, "reason": "empty it\nnow", "waits_for": "queue",
         "recovery": "r-1", "more": 1}}"#;
-    fake.then("200 OK", "", held);
+    fake.then("200 OK", "", hold_answer);
     let answer = client.boot_guard("cmp-1").await.unwrap();
     assert!(
         answer.hold && answer.queue_only && !answer.reason.contains('\n'),
@@ -265,7 +268,7 @@ async fn the_boot_guard_reads_the_answer_and_takes_nothing_else_for_one() {
     for (status, body, class) in [
         ("404 Not Found", "{}", Class::Barred),
         ("403 Forbidden", "{}", Class::Barred),
-        ("503 Service Unavailable", "{}", Class::Away),
+        ("503 Service Unavailable", "{}", Class::Unreachable),
         ("200 OK", "<html>", Class::Broken),
         ("200 OK", r#"{"boot_guard": {}}"#, Class::Broken),
     ] {

@@ -27,7 +27,7 @@ fn catalog() -> Catalog {
 }
 
 /// Types, name, interface, region; the address and its region, or the kind of error with a part of its text.
-type Case = (
+type TestCase = (
     &'static [&'static str],
     Option<&'static str>,
     Interface,
@@ -35,16 +35,16 @@ type Case = (
     Result<(&'static str, Option<&'static str>), (&'static str, &'static str)>,
 );
 
-fn check(cases: impl IntoIterator<Item = Case>) {
+fn check(cases: impl IntoIterator<Item = TestCase>) {
     for (types, name, interface, region, expected) in cases {
-        let wanted = ServiceQuery {
+        let query = ServiceQuery {
             types,
             name,
             interface,
             region: &region,
             region_option: "os_region_name",
         };
-        let got = catalog().find(&wanted);
+        let got = catalog().find(&query);
         match (&got, expected) {
             (Ok(found), Ok((url, region))) => {
                 assert_eq!((found.url.as_str(), found.region.as_deref()), (url, region));
@@ -58,7 +58,7 @@ fn check(cases: impl IntoIterator<Item = Case>) {
                 assert_eq!(is, kind, "{error}");
                 assert!(error.to_string().contains(part), "{error}");
             }
-            _ => panic!("{wanted:?}: {got:?} instead of {expected:?}"),
+            _ => panic!("{query:?}: {got:?} instead of {expected:?}"),
         }
     }
 }

@@ -92,7 +92,7 @@ impl Keystone {
     pub(crate) fn nova(&self, catalog: &Catalog) -> Result<ServiceEndpoint, CatalogError> {
         let compute = &self.compute;
         let types = [compute.service_type.as_str()];
-        catalog.find(&self.wanted(&types, compute.service_name.as_deref(), &self.region))
+        catalog.find(&self.service_query(&types, compute.service_name.as_deref(), &self.region))
     }
 
     /// Finds Placement in a catalogue, in Nova's region, even if there are other regions.
@@ -105,10 +105,10 @@ impl Keystone {
             | Err(CatalogError::Missing(_) | CatalogError::Unusable(_)) => self.region.clone(),
             Err(ambiguous @ CatalogError::Ambiguous(_)) => return Err(ambiguous),
         };
-        catalog.find(&self.wanted(&[Service::Placement.catalog_type()], None, &region))
+        catalog.find(&self.service_query(&[Service::Placement.catalog_type()], None, &region))
     }
 
-    fn wanted<'a>(
+    fn service_query<'a>(
         &'a self,
         types: &'a [&'a str],
         name: Option<&'a str>,

@@ -47,7 +47,7 @@ async fn a_page_of_servers_is_one_request_and_names_where_the_next_begins() {
     let listed: Vec<_> = first
         .servers
         .iter()
-        .map(|one| (one.name.as_str(), one.host.as_deref()))
+        .map(|server| (server.name.as_str(), server.host.as_deref()))
         .collect();
     assert_eq!(
         listed,

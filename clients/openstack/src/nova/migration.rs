@@ -67,7 +67,7 @@ pub(super) async fn live(nova: &Nova, server: ServerId) -> Result<(Vec<Migration
         ("migration_type", "live-migration".to_owned()),
     ];
     let (migrations, _) = pages_of(nova, query, None).await?;
-    let is_under_way = migrations.iter().any(|one| !one.status.is_finished());
+    let is_under_way = migrations.iter().any(|migration| !migration.status.is_finished());
     let percent = if is_under_way {
         // The migration may end at this moment, and then Nova does not know it any more.
         progress(nova, server).await.unwrap_or_default()

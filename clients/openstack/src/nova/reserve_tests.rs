@@ -114,12 +114,12 @@ async fn the_room_on_a_host_is_found_by_its_name_or_by_that_of_its_node() {
     });
     let same = placement("c1").await;
     assert_eq!(same.nova().await.room_on("c1").await.unwrap(), expected);
-    let asked = same
+    let lookups = same
         .calls()
         .iter()
         .filter(|recorded| recorded.path.contains("os-hypervisors"))
         .count();
-    assert_eq!(asked, 0, "the list is long");
+    assert_eq!(lookups, 0, "the list is long");
     let other = placement("c1.example").await;
     let nova = other.nova().await;
     assert_eq!(nova.room_on("c1").await.unwrap(), expected);

@@ -449,16 +449,16 @@ async fn a_404_that_is_not_novas_own_says_nothing_of_a_server() {
             (FaultClass::Transient, false),
             "{body}"
         );
-        let asked = nova.evacuate(server_id(), None).await.unwrap_err().fault;
+        let fault = nova.evacuate(server_id(), None).await.unwrap_err().fault;
         assert_eq!(
-            (asked.class, asked.maybe_done),
+            (fault.class, fault.maybe_done),
             (FaultClass::Transient, true),
             "{body}"
         );
         assert!(
-            !asked.is_gone() && asked.text.contains("not from Nova itself"),
+            !fault.is_gone() && fault.text.contains("not from Nova itself"),
             "{}",
-            asked.text
+            fault.text
         );
     }
 }

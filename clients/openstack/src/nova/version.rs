@@ -132,7 +132,7 @@ impl Versions {
     }
 
     /// Discards the negotiated range.
-    pub(super) async fn forget(&self) {
+    pub(super) async fn clear(&self) {
         *self.range.lock().await = None;
     }
 

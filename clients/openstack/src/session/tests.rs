@@ -425,8 +425,8 @@ async fn an_incomplete_answer_is_an_error_unless_its_body_is_unused() {
 
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
-    let elsewhere = things().await;
-    let target = format!("{}/v2.1/things", elsewhere.url);
+    let other_service = things().await;
+    let target = format!("{}/v2.1/things", other_service.url);
     let fake = Fake::start(move |recorded| {
         if is_thing(recorded) {
             Reply::Raw(302, vec![("location", target.clone())], String::new())
@@ -440,8 +440,8 @@ async fn a_redirect_is_not_followed() {
         (error.fault.status, error.fault.class),
         (Some(302), FaultClass::Fatal)
     );
-    assert!(error.fault.text.contains(&elsewhere.url), "{error}");
-    assert!(elsewhere.recorded().is_empty(), "the token went nowhere else");
+    assert!(error.fault.text.contains(&other_service.url), "{error}");
+    assert!(other_service.recorded().is_empty(), "the token went nowhere else");
 }
 
 #[tokio::test]
@@ -467,9 +467,9 @@ async fn retry_after_holds_further_calls_back() {
     fake.clock.advance(Duration::from_secs(6));
     let mut write = read(THINGS);
     (write.effect, write.started_at) = (Effect::Once, session.now() + Duration::from_secs(1));
-    let held = session.call(&write).await.err().unwrap();
+    let too_early = session.call(&write).await.err().unwrap();
     assert_eq!(
-        (held.fault.class, held.fault.maybe_done),
+        (too_early.fault.class, too_early.fault.maybe_done),
         (FaultClass::Transient, false)
     );
     assert_eq!(fake.calls().len(), 1);
@@ -717,13 +717,13 @@ async fn a_users_token_is_explained() {
         .collect();
     assert_eq!(queries, ["nocatalog=true", "nocatalog=true&allow_expired=1"]);
 
-    let says_so = fake
+    let has_header = fake
         .recorded()
         .into_iter()
         .filter(|recorded| recorded.method == Method::GET)
         .all(|recorded| recorded.header("openstack-identity-access-rules") == "1.0");
     assert!(
-        says_so,
+        has_header,
         "Keystone hides limited tokens from those who do not look at access rules"
     );
     let info = session.validate_token("limited").await.unwrap().unwrap();
@@ -738,7 +738,7 @@ async fn a_users_token_is_explained() {
     let error = session.validate_token("broken").await.unwrap_err();
     assert_eq!(error.fault.class, FaultClass::Transient);
 
-    let asked = fake.recorded().len();
+    let requests_before = fake.recorded().len();
     for hostile in ["", "a\r\nX-Roles: admin", "\u{0}", &"x".repeat(10_000)] {
         assert_eq!(
             session.validate_token(hostile).await.unwrap(),
@@ -746,5 +746,9 @@ async fn a_users_token_is_explained() {
             "{hostile:?}"
         );
     }
-    assert_eq!(fake.recorded().len(), asked, "what cannot be a token is not sent");
+    assert_eq!(
+        fake.recorded().len(),
+        requests_before,
+        "what cannot be a token is not sent"
+    );
 }

@@ -38,7 +38,7 @@ pub(super) async fn requests(Operator(app): Operator, Query(requested): Query<Re
     Json(body)
 }
 
-pub(super) async fn forget_requests(Operator(app): Operator) -> Json<Value> {
+pub(super) async fn clear_requests(Operator(app): Operator) -> Json<Value> {
     app.region.requests().clear();
     done()
 }

@@ -156,9 +156,9 @@ async fn has_grant(
         .iter()
         .find(|known| known.id == role)
         .map(|role| &role.name);
-    let held = store.user(&user).and_then(|user| user.roles.get(&project));
-    match (name, held) {
-        (Some(name), Some(held)) if held.contains(name) => Ok(StatusCode::NO_CONTENT),
+    let own_roles = store.user(&user).and_then(|user| user.roles.get(&project));
+    match (name, own_roles) {
+        (Some(name), Some(own_roles)) if own_roles.contains(name) => Ok(StatusCode::NO_CONTENT),
         _ => Err(KeystoneError::not_found("role assignment", &role)),
     }
 }

@@ -56,7 +56,7 @@ fn accepts(filters: &Filters, key: &str, value: &str) -> bool {
         .0
         .iter()
         .filter(|(name, _)| name == key)
-        .all(|(_, wanted)| wanted == value)
+        .all(|(_, expected)| expected == value)
 }
 
 fn list(

@@ -13,7 +13,7 @@ use crate::model::HostIx;
 use crate::model::host::Host;
 use crate::model::maas::{PowerCommand, QueryAnswer};
 use crate::web::SandboxState;
-use crate::web::gate::{broken, silence};
+use crate::web::middleware::{broken, silence};
 
 type Pairs = Query<Vec<(String, String)>>;
 
@@ -51,14 +51,14 @@ pub(super) async fn list(
     State(app): State<SandboxState>,
     Query(pairs): Pairs,
 ) -> Result<Response, MaasError> {
-    let wanted = |name: &str| -> Vec<&str> {
+    let values_of = |name: &str| -> Vec<&str> {
         pairs
             .iter()
             .filter(|(key, _)| key == name)
             .map(|(_, value)| value.as_str())
             .collect()
     };
-    let (names, ids) = (wanted("hostname"), wanted("id"));
+    let (names, ids) = (values_of("hostname"), values_of("id"));
     let accepts = |host: &Host| {
         (names.is_empty() || names.contains(&&*host.name))
             && (ids.is_empty() || ids.contains(&host.machine.system_id.as_str()))

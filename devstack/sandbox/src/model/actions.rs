@@ -206,7 +206,7 @@ impl State {
                     },
                 );
             }
-            None => self.world.forget_server(index),
+            None => self.world.remove_server(index),
         }
         Ok(())
     }

@@ -132,11 +132,11 @@ impl State {
         }
         if let Some(zone) = row.zone() {
             let current = self.aggregates.zone_of(ix);
-            let elsewhere = self.aggregates.iter().any(|other| {
+            let in_other_zone = self.aggregates.iter().any(|other| {
                 other.zone().is_some_and(|other_zone| other_zone != zone) && other.hosts.contains(&ix)
             });
             // Instances would change their zone without their owner's knowledge.
-            if elsewhere || (current != zone && !self.world.hosts[ix].servers.is_empty()) {
+            if in_other_zone || (current != zone && !self.world.hosts[ix].servers.is_empty()) {
                 return Err(Refusal::conflict(format!(
                     "Cannot add host to aggregate {id}. Reason: One or more hosts already in availability zone(s) \
                      [{current:?}]."

@@ -202,12 +202,12 @@ impl World {
 
     /// Unlike a start, a reboot saves its task state first, so it has no effect on an instance that has moved.
     pub(crate) fn reboot_instance(&mut self, ix: HostIx, index: ServerIx, id: Uuid, hard: bool) {
-        let wanted = if hard {
+        let target = if hard {
             TaskState::RebootingHard
         } else {
             TaskState::Rebooting
         };
-        self.change_guest(ix, index, id, wanted, GuestPower::Running, VmState::Active);
+        self.change_guest(ix, index, id, target, GuestPower::Running, VmState::Active);
     }
 
     fn change_guest(
@@ -236,15 +236,15 @@ impl World {
 
     pub(crate) fn terminate_instance(&mut self, ix: HostIx, index: ServerIx) {
         self.hosts.destroy_guest(ix, index, self.now);
-        self.forget_server(index);
+        self.remove_server(index);
     }
 
     /// Removes Nova's record of a server with all dependent records. Guests are not touched.
-    pub(crate) fn forget_server(&mut self, index: ServerIx) {
+    pub(crate) fn remove_server(&mut self, index: ServerIx) {
         let Some(server) = self.servers.remove(index) else {
             return;
         };
-        self.migrations.forget_server(server.id);
+        self.migrations.remove_server(server.id);
         if let Some(ix) = server.host {
             self.hosts[ix].servers.remove(&index);
         }

@@ -162,8 +162,8 @@ impl MoveFaults {
     ) -> Option<MoveFault> {
         let position = self.rules.iter().position(|rule| {
             fits(rule.fault)
-                && rule.server.is_none_or(|wanted| wanted == server)
-                && rule.dest.as_deref().is_none_or(|wanted| Some(wanted) == dest)
+                && rule.server.is_none_or(|expected| expected == server)
+                && rule.dest.as_deref().is_none_or(|expected| Some(expected) == dest)
         })?;
         let rule = self.rules.get_mut(position)?;
         let fault = rule.fault;

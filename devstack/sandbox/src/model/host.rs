@@ -142,7 +142,7 @@ pub(crate) struct Host {
     pub(crate) disabled_reason: Option<String>,
     pub(crate) forced_down: bool,
     /// True if Nova's API cannot reach the database of the host's cell.
-    pub(crate) cell_away: bool,
+    pub(crate) cell_down: bool,
     pub(crate) servers: BTreeSet<ServerIx>,
     pub(crate) inventory: Inventory,
 }
@@ -190,7 +190,7 @@ impl Host {
             disabled: false,
             disabled_reason: None,
             forced_down: false,
-            cell_away: false,
+            cell_down: false,
             servers: BTreeSet::new(),
             inventory: Inventory::default(),
         }

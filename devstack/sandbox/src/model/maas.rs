@@ -92,7 +92,7 @@ impl Host {
     pub(crate) fn query_power(&mut self) -> QueryAnswer {
         let machine = &mut self.machine;
         let truth = if self.power { "on" } else { "off" };
-        let said = match &mut machine.query {
+        let reported = match &mut machine.query {
             // A BMC without power cannot answer; false states come from MAAS, so they continue.
             PowerQuery::Truth if !machine.bmc_powered => return QueryAnswer::Status(503),
             PowerQuery::Truth => truth.to_owned(),
@@ -102,8 +102,8 @@ impl Host {
             PowerQuery::Fails { status } => return QueryAnswer::Status(*status),
             PowerQuery::Hangs => return QueryAnswer::Silence,
         };
-        machine.cached_power.clone_from(&said);
-        QueryAnswer::State(said)
+        machine.cached_power.clone_from(&reported);
+        QueryAnswer::State(reported)
     }
 
     /// Returns the state of a machine's outlet.

@@ -105,8 +105,9 @@ pub(crate) struct MigrationFilter {
 
 impl MigrationFilter {
     fn accepts(&self, row: &Migration) -> bool {
-        let is =
-            |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|wanted| wanted == value);
+        let is = |expected: &Option<String>, value: &str| {
+            expected.as_deref().is_none_or(|expected| expected == value)
+        };
         let host_matches = match (&self.host, &self.source_compute) {
             // Nova checks `source_compute` only if `host` is not given.
             (Some(host), _) => row.source_compute == *host || row.dest_compute.as_ref() == Some(host),
@@ -177,7 +178,7 @@ impl Migrations {
     }
 
     /// Removes the records of a deleted instance, which Nova hides.
-    pub(crate) fn forget_server(&mut self, server_id: Uuid) {
+    pub(crate) fn remove_server(&mut self, server_id: Uuid) {
         for id in self.by_server.remove(&server_id).unwrap_or_default() {
             let Some(row) = self.rows.remove(&id) else {
                 continue;

@@ -87,8 +87,8 @@ impl State {
             && !flavor
                 .traits("forbidden")
                 .any(|name| host.inventory.traits.contains(name))
-            && aggregates_admit(self, ix, server, flavor)
-            && groups_admit(self, ix, index)
+            && aggregates_allow(self, ix, server, flavor)
+            && groups_allow(self, ix, index)
     }
 
     fn with_flavor(&self, index: ServerIx) -> Option<(&Server, &Flavor)> {
@@ -107,7 +107,7 @@ impl State {
     }
 }
 
-fn aggregates_admit(state: &State, ix: HostIx, server: &Server, flavor: &Flavor) -> bool {
+fn aggregates_allow(state: &State, ix: HostIx, server: &Server, flavor: &Flavor) -> bool {
     let own = || state.aggregates.iter().filter(|row| row.hosts.contains(&ix));
     // The flavor's requirements on aggregates.
     let mut requested = flavor.extra_specs.iter().filter_map(|(key, value)| {
@@ -134,7 +134,7 @@ fn aggregates_admit(state: &State, ix: HostIx, server: &Server, flavor: &Flavor)
 }
 
 /// True if the server groups permit the host. An instance in a move counts at its destination, by its allocation.
-fn groups_admit(state: &State, ix: HostIx, index: ServerIx) -> bool {
+fn groups_allow(state: &State, ix: HostIx, index: ServerIx) -> bool {
     let mut groups = state
         .server_groups
         .iter()

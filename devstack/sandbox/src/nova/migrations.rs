@@ -22,7 +22,7 @@ pub(super) fn time(context: &Context, text: &str) -> Option<RegionTime> {
         .map(|time| time.with_timezone(&Utc))
         .or_else(|_| NaiveDateTime::parse_from_str(&text, "%Y-%m-%dT%H:%M:%S%.f").map(|time| time.and_utc()))
         .ok()?;
-    Some(context.app.region.clock().moment(wall))
+    Some(context.app.region.clock().region_time(wall))
 }
 
 fn view(context: &Context, row: &Migration) -> Value {

@@ -91,8 +91,9 @@ impl Filter {
     }
 
     fn accepts(&self, state: &State, server: &Server) -> bool {
-        let is =
-            |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|wanted| wanted == value);
+        let is = |expected: &Option<String>, value: &str| {
+            expected.as_deref().is_none_or(|expected| expected == value)
+        };
         let host = server.host.map(|ix| &state.world.hosts[ix]);
         let flavor = state.flavors.get(server.flavor);
         is(&self.project, &server.project_id)

@@ -28,7 +28,7 @@ struct Row<'a> {
     disabled: bool,
     reason: Option<&'a str>,
     forced_down: bool,
-    cell_away: bool,
+    cell_down: bool,
 }
 
 fn compute(state: &State, ix: HostIx) -> Row<'_> {
@@ -44,7 +44,7 @@ fn compute(state: &State, ix: HostIx) -> Row<'_> {
         disabled: host.disabled,
         reason: host.disabled_reason.as_deref(),
         forced_down: host.forced_down,
-        cell_away: host.cell_away,
+        cell_down: host.cell_down,
     }
 }
 
@@ -64,13 +64,13 @@ fn controllers(state: &State) -> impl Iterator<Item = Row<'_>> {
             disabled: false,
             reason: None,
             forced_down: false,
-            cell_away: false,
+            cell_down: false,
         }
     })
 }
 
 fn view(context: &Context, row: &Row<'_>) -> Value {
-    if row.cell_away {
+    if row.cell_down {
         return json!({"binary": row.binary, "host": row.host, "status": "UNKNOWN"});
     }
     let id = if context.version.at_least(53) {
@@ -125,7 +125,7 @@ pub(super) async fn list(
             .iter()
             .filter(|row| binary.is_empty() || row.binary == binary)
             // Before 2.69 services in an unreachable cell are omitted.
-            .filter(|row| !row.cell_away || context.version.at_least(69))
+            .filter(|row| !row.cell_down || context.version.at_least(69))
             .map(|row| view(&context, row))
             .collect();
         Ok(Json(json!({"services": shown})))

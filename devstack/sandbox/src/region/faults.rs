@@ -240,9 +240,9 @@ impl Faults<'_> {
     /// # Errors
     ///
     /// There is no such host.
-    pub fn cell_away(self, host: &str, away: bool) -> Result<(), SandboxError> {
+    pub fn cell_down(self, host: &str, down: bool) -> Result<(), SandboxError> {
         self.0
-            .on_host(host, |state, ix| state.world.hosts[ix].cell_away = away)
+            .on_host(host, |state, ix| state.world.hosts[ix].cell_down = down)
     }
 
     /// Creates an unfinished live migration, cold migration or resize: the record names `dest`, Nova still has the

@@ -34,10 +34,10 @@ async fn the_key_or_an_admins_token_opens_it() {
 
 /// Sends `METHOD PATH BODY`, as a shell does with curl.
 async fn ask(cloud: &Cloud, line: &str) -> Answer {
-    let mut words = line.splitn(3, ' ');
-    let method = words.next().unwrap().parse().unwrap();
-    let path = words.next().unwrap();
-    let body = words
+    let mut fields = line.splitn(3, ' ');
+    let method = fields.next().unwrap().parse().unwrap();
+    let path = fields.next().unwrap();
+    let body = fields
         .next()
         .map_or(json!({}), |text| serde_json::from_str(text).unwrap());
     admin(cloud, method, path, body).await

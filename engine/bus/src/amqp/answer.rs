@@ -187,15 +187,15 @@ mod tests {
             }],
         }];
         for (minor, segment, message) in [(1, false, false), (2, false, true), (3, true, true)] {
-            let said = inner(&body(
+            let answer = inner(&body(
                 &call(minor),
                 &ProgressAnswer::Progress(&notification, &tasks),
             ));
             assert_eq!(
-                (&said["_msg_id"], &said["failure"], &said["ending"]),
+                (&answer["_msg_id"], &answer["failure"], &answer["ending"]),
                 (&json!("m"), &Value::Null, &json!(true))
             );
-            let object = &said["result"];
+            let object = &answer["result"];
             assert_eq!(object["masakari_object.version"], format!("1.{minor}"));
             let data = object["masakari_object.data"].as_object().unwrap();
             assert_eq!(data.contains_key("failover_segment_uuid"), segment, "{minor}");
@@ -211,13 +211,13 @@ mod tests {
 
     #[test]
     fn a_failed_query_returns_an_exception_of_upstream() {
-        for (said, class) in [
+        for (expected, class) in [
             (ProgressAnswer::NotFound, "NotificationNotFound"),
             (ProgressAnswer::Failed, "MasakariException"),
         ] {
-            let said = inner(&body(&call(2), &said));
-            assert_eq!(said["result"], Value::Null);
-            let failure: Value = serde_json::from_str(said["failure"].as_str().unwrap()).unwrap();
+            let answer = inner(&body(&call(2), &expected));
+            assert_eq!(answer["result"], Value::Null);
+            let failure: Value = serde_json::from_str(answer["failure"].as_str().unwrap()).unwrap();
             assert_eq!(
                 (&failure["class"], &failure["module"]),
                 (&json!(class), &json!("masakari.exception"))

@@ -193,7 +193,7 @@ impl Listener {
                 },
             }
             // A consumer whose queue was deleted ends without an error.
-            if casts.wanted > casts.consumers.len() {
+            if casts.expected > casts.consumers.len() {
                 return ConnectionEnd::Lost(AmqpError::QueueGone);
             }
         }
@@ -227,7 +227,7 @@ impl Listener {
                 );
                 Ok(Casts {
                     consumers: SelectAll::new(),
-                    wanted: 0,
+                    expected: 0,
                     _channel: None,
                 })
             }
@@ -258,17 +258,17 @@ impl Listener {
             topology.queue(&declared).await?;
         }
         let channel = topology.channel().await?;
-        let asked = channel.basic_qos(PREFETCH, BasicQosOptions::default());
-        ask("setting the prefetch limit", topology.limit, asked).await?;
+        let request = channel.basic_qos(PREFETCH, BasicQosOptions::default());
+        ask("setting the prefetch limit", topology.limit, request).await?;
         // The presence queue comes first, the others after it: see `Consumers::count`.
         let mut consumers = Vec::new();
         for queue in [&present, &upstream.topic, &own] {
             consumers.push(self.consume(&channel, queue, false).await?);
         }
-        let wanted = consumers.len();
+        let expected = consumers.len();
         Ok(Casts {
             consumers: select_all(consumers),
-            wanted,
+            expected,
             _channel: Some(channel),
         })
     }
@@ -279,7 +279,7 @@ impl Listener {
             ..BasicConsumeOptions::default()
         };
         let tag = format!("tachi-{}", uuid::Uuid::new_v4().simple());
-        let asked = channel.basic_consume(
+        let request = channel.basic_consume(
             name("the queue", queue)?,
             name("the consumer", &tag)?,
             options,
@@ -288,7 +288,7 @@ impl Listener {
         ask(
             format!("consuming the queue {queue}"),
             self.options.answer_limit,
-            asked,
+            request,
         )
         .await
     }
@@ -354,7 +354,7 @@ impl WakeQueue {
 
 struct Casts {
     consumers: SelectAll<Consumer>,
-    wanted: usize,
+    expected: usize,
     _channel: Option<Channel>,
 }
 

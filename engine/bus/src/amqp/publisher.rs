@@ -315,8 +315,8 @@ impl Session<'_> {
         if message.exchange.is_empty() {
             return Ok(());
         }
-        let wanted = (message.exchange.clone(), message.queue_first.clone());
-        if self.declared.contains(&wanted) {
+        let route = (message.exchange.clone(), message.queue_first.clone());
+        if self.declared.contains(&route) {
             return Ok(());
         }
         let topology = self.topology();
@@ -337,7 +337,7 @@ impl Session<'_> {
             };
             topology.queue(&queue).await?;
         }
-        self.declared.insert(wanted);
+        self.declared.insert(route);
         Ok(())
     }
 
@@ -364,9 +364,9 @@ impl Session<'_> {
 }
 
 /// Waits until a moment, or forever without one.
-async fn at(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => tokio::time::sleep_until(moment).await,
+async fn at(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
     }
 }

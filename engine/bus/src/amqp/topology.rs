@@ -103,8 +103,8 @@ impl Topology<'_> {
             };
             let name = name("the exchange", exchange)?;
             let what = format!("declaring the exchange {exchange}");
-            let asked = channel.exchange_declare(name, kind.clone(), options, FieldTable::default());
-            ask(what, self.limit, asked).await?;
+            let request = channel.exchange_declare(name, kind.clone(), options, FieldTable::default());
+            ask(what, self.limit, request).await?;
             close(&channel).await;
             Ok::<(), AmqpError>(())
         };
@@ -125,7 +125,7 @@ impl Topology<'_> {
     /// Returns a queue's numbers of messages and consumers; `None` if it does not exist.
     pub(crate) async fn read_counts(&self, queue: &str) -> Result<Option<QueueCounts>, AmqpError> {
         match self.declare(&Queue::new(queue, QueueKind::Durable), true).await {
-            Ok(seen) => Ok(Some(seen)),
+            Ok(counts) => Ok(Some(counts)),
             Err(error) if error.code() == Some(NOT_FOUND) => Ok(None),
             Err(error) => Err(error),
         }
@@ -158,7 +158,7 @@ impl Topology<'_> {
             return Ok(());
         };
         let channel = self.channel().await?;
-        let asked = channel.queue_bind(
+        let request = channel.queue_bind(
             name("the queue", queue.name)?,
             name("the exchange", exchange)?,
             name("the routing key", key)?,
@@ -166,7 +166,7 @@ impl Topology<'_> {
             FieldTable::default(),
         );
         let what = format!("binding the queue {} to the exchange {exchange}", queue.name);
-        ask(what, self.limit, asked).await?;
+        ask(what, self.limit, request).await?;
         close(&channel).await;
         Ok(())
     }
@@ -176,22 +176,22 @@ impl Topology<'_> {
     pub(crate) async fn abandon(&self, queue: &str, exchange: &str) {
         let unbind = async {
             let channel = self.channel().await?;
-            let asked = channel.queue_unbind(
+            let request = channel.queue_unbind(
                 name("the queue", queue)?,
                 name("the exchange", exchange)?,
                 name("the routing key", "")?,
                 FieldTable::default(),
             );
             let what = format!("unbinding the queue {queue} from the exchange {exchange}");
-            ask(what, self.limit, asked).await
+            ask(what, self.limit, request).await
         };
         if let Err(error) = unbind.await {
             tracing::warn!(queue, why = error.chain(), "failed to unbind unresponsive queue");
         }
         let delete = async {
             let channel = self.channel().await?;
-            let asked = channel.queue_delete(name("the queue", queue)?, QueueDeleteOptions::default());
-            ask(format!("deleting the queue {queue}"), self.limit, asked).await
+            let request = channel.queue_delete(name("the queue", queue)?, QueueDeleteOptions::default());
+            ask(format!("deleting the queue {queue}"), self.limit, request).await
         };
         if let Err(error) = delete.await {
             tracing::warn!(queue, why = error.chain(), "failed to delete unresponsive queue");
@@ -217,8 +217,8 @@ impl Topology<'_> {
         } else {
             format!("declaring the queue {}", queue.name)
         };
-        let asked = channel.queue_declare(name("the queue", queue.name)?, options, arguments);
-        let declared = ask(what, self.limit, asked).await?;
+        let request = channel.queue_declare(name("the queue", queue.name)?, options, arguments);
+        let declared = ask(what, self.limit, request).await?;
         close(&channel).await;
         Ok(QueueCounts {
             consumers: declared.consumer_count(),

@@ -52,11 +52,11 @@ impl Consumers {
                         connection: &live.connection,
                         limit: options.answer_limit,
                     };
-                    let seen = Self::count(&topology, &options.upstream).await;
+                    let counts = Self::count(&topology, &options.upstream).await;
                     let broker = live.broker.clone();
                     live.close().await;
-                    match seen {
-                        Ok(seen) => return Ok((seen, broker)),
+                    match counts {
+                        Ok(counts) => return Ok((counts, broker)),
                         Err(error) => last = error,
                     }
                 }
@@ -73,8 +73,8 @@ impl Consumers {
         let all = topology.read_counts(&queues.topic).await?;
         let ours = topology.read_counts(&presence(queues)).await?;
         Ok(Self {
-            all: all.map_or(0, |seen| seen.consumers),
-            ours: ours.map_or(0, |seen| seen.consumers),
+            all: all.map_or(0, |counts| counts.consumers),
+            ours: ours.map_or(0, |counts| counts.consumers),
         })
     }
 }

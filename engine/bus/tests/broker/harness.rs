@@ -78,11 +78,12 @@ impl Other {
     pub(crate) async fn read_counts(&self, queue: &str) -> Option<(u32, u32)> {
         let options = QueueDeclareOptions::durable().passive();
         let channel = self.channel().await;
-        let seen = channel
+        let counts = channel
             .queue_declare(queue.into(), options, FieldTable::default())
             .await;
-        seen.ok()
-            .map(|seen| (seen.consumer_count(), seen.message_count()))
+        counts
+            .ok()
+            .map(|counts| (counts.consumer_count(), counts.message_count()))
     }
 
     /// Waits for the next message of a queue.

@@ -101,8 +101,8 @@ async fn every_host_s_engine_is_woken_by_one_wake_up() {
     timeout(LIMIT, one.work.woken()).await.expect("the one");
     timeout(LIMIT, other.work.woken()).await.expect("the other");
     // Neither counts the other as an upstream engine.
-    let (seen, _) = Consumers::read_counts(&one.options).await.unwrap();
-    assert_eq!((seen.all, seen.ours, seen.upstream()), (2, 2, 0));
+    let (counts, _) = Consumers::read_counts(&one.options).await.unwrap();
+    assert_eq!((counts.all, counts.ours, counts.upstream()), (2, 2, 0));
     one.close().await;
     other.close().await;
 }
@@ -125,7 +125,7 @@ async fn casts_on_either_queue_are_handled_and_hostile_ones_dropped() {
         .await;
         timeout(LIMIT, running.adopt.woken()).await.expect("heard");
     }
-    until(async || other.read_counts(&topic).await.filter(|seen| *seen == (1, 0))).await;
+    until(async || other.read_counts(&topic).await.filter(|counts| *counts == (1, 0))).await;
     running.close().await;
 }
 
@@ -188,8 +188,8 @@ async fn an_upstream_engine_is_detected_before_and_while_we_listen() {
     let running = RunningListener::open(options);
     running.connected().await;
     assert!(!running.upstream.is_gone());
-    let (seen, _) = Consumers::read_counts(&running.options).await.unwrap();
-    assert_eq!(seen.upstream(), 1);
+    let (counts, _) = Consumers::read_counts(&running.options).await.unwrap();
+    assert_eq!(counts.upstream(), 1);
     stranger.close(200, "bye".into()).await.unwrap();
     until(async || running.upstream.is_gone().then_some(())).await;
     running.close().await;

@@ -32,7 +32,7 @@ async fn a_message_waits_for_the_broker_and_its_queue_is_declared_first() {
     tasks.spawn(task.run(stop.clone()));
     assert!(publisher.publish(event(&exchange, &queue, "2")));
     let other = Other::connect().await;
-    until(async || other.read_counts(&queue).await.filter(|seen| *seen == (0, 2))).await;
+    until(async || other.read_counts(&queue).await.filter(|counts| *counts == (0, 2))).await;
     let first = other.get(&queue).await;
     assert_eq!(first.data, b"1");
     assert_eq!(
@@ -109,7 +109,13 @@ async fn a_silent_broker_blocks_no_caller_and_the_next_one_is_used() {
         began.elapsed()
     );
     let other = Other::connect().await;
-    until(async || other.read_counts(&queue).await.filter(|seen| *seen == (0, 1000))).await;
+    until(async || {
+        other
+            .read_counts(&queue)
+            .await
+            .filter(|counts| *counts == (0, 1000))
+    })
+    .await;
     stop.cancel();
     tasks.close();
     tasks.wait().await;

@@ -70,21 +70,21 @@ fn the_times_of_the_last_heartbeat_and_of_novas_outage_are_kept() {
             services.map(|(name, heartbeat)| (name.to_owned(), Some(service(heartbeat, Some(at)))));
         cadences.observe(&services.collect(), clock(at.unsigned_abs()));
     };
-    let seen = |cadences: &Cadences, at: u64| {
+    let reads = |cadences: &Cadences, at: u64| {
         let watched = cadences.watched("a", clock(at));
         watched.map(|watched| (watched.stood.as_secs(), watched.deaf_ago.map(|ago| ago.as_secs())))
     };
     observe(&mut cadences, 1_000, [995, 995, 995]);
     observe(&mut cadences, 1_015, [995, 1_010, 1_010]);
     observe(&mut cadences, 1_030, [995, 1_025, 1_025]);
-    assert_eq!(seen(&cadences, 1_035), Some((30, None)));
+    assert_eq!(reads(&cadences, 1_035), Some((30, None)));
     observe(&mut cadences, 1_050, [995, 1_025, 1_025]);
     observe(&mut cadences, 1_065, [995, 1_060, 1_060]);
-    assert_eq!(seen(&cadences, 1_070), Some((65, Some(20))));
-    assert_eq!(seen(&cadences, 1_100), None, "no poll since");
+    assert_eq!(reads(&cadences, 1_070), Some((65, Some(20))));
+    assert_eq!(reads(&cadences, 1_100), None, "no poll since");
     observe(&mut cadences, 1_200, [995, 1_195, 1_195]);
     assert_eq!(
-        seen(&cadences, 1_200),
+        reads(&cadences, 1_200),
         Some((0, Some(150))),
         "nor the time in between"
     );
@@ -100,9 +100,9 @@ fn a_few_heartbeats_give_no_result() {
 fn one_missed_heartbeat_and_a_failure_change_nothing() {
     let mut cadences = watched(10, Some(0), 1_200);
     let measured = seconds(&cadences);
-    let observe = |cadences: &mut Cadences, one: Service, now: u64| {
+    let observe = |cadences: &mut Cadences, service: Service, now: u64| {
         cadences.observe(
-            &BTreeMap::from([("c1".to_owned(), Some(one))]),
+            &BTreeMap::from([("c1".to_owned(), Some(service))]),
             Duration::from_secs(now),
         );
     };

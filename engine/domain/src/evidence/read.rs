@@ -67,11 +67,11 @@ pub enum EvidenceError {
         why: &'static str,
     },
     /// A member has an invalid value.
-    #[error("field \"{member}\" must be {wanted}, and is {found}")]
+    #[error("field \"{member}\" must be {expected}, and is {found}")]
     Wrong {
         /// The member's name in version 1.
         member: &'static str,
-        wanted: &'static str,
+        expected: &'static str,
         found: String,
     },
     /// The evidence contradicts itself.
@@ -173,7 +173,7 @@ pub(super) fn read(json: &[u8]) -> Result<FenceEvidence, EvidenceError> {
     if kind == EvidenceKind::Operator && evidence.target != evidence.host {
         return Err(EvidenceError::Wrong {
             member: "target",
-            wanted: "the same as \"host\" if an operator confirms",
+            expected: "the same as \"host\" if an operator confirms",
             found: shown(&evidence.target),
         });
     }
@@ -192,19 +192,19 @@ impl Members {
         if found.as_u64() == Some(1) {
             return Ok(());
         }
-        let wanted = "the number 1, the only supported version";
+        let expected = "the number 1, the only supported version";
         Err(EvidenceError::Wrong {
             member,
-            wanted,
+            expected,
             found: shown_value(&found),
         })
     }
 
     /// Returns a valid text; `None` if the member is missing.
     fn text(&mut self, member: &'static str) -> Result<Option<String>, EvidenceError> {
-        let wrong = |wanted, found| EvidenceError::Wrong {
+        let wrong = |expected, found| EvidenceError::Wrong {
             member,
-            wanted,
+            expected,
             found,
         };
         match self.0.remove(member) {
@@ -231,13 +231,13 @@ impl Members {
     fn enum_value<T>(
         &mut self,
         member: &'static str,
-        wanted: &'static str,
+        expected: &'static str,
         read: impl FnOnce(&str) -> Option<T>,
     ) -> Result<T, EvidenceError> {
         let text = self.required(member, "")?;
         read(&text).ok_or_else(|| EvidenceError::Wrong {
             member,
-            wanted,
+            expected,
             found: shown(&text),
         })
     }
@@ -246,11 +246,11 @@ impl Members {
         let Some(text) = self.text(member)? else {
             return Ok(None);
         };
-        let wanted =
+        let expected =
             "a time such as 2026-11-20T18:30:12.481516Z, with a zone and at most six digits of a second";
         time::parse(&text).map(Some).ok_or_else(|| EvidenceError::Wrong {
             member,
-            wanted,
+            expected,
             found: shown(&text),
         })
     }

@@ -154,9 +154,9 @@ fn invalid_evidence_is_refused_and_the_error_names_the_field() {
         (json!("text"), "not a JSON object"),
         (Value::Null, "not a JSON object"),
     ];
-    for (value, wanted) in cases {
+    for (value, expected) in cases {
         let error = read(&value).unwrap_err();
-        assert!(error.contains(wanted), "{wanted}: {error}");
+        assert!(error.contains(expected), "{expected}: {error}");
     }
     let raw: [(&[u8], &str); 5] = [
         (b"", "not a JSON object: EOF"),
@@ -165,9 +165,9 @@ fn invalid_evidence_is_refused_and_the_error_names_the_field() {
         (b"{} {}", "not a JSON object: trailing"),
         (b"{\"\\u001b[31m\": 1}", "\"\\u{1b}[31m\" is unknown"),
     ];
-    for (json, wanted) in raw {
+    for (json, expected) in raw {
         let error = FenceEvidence::from_json(json).unwrap_err().to_string();
-        assert!(error.contains(wanted), "{wanted}: {error}");
+        assert!(error.contains(expected), "{expected}: {error}");
     }
 }
 
@@ -198,28 +198,28 @@ fn a_wrong_clock_makes_evidence_older_and_never_more_recent() {
     assert_eq!(fresh.dated(), completed);
     let later = Timestamp::from_micros(completed.micros() + 3_600_000_000);
     let earlier = completed.minus_seconds(60);
-    let mut one = fresh.clone();
-    one.evidence.completed_at = later;
-    one.evidence.observed_at = later;
-    one.generated = later;
+    let mut given = fresh.clone();
+    given.evidence.completed_at = later;
+    given.evidence.observed_at = later;
+    given.generated = later;
     assert_eq!(
-        one.dated(),
+        given.dated(),
         fresh.arrived,
         "what is in the future is of its arrival"
     );
     for make_older in [
-        |one: &mut GivenEvidence, at| one.evidence.observed_at = at,
-        |one: &mut GivenEvidence, at| one.generated = at,
-        |one: &mut GivenEvidence, at| one.arrived = at,
+        |given: &mut GivenEvidence, at| given.evidence.observed_at = at,
+        |given: &mut GivenEvidence, at| given.generated = at,
+        |given: &mut GivenEvidence, at| given.arrived = at,
     ] {
-        let mut one = fresh.clone();
-        make_older(&mut one, earlier);
-        assert_eq!(one.dated(), earlier);
-        assert_eq!(one.clone().later(fresh.clone()), fresh);
-        assert_eq!(fresh.clone().later(one), fresh);
-        let mut one = fresh.clone();
-        make_older(&mut one, later);
-        assert_eq!(one.dated(), completed);
+        let mut given = fresh.clone();
+        make_older(&mut given, earlier);
+        assert_eq!(given.dated(), earlier);
+        assert_eq!(given.clone().later(fresh.clone()), fresh);
+        assert_eq!(fresh.clone().later(given), fresh);
+        let mut given = fresh.clone();
+        make_older(&mut given, later);
+        assert_eq!(given.dated(), completed);
     }
 }
 

@@ -177,8 +177,8 @@ mod tests {
             ("2026-11-20T18:30:12\u{e9}", None),
             ("", None),
         ];
-        for (text, wanted) in cases {
-            assert_eq!(parse(text).map(Timestamp::micros), wanted, "{text:?}");
+        for (text, expected) in cases {
+            assert_eq!(parse(text).map(Timestamp::micros), expected, "{text:?}");
         }
     }
 

@@ -65,7 +65,7 @@ pub(super) fn always_fits<'a>(
     open: &[bool],
 ) -> Result<(), &'a str> {
     let load = Load::of(demands.iter().copied());
-    let moving: BTreeSet<_> = demands.iter().map(|one| one.id).collect();
+    let moving: BTreeSet<_> = demands.iter().map(|demand| demand.id).collect();
     let mut proven: BTreeSet<*const Shape> = BTreeSet::new();
     for demand in demands {
         let mut groups = ground.cloud.groups_of(demand.id).peekable();

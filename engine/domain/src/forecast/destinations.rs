@@ -31,7 +31,7 @@ pub fn destinations(cloud: &Cloud, lost: &BTreeSet<&str>, method: &Method<'_>) -
         let demands = cloud.hosts.get(*name)?.demands.as_ref()?;
         Some((*name, demands))
     });
-    let all = known.flat_map(|(from, demands)| demands.iter().map(move |one| (from, one)));
+    let all = known.flat_map(|(from, demands)| demands.iter().map(move |demand| (from, demand)));
     all.map(|(from, demand)| {
         let not_reckoned = demand.shape.not_reckoned.clone();
         let candidates = match &not_reckoned {

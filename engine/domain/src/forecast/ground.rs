@@ -99,8 +99,8 @@ impl<'a> CandidateIndex<'a> {
     }
 
     fn find(&self, shape: &Shape) -> Candidates {
-        let wanted = shape.amounts.iter().filter(|(_, amount)| **amount > 0);
-        let places = wanted.map(|(class, amount)| {
+        let required = shape.amounts.iter().filter(|(_, amount)| **amount > 0);
+        let places = required.map(|(class, amount)| {
             let place = self.classes.binary_search(&class.as_str()).ok()?;
             Some((place, *amount))
         });

@@ -34,7 +34,7 @@ pub(super) fn refuses(host: &HostRoom, shape: &Shape) -> Option<Mismatch> {
     let provider = host.provider.as_ref()?;
     for wish in &shape.wishes {
         let (granted, no) = match wish {
-            Requirement::Trait(wanted) => (provider.traits.contains(wanted), Mismatch::Trait),
+            Requirement::Trait(required) => (provider.traits.contains(required), Mismatch::Trait),
             Requirement::NoTrait(unwanted) => (!provider.traits.contains(unwanted), Mismatch::Trait),
             Requirement::Zone(zone) => (host.zone == *zone, Mismatch::Zone),
             Requirement::Metadata(key, value) => {

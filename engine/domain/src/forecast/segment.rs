@@ -77,8 +77,11 @@ fn of_segment(ground: &CandidateIndex<'_>, view: &ForecastSegment<'_>) -> Segmen
         Some(_) | None => judge(ground, &BTreeSet::from([*name]), &method),
     };
     let hosts: Vec<Outcome> = view.hosts.iter().map(alone).collect();
-    let worst = hosts.iter().max_by_key(|one| (one.room, one.instances)).cloned();
-    let headroom = match worst.as_ref().map(|one| one.room) {
+    let worst = hosts
+        .iter()
+        .max_by_key(|outcome| (outcome.room, outcome.instances))
+        .cloned();
+    let headroom = match worst.as_ref().map(|outcome| outcome.room) {
         Some(Room::Enough) => Some(further(ground, view, &method, bounds.as_ref())),
         Some(Room::Tight | Room::Short) => Some(Headroom {
             hosts: 0,
@@ -199,7 +202,7 @@ impl<'a, 'b> Bounds<'a, 'b> {
     fn of(ground: &'a CandidateIndex<'b>, view: &ForecastSegment<'_>) -> Option<Self> {
         let lists = view.hosts.iter().filter_map(|name| ground.demands_of(name));
         let lists: Vec<&[Demand]> = lists.collect();
-        let mut seen: BTreeSet<*const Shape> = BTreeSet::new();
+        let mut counted: BTreeSet<*const Shape> = BTreeSet::new();
         let mut sorts = Vec::new();
         for demand in lists.iter().copied().flatten() {
             if demand.shape.not_reckoned.is_some() {
@@ -207,7 +210,7 @@ impl<'a, 'b> Bounds<'a, 'b> {
             }
             let groups = ground.cloud.groups_of(demand.id);
             let group_members: usize = groups.map(|group| group.members.len().saturating_sub(1)).sum();
-            if group_members > 0 || seen.insert(Arc::as_ptr(&demand.shape)) {
+            if group_members > 0 || counted.insert(Arc::as_ptr(&demand.shape)) {
                 sorts.push(Sort {
                     shape: &demand.shape,
                     kept: ground.excluded_hosts(demand, &BTreeMap::new()),

@@ -33,9 +33,9 @@ fn shape(memory: u64) -> Shape {
 /// Returns a number of instances that need only 100 MiB.
 fn of_memory_alone(count: u64) -> Vec<Demand> {
     let one = |number| {
-        let mut one = demand(number, 100);
-        shape_of(&mut one).amounts.remove("VCPU");
-        one
+        let mut landing = demand(number, 100);
+        shape_of(&mut landing).amounts.remove("VCPU");
+        landing
     };
     (1..=count).map(one).collect()
 }
@@ -205,9 +205,9 @@ fn hosts_that_the_scheduler_would_not_take_do_not_count() {
             "metadata",
         ),
     ] {
-        let mut one = demand(1, 10);
-        shape_of(&mut one).wishes.insert(wish);
-        let outcome = lose(&cloud(&[0, 1_000], vec![one]), &["a"]);
+        let mut landing = demand(1, 10);
+        shape_of(&mut landing).wishes.insert(wish);
+        let outcome = lose(&cloud(&[0, 1_000], vec![landing]), &["a"]);
         assert_eq!(outcome.room, Room::Short, "{case}");
         assert!(outcome.short_of.unwrap().text.contains(text), "{case}");
     }
@@ -381,7 +381,7 @@ fn large(free: u64) -> Cloud {
     }
     let on = cloud.hosts.iter().flat_map(|(name, host)| {
         let own = host.demands.iter().flatten();
-        own.map(|one| (one.id, name.clone()))
+        own.map(|landing| (landing.id, name.clone()))
     });
     cloud.places = on.collect();
     cloud
@@ -428,10 +428,10 @@ pub(super) struct Dice(pub(super) u64);
 impl Dice {
     pub(super) fn below(&mut self, most: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut word = self.0;
-        word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (word ^ (word >> 31)) % most.max(1)
+        let mut random = self.0;
+        random = (random ^ (random >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        random = (random ^ (random >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (random ^ (random >> 31)) % most.max(1)
     }
 }
 
@@ -445,7 +445,7 @@ fn all_are_placed(cloud: &Cloud, dice: &mut Dice) -> bool {
     let mut waiting = cloud.hosts["a"].demands.clone().unwrap();
     // The smallest often come first: they do the most harm.
     if dice.below(2) == 0 {
-        waiting.sort_by_key(|one| std::cmp::Reverse(one.shape.amounts["MEMORY_MB"]));
+        waiting.sort_by_key(|landing| std::cmp::Reverse(landing.shape.amounts["MEMORY_MB"]));
     }
     while !waiting.is_empty() {
         let last = waiting.len() - 1;
@@ -454,8 +454,8 @@ fn all_are_placed(cloud: &Cloud, dice: &mut Dice) -> bool {
         } else {
             usize::try_from(dice.below(last as u64 + 1)).unwrap()
         };
-        let one = waiting.remove(at);
-        let (vcpus, memory) = (one.shape.amounts["VCPU"], one.shape.amounts["MEMORY_MB"]);
+        let landing = waiting.remove(at);
+        let (vcpus, memory) = (landing.shape.amounts["VCPU"], landing.shape.amounts["MEMORY_MB"]);
         let mut fit: Vec<_> = left
             .iter_mut()
             .filter(|(_, free)| free.0 >= vcpus && free.1 >= memory)
@@ -480,14 +480,14 @@ fn no_scheduler_contradicts_the_forecast() {
         let count = 1 + dice.below(7);
         let own = (0..count)
             .map(|number| {
-                let mut one = demand(
+                let mut landing = demand(
                     number,
                     [50, 100, 250, 400][usize::try_from(dice.below(4)).unwrap()],
                 );
-                shape_of(&mut one)
+                shape_of(&mut landing)
                     .amounts
                     .insert("VCPU".into(), 1 + dice.below(4));
-                one
+                landing
             })
             .collect();
         let mut cloud = cloud(&vec![0; hosts + 1], own);
@@ -517,7 +517,9 @@ fn any_region(dice: &mut Dice) -> Cloud {
             demand(number, [50, 100, 250][usize::try_from(dice.below(3)).unwrap()])
         });
         let own: Vec<Demand> = own.collect();
-        cloud.places.extend(own.iter().map(|one| (one.id, name.clone())));
+        cloud
+            .places
+            .extend(own.iter().map(|landing| (landing.id, name.clone())));
         host.demands = (dice.below(20) > 0).then_some(own);
         host.open = dice.below(10) > 0;
     }

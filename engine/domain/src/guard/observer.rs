@@ -24,7 +24,11 @@ pub(super) fn check(facts: &GuardFacts, _: &Policy) -> GuardResult {
     if facts.witnesses.iter().any(|witness| witness.reached) {
         return GuardResult::Pass;
     }
-    let names: Vec<&str> = facts.witnesses.iter().map(|one| one.name.as_str()).collect();
+    let names: Vec<&str> = facts
+        .witnesses
+        .iter()
+        .map(|witness| witness.name.as_str())
+        .collect();
     wait(format!(
         "this engine reaches none of its witnesses ({}): it may be cut off itself",
         names.join(", ")

@@ -7,8 +7,8 @@ use crate::policy::Policy;
 impl Region {
     /// Returns the hosts that count as out.
     pub fn out<'a>(&'a self, rules: &'a Policy) -> impl Iterator<Item = &'a str> {
-        let out = self.hosts.iter().filter(|one| self.is_out(one, rules));
-        out.map(|one| one.name.as_str())
+        let out = self.hosts.iter().filter(|host| self.is_out(host, rules));
+        out.map(|host| host.name.as_str())
     }
 
     /// Returns those hosts, and all hosts without a current heartbeat in Nova.
@@ -16,8 +16,8 @@ impl Region {
         let missed = self
             .hosts
             .iter()
-            .filter(|one| self.is_out(one, rules) || !self.has_current_heartbeat(&one.name, rules));
-        missed.map(|one| one.name.as_str())
+            .filter(|host| self.is_out(host, rules) || !self.has_current_heartbeat(&host.name, rules));
+        missed.map(|host| host.name.as_str())
     }
 
     /// True if Nova lacks current heartbeats of most of the other hosts that are not forced down, or did not answer.

@@ -3,24 +3,24 @@
 /// True if `name` matches `pattern`. The running time is bounded by the product of their lengths.
 pub fn matches(pattern: &str, name: &str) -> bool {
     let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
-    let (mut at, mut seen) = (0, 0);
+    let (mut at, mut matched) = (0, 0);
     // The position of the last star, and the end of the part of the name that it has taken so far.
     let mut star: Option<(usize, usize)> = None;
-    while let Some(letter) = name.get(seen) {
+    while let Some(letter) = name.get(matched) {
         match pattern.get(at) {
             Some('*') => {
-                star = Some((at, seen));
+                star = Some((at, matched));
                 at += 1;
             }
-            Some(wanted) if *wanted == '?' || wanted == letter => {
+            Some(expected) if *expected == '?' || expected == letter => {
                 at += 1;
-                seen += 1;
+                matched += 1;
             }
             Some(_) | None => {
                 let Some((place, taken)) = star else { return false };
                 star = Some((place, taken + 1));
                 at = place + 1;
-                seen = taken + 1;
+                matched = taken + 1;
             }
         }
     }

@@ -41,9 +41,9 @@ impl Region {
     /// recoveries on hold, if there is one, and in each failure domain the loss of all its hosts, if there is more than one.
     pub fn joint_losses(&self, rules: &Policy) -> Vec<JointLoss> {
         let mut of_segment: BTreeMap<SegmentId, Vec<&RegionHost>> = BTreeMap::new();
-        let runs = |one: &&RegionHost| !one.recovering && !one.on_maintenance && !self.is_out(one, rules);
-        for one in self.hosts.iter().filter(runs) {
-            of_segment.entry(one.segment).or_default().push(one);
+        let runs = |host: &&RegionHost| !host.recovering && !host.on_maintenance && !self.is_out(host, rules);
+        for host in self.hosts.iter().filter(runs) {
+            of_segment.entry(host.segment).or_default().push(host);
         }
         let mut found = Vec::new();
         for all in of_segment.values() {
@@ -65,7 +65,7 @@ impl Region {
                 .values()
                 .flatten()
                 .copied()
-                .filter(|one| members.contains(&one.name))
+                .filter(|host| members.contains(&host.name))
                 .collect();
             if let Some(one) = all.first().filter(|_| all.len() > 1) {
                 found.push(JointLoss {
@@ -113,35 +113,35 @@ impl Region {
         // Hosts of a segment that are not out differ in only a few facts, and there may be a thousand of them.
         let mut of_segment: BTreeMap<(SegmentId, Option<bool>), GuardFacts> = BTreeMap::new();
         let mut found = Vec::new();
-        for one in self
-            .hosts
-            .iter()
-            .filter(|one| !one.recovering && (!one.on_maintenance || one.by_process))
-        {
-            let facts = if self.is_out(one, rules) {
-                self.facts_beforehand(one, rules)
+        for region_host in self.hosts.iter().filter(|region_host| {
+            !region_host.recovering && (!region_host.on_maintenance || region_host.by_process)
+        }) {
+            let facts = if self.is_out(region_host, rules) {
+                self.facts_beforehand(region_host, rules)
             } else {
-                let alike = of_segment.entry((one.segment, self.is_target(&one.name, rules)));
-                let mut facts = alike.or_insert_with(|| self.facts_beforehand(one, rules)).clone();
-                facts.protected = self.protected(&one.name, rules);
-                facts.fenced = self.fenced(one.id, NO_RECOVERY, rules);
+                let alike = of_segment.entry((region_host.segment, self.is_target(&region_host.name, rules)));
+                let mut facts = alike
+                    .or_insert_with(|| self.facts_beforehand(region_host, rules))
+                    .clone();
+                facts.protected = self.protected(&region_host.name, rules);
+                facts.fenced = self.fenced(region_host.id, NO_RECOVERY, rules);
                 facts
             };
             let why = holds(&facts, rules);
             if !why.is_empty() {
-                let host = one.name.clone();
+                let host = region_host.name.clone();
                 found.push(WouldHold { host, why });
             }
         }
         found
     }
 
-    fn facts_beforehand(&self, one: &RegionHost, rules: &Policy) -> GuardFacts {
+    fn facts_beforehand(&self, region_host: &RegionHost, rules: &Policy) -> GuardFacts {
         let own = HostFacts {
             silent: true,
             ..HostFacts::default()
         };
-        let mut facts = self.facts(one.id, &one.name, NO_RECOVERY, own, rules);
+        let mut facts = self.facts(region_host.id, &region_host.name, NO_RECOVERY, own, rules);
         // Cleared, so that hosts with the same reason are reported together.
         facts.segment_out.clear();
         facts
@@ -149,11 +149,11 @@ impl Region {
 }
 
 fn holds(facts: &GuardFacts, rules: &Policy) -> Vec<String> {
-    let moment = match rules.fencing {
+    let phase = match rules.fencing {
         FencingMode::Engine => GuardPhase::Order,
         FencingMode::External | FencingMode::DryRun => GuardPhase::Proof,
     };
-    let ruling = rule(facts, rules, moment, &BTreeSet::new());
+    let ruling = rule(facts, rules, phase, &BTreeSet::new());
     // An operator has to repair something to end these waits. The others end by themselves, or depend on the failure itself.
     let is_endless = |(guard, _): &(Guard, String)| matches!(guard, Guard::Observer | Guard::Evacuation);
     let endless = ruling.waits.into_iter().filter(is_endless);

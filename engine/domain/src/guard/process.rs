@@ -19,27 +19,36 @@ pub const GUARD: &str = "process";
 /// Checks whether `recovery` may disable the service of `host`. Each of several concurrent recoveries counts those that were opened
 /// before it, so that engines which check at the same moment agree on which one is too many.
 pub fn check(region: &Region, host: HostId, recovery: RecoveryId, rules: &Policy) -> GuardResult {
-    let before = region.processes.iter().take_while(|one| one.recovery != recovery);
-    let before = before.filter(|one| one.host != host);
+    let before = region
+        .processes
+        .iter()
+        .take_while(|disabling| disabling.recovery != recovery);
+    let before = before.filter(|disabling| disabling.host != host);
     let lately: BTreeSet<HostId> = before
         .clone()
-        .filter(|one| one.age < rules.guards.window)
-        .map(|one| one.host)
+        .filter(|disabling| disabling.age < rules.guards.window)
+        .map(|disabling| disabling.host)
         .collect();
-    let mut disabled: BTreeSet<HostId> = before.map(|one| one.host).collect();
-    disabled.extend(region.hosts.iter().filter(|one| one.by_process).map(|one| one.id));
+    let mut disabled: BTreeSet<HostId> = before.map(|disabling| disabling.host).collect();
+    disabled.extend(
+        region
+            .hosts
+            .iter()
+            .filter(|region_host| region_host.by_process)
+            .map(|region_host| region_host.id),
+    );
     disabled.insert(host);
     let segment = region
         .hosts
         .iter()
-        .find(|one| one.id == host)
-        .map(|one| one.segment);
+        .find(|region_host| region_host.id == host)
+        .map(|region_host| region_host.segment);
     let (mut of_segment, mut of_all) = (Count::default(), Count::default());
-    for one in &region.hosts {
-        let out = u64::from(disabled.contains(&one.id));
+    for region_host in &region.hosts {
+        let out = u64::from(disabled.contains(&region_host.id));
         of_all.hosts += 1;
         of_all.out += out;
-        if Some(one.segment) == segment {
+        if Some(region_host.segment) == segment {
             of_segment.hosts += 1;
             of_segment.out += out;
         }

@@ -121,21 +121,21 @@ impl Region {
 
     /// True if the host has sent a heartbeat since it was reported, so that the report is a suspicion and no more. Two ages are
     /// compared, each measured by one clock. A host that is only suspected needs just a current heartbeat.
-    fn lives(&self, one: &RegionHost, rules: &Policy) -> bool {
-        let Some(service) = self.service(&one.name) else {
+    fn lives(&self, region_host: &RegionHost, rules: &Policy) -> bool {
+        let Some(service) = self.service(&region_host.name) else {
             return false;
         };
         let service_state = service_state(service, rules);
-        let since = match (service_state.age, one.reported_ago) {
+        let since = match (service_state.age, region_host.reported_ago) {
             (Some(age), Some(ago)) => age + NOVA_AGE_TOLERANCE < ago,
             (None, _) | (_, None) => true,
         };
-        !service_state.stale && (since || Self::is_only_suspected(one))
+        !service_state.stale && (since || Self::is_only_suspected(region_host))
     }
 
     /// Returns the heartbeats that the monitors of this host have sent in the boot in which it was reported.
     pub fn heartbeats(&self, host: HostId) -> Option<&BootHeartbeats> {
-        let found = self.hosts.iter().find(|one| one.id == host)?;
+        let found = self.hosts.iter().find(|region_host| region_host.id == host)?;
         Some(&found.heartbeats)
     }
 
@@ -147,7 +147,9 @@ impl Region {
 
     /// True if another host is being recovered.
     pub fn recovers_others(&self, host: HostId) -> bool {
-        self.hosts.iter().any(|one| one.id != host && one.recovering)
+        self.hosts
+            .iter()
+            .any(|region_host| region_host.id != host && region_host.recovering)
     }
 
     /// Returns other hosts under recovery that have sent no heartbeat since they were reported, but that Nova would still choose.
@@ -159,9 +161,11 @@ impl Region {
         let would_choose = |service: &Service| service.up && service.enabled && !service.forced_down;
         self.hosts
             .iter()
-            .filter(move |one| one.id != host && one.recovering && !self.lives(one, rules))
-            .filter(move |one| self.service(&one.name).is_some_and(would_choose))
-            .map(|one| one.name.as_str())
+            .filter(move |region_host| {
+                region_host.id != host && region_host.recovering && !self.lives(region_host, rules)
+            })
+            .filter(move |region_host| self.service(&region_host.name).is_some_and(would_choose))
+            .map(|region_host| region_host.name.as_str())
     }
 
     /// Returns the host's last heartbeat, as Nova shows it.
@@ -170,16 +174,21 @@ impl Region {
     }
 
     /// True if a host counts as out, beside the one in question. A suspected host with a heartbeat in Nova does not count.
-    pub(super) fn is_out(&self, one: &RegionHost, rules: &Policy) -> bool {
-        self.was_proven_off(one.id, rules.guards.window)
-            || (one.recovering && !self.lives(one, rules) && !Self::is_away_for_repair(one, rules))
-            || (!one.by_operator && self.fell_silent(&one.name, rules))
+    pub(super) fn is_out(&self, region_host: &RegionHost, rules: &Policy) -> bool {
+        self.was_proven_off(region_host.id, rules.guards.window)
+            || (region_host.recovering
+                && !self.lives(region_host, rules)
+                && !Self::is_away_for_repair(region_host, rules))
+            || (!region_host.by_operator && self.fell_silent(&region_host.name, rules))
     }
 
     /// True if nothing is left to do for a host but to wait for it, for longer than the window. It reduces the capacity, as a host whose
     /// recovery is done.
-    fn is_away_for_repair(one: &RegionHost, rules: &Policy) -> bool {
-        one.waits_for_disks && one.reported_ago.is_some_and(|ago| ago > rules.guards.window)
+    fn is_away_for_repair(region_host: &RegionHost, rules: &Policy) -> bool {
+        region_host.waits_for_disks
+            && region_host
+                .reported_ago
+                .is_some_and(|ago| ago > rules.guards.window)
     }
 
     /// Returns what [`Region::facts`] would return if each of these hosts counted as long as it has no current heartbeat in Nova,
@@ -194,33 +203,41 @@ impl Region {
         facts: &GuardFacts,
     ) -> Option<GuardFacts> {
         self.nova.as_ref().ok()?;
-        let segment = self.hosts.iter().find(|one| one.id == host)?.segment;
-        let counts = |one: &RegionHost| {
+        let segment = self
+            .hosts
+            .iter()
+            .find(|region_host| region_host.id == host)?
+            .segment;
+        let counts = |region_host: &RegionHost| {
             if hosts.is_empty() {
-                !one.by_operator
+                !region_host.by_operator
             } else {
-                hosts.contains(&one.name)
+                hosts.contains(&region_host.name)
             }
         };
-        let missed = |one: &RegionHost| {
-            let service = self.service(&one.name);
-            one.id == host
-                || self.is_out(one, rules)
-                || (counts(one) && service.is_none_or(|service| service_state(service, rules).stale))
+        let missed = |region_host: &RegionHost| {
+            let service = self.service(&region_host.name);
+            region_host.id == host
+                || self.is_out(region_host, rules)
+                || (counts(region_host) && service.is_none_or(|service| service_state(service, rules).stale))
         };
         let out = |of: &dyn Fn(&RegionHost) -> bool| {
-            let count = self.hosts.iter().filter(|one| of(one) && missed(one)).count();
+            let count = self
+                .hosts
+                .iter()
+                .filter(|region_host| of(region_host) && missed(region_host))
+                .count();
             u64::try_from(count).unwrap_or(u64::MAX)
         };
         let mut lasting = facts.clone();
-        let segment_out = out(&|one| one.segment == segment);
+        let segment_out = out(&|region_host| region_host.segment == segment);
         if segment_out > lasting.segment.out {
             let hosts = self
                 .hosts
                 .iter()
-                .filter(|one| one.segment == segment && missed(one));
+                .filter(|region_host| region_host.segment == segment && missed(region_host));
             lasting.segment.out = segment_out;
-            lasting.segment_out = some(hosts.map(|one| one.name.as_str()));
+            lasting.segment_out = some(hosts.map(|region_host| region_host.name.as_str()));
         }
         lasting.all.out = lasting.all.out.max(out(&|_| true));
         Some(lasting)
@@ -237,7 +254,7 @@ impl Region {
     /// suffice by themselves. A hypervisor that is out itself, or without a heartbeat in Nova, does not count: it may be on the wrong
     /// side of a network partition.
     pub fn independent_reporters(&self, host: HostId, rules: &Policy) -> u64 {
-        let Some(found) = self.hosts.iter().find(|one| one.id == host) else {
+        let Some(found) = self.hosts.iter().find(|region_host| region_host.id == host) else {
             return 1;
         };
         let domains: Vec<&BTreeSet<String>> = self
@@ -247,11 +264,11 @@ impl Region {
             .collect();
         let outside = |own: &str| own != found.name && !domains.iter().any(|hosts| hosts.contains(own));
         let is_well = |own: &str| {
-            let out = |one: &RegionHost| one.name == own && self.is_out(one, rules);
+            let out = |region_host: &RegionHost| region_host.name == own && self.is_out(region_host, rules);
             self.has_current_heartbeat(own, rules) && !self.hosts.iter().any(out)
         };
         let (mut control, mut computes) = (0, 0);
-        for reporter in found.reporters.iter().filter(|one| !one.set_aside) {
+        for reporter in found.reporters.iter().filter(|source| !source.muted) {
             match reporter.host.as_deref() {
                 Some(own) => computes += u64::from(outside(own) && is_well(own)),
                 None => control += u64::from(reporter.control),
@@ -265,8 +282,12 @@ impl Region {
     }
 
     /// True if the host was reported only by other hypervisors.
-    fn is_only_suspected(one: &RegionHost) -> bool {
-        !one.reporters.is_empty() && one.reporters.iter().all(|who| who.only_suspects(&one.name))
+    fn is_only_suspected(region_host: &RegionHost) -> bool {
+        !region_host.reporters.is_empty()
+            && region_host
+                .reporters
+                .iter()
+                .all(|who| who.only_suspects(&region_host.name))
     }
 
     /// Returns the inputs of the guards for `host`, whose recovery is `recovery`.
@@ -281,27 +302,27 @@ impl Region {
         let segment = self
             .hosts
             .iter()
-            .find(|one| one.id == host)
-            .map(|one| one.segment);
+            .find(|region_host| region_host.id == host)
+            .map(|region_host| region_host.segment);
         let (mut of_segment, mut of_all) = (Count::default(), Count::default());
         // The names of the hosts that are out, for the domains.
         let mut out_lately: BTreeSet<&str> = BTreeSet::new();
         let (mut segment_out, mut segment_away): (Vec<&str>, u64) = (Vec::new(), 0);
-        for one in &self.hosts {
-            let lately = one.id == host || self.is_out(one, rules);
+        for region_host in &self.hosts {
+            let lately = region_host.id == host || self.is_out(region_host, rules);
             if lately {
-                out_lately.insert(&one.name);
+                out_lately.insert(&region_host.name);
             }
             of_all.hosts += 1;
             of_all.out += u64::from(lately);
-            if Some(one.segment) == segment {
+            if Some(region_host.segment) == segment {
                 of_segment.hosts += 1;
                 if lately {
                     of_segment.out += 1;
-                    segment_out.push(&one.name);
+                    segment_out.push(&region_host.name);
                 }
                 // Maintenance because of a failed process has guards of its own.
-                segment_away += u64::from(!lately && one.on_maintenance && !one.by_process);
+                segment_away += u64::from(!lately && region_host.on_maintenance && !region_host.by_process);
             }
         }
         let mut ordered: BTreeMap<(HostId, RecoveryId), Duration> = BTreeMap::new();
@@ -347,8 +368,10 @@ impl Region {
         let in_segment: BTreeSet<&str> = self
             .hosts
             .iter()
-            .filter(|one| Some(one.segment) == segment && !one.on_maintenance && !one.recovering)
-            .map(|one| one.name.as_str())
+            .filter(|region_host| {
+                Some(region_host.segment) == segment && !region_host.on_maintenance && !region_host.recovering
+            })
+            .map(|region_host| region_host.name.as_str())
             .collect();
         let last = self.service(name).and_then(|service| service.last_heartbeat);
         let near = |other: Option<Timestamp>| match (last, other) {
@@ -395,8 +418,8 @@ impl Region {
         }
         let key = &rules.guards.protected_key;
         let nova = self.nova.as_ref().ok().filter(|_| !key.is_empty())?;
-        let marked = |one: &&Aggregate| {
-            one.hosts.contains(name) && one.metadata.get(key).is_some_and(|value| !is_no(value))
+        let marked = |aggregate: &&Aggregate| {
+            aggregate.hosts.contains(name) && aggregate.metadata.get(key).is_some_and(|value| !is_no(value))
         };
         let aggregate = nova.aggregates.iter().find(marked)?;
         Some(format!("aggregate {} has {key}", aggregate.name))
@@ -409,9 +432,9 @@ impl Region {
         if let Ok(nova) = &self.nova
             && !key.is_empty()
         {
-            for one in &nova.aggregates {
-                if let Some(name) = one.metadata.get(key).filter(|name| !name.is_empty()) {
-                    domains.insert(name.as_str(), &one.hosts);
+            for aggregate in &nova.aggregates {
+                if let Some(name) = aggregate.metadata.get(key).filter(|name| !name.is_empty()) {
+                    domains.insert(name.as_str(), &aggregate.hosts);
                 }
             }
         }
@@ -429,9 +452,11 @@ impl Region {
                     .map(String::as_str)
                     .filter(|host| out.contains(host) || self.fell_silent(host, rules))
                     .collect();
-                let beats = lost
-                    .iter()
-                    .filter_map(|host| self.service(host).filter(|one| !one.forced_down)?.last_heartbeat);
+                let beats = lost.iter().filter_map(|host| {
+                    self.service(host)
+                        .filter(|service| !service.forced_down)?
+                        .last_heartbeat
+                });
                 let beats: Vec<i64> = beats.map(Timestamp::micros).collect();
                 let within = match (beats.iter().min(), beats.iter().max()) {
                     (Some(earliest), Some(newest)) if beats.len() == lost.len() => {

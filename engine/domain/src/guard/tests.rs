@@ -58,7 +58,7 @@ fn witness(name: &str, reached: bool) -> Witness {
 }
 
 /// Name, guard, change of the facts, and the guard's result.
-type Case = (&'static str, Guard, fn(&mut GuardFacts), &'static str);
+type TestCase = (&'static str, Guard, fn(&mut GuardFacts), &'static str);
 
 fn result_name(verdict: &GuardResult) -> &'static str {
     match verdict {
@@ -75,8 +75,8 @@ fn result_name(verdict: &GuardResult) -> &'static str {
 fn the_first_held_number_of_hosts_is_that_of_the_guard() {
     for hosts in 0..60 {
         for percent in 0..=100 {
-            let asked = (0..=hosts).find(|out| is_finished(Count { hosts, out: *out }, percent));
-            assert_eq!(first_held(hosts, percent), asked, "{hosts} hosts, {percent} %");
+            let first = (0..=hosts).find(|out| is_finished(Count { hosts, out: *out }, percent));
+            assert_eq!(first_held(hosts, percent), first, "{hosts} hosts, {percent} %");
         }
     }
     assert_eq!(first_held(6, 34), Some(3));
@@ -87,7 +87,7 @@ fn the_first_held_number_of_hosts_is_that_of_the_guard() {
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn each_guard_trips_at_its_limit_and_not_before() {
     use Guard::*;
-    let cases: &[Case] = &[
+    let cases: &[TestCase] = &[
         ("long ago", StartUp, |_| {}, "pass"),
         (
             "just started",
@@ -341,10 +341,10 @@ fn lifted_guards_are_skipped_and_all_others_checked() {
     facts.all.out = 5;
     facts.protected = Some("it has no-fence".into());
     facts.running_for = Duration::ZERO;
-    let named = |lifted: &[Guard], moment| {
+    let named = |lifted: &[Guard], phase| {
         let lifted: BTreeSet<Guard> = lifted.iter().copied().collect();
-        let ruling = rule(&facts, &rules(), moment, &lifted);
-        let holds: Vec<Guard> = ruling.holds.iter().map(|one| one.0).collect();
+        let ruling = rule(&facts, &rules(), phase, &lifted);
+        let holds: Vec<Guard> = ruling.holds.iter().map(|hold| hold.0).collect();
         (holds, ruling.waits.len())
     };
     let (segment, global) = (Guard::Segment, Guard::Global);
@@ -397,8 +397,8 @@ fn guards_of_orders_are_skipped_in_mode_external() {
     facts.own.silent = false;
     let mut rules = rules();
     rules.fencing = FencingMode::External;
-    for moment in [GuardPhase::Begin, GuardPhase::Proof] {
-        assert_eq!(rule(&facts, &rules, moment, &BTreeSet::new()), Ruling::default());
+    for phase in [GuardPhase::Begin, GuardPhase::Proof] {
+        assert_eq!(rule(&facts, &rules, phase, &BTreeSet::new()), Ruling::default());
     }
     facts.segment.out = 4;
     let ruling = rule(&facts, &rules, GuardPhase::Proof, &BTreeSet::new());

@@ -260,31 +260,33 @@ fn check_url(url: &str) -> Result<(), EntryError> {
 /// Splits a command line into words at unquoted blanks. A word that starts with an unquoted `#` starts the hook's options.
 fn split_words(line: &str) -> Result<(Vec<String>, String), EntryError> {
     let mut split_words = Vec::new();
-    let mut word: Option<String> = None;
+    let mut argument: Option<String> = None;
     let mut quote = None;
     let mut chars = line.chars();
     while let Some(c) = chars.next() {
         match (quote, c) {
             (Some(open), _) if c == open => quote = None,
-            (None, '#') if word.is_none() => return Ok((split_words, chars.as_str().trim_end().to_owned())),
+            (None, '#') if argument.is_none() => {
+                return Ok((split_words, chars.as_str().trim_end().to_owned()));
+            }
             (None, '"' | '\'') => {
                 quote = Some(c);
-                word.get_or_insert_default();
+                argument.get_or_insert_default();
             }
-            (None, ' ') => split_words.extend(word.take()),
+            (None, ' ') => split_words.extend(argument.take()),
             (None | Some('"'), '\\') => {
                 let Some(next) = chars.next() else {
                     return Err(open_ended("a backslash at its end"));
                 };
-                word.get_or_insert_default().push(next);
+                argument.get_or_insert_default().push(next);
             }
-            (None | Some(_), _) => word.get_or_insert_default().push(c),
+            (None | Some(_), _) => argument.get_or_insert_default().push(c),
         }
     }
     if quote.is_some() {
         return Err(open_ended("an unclosed quotation mark"));
     }
-    split_words.extend(word);
+    split_words.extend(argument);
     Ok((split_words, String::new()))
 }
 

@@ -49,15 +49,15 @@ pub struct LastSighting {
 }
 
 impl LastSighting {
-    fn of(seen: &Server) -> Self {
+    fn of(shown: &Server) -> Self {
         Self {
-            name: seen.name.clone(),
-            host: seen.host.clone(),
+            name: shown.name.clone(),
+            host: shown.host.clone(),
             was: OriginalState {
-                vm_state: seen.vm_state.clone(),
-                power_state: seen.power_state,
+                vm_state: shown.vm_state.clone(),
+                power_state: shown.power_state,
             },
-            task: seen.task_state.clone(),
+            task: shown.task_state.clone(),
         }
     }
 
@@ -257,22 +257,22 @@ impl Arrivals {
         self.list_due = false;
         let clock = inventory.service.as_ref().and_then(|service| service.nova_now);
         let clock = clock.unwrap_or(ctx.now.wall);
-        let here: BTreeSet<ServerId> = inventory.servers.iter().map(|server| server.id).collect();
+        let listed: BTreeSet<ServerId> = inventory.servers.iter().map(|server| server.id).collect();
         let mut by_server: BTreeMap<ServerId, Vec<&Migration>> = BTreeMap::new();
         for record in &inventory.migrations {
             by_server.entry(record.server).or_default().push(record);
         }
-        by_server.retain(|server, _| !here.contains(server));
+        by_server.retain(|server, _| !listed.contains(server));
         let coming: BTreeMap<ServerId, &Migration> = by_server
             .iter()
             .filter_map(|(server, records)| {
                 let latest = records
                     .iter()
                     // A failed revert has the same status as any other failed migration.
-                    .filter(|one| brings(one, ctx.host) || self.is_known_revert(one))
-                    .filter(|one| !has_left_since(one, records, ctx.host))
-                    .filter(|one| !self.harmless.contains(&one.id))
-                    .max_by_key(|one| one.id);
+                    .filter(|record| brings(record, ctx.host) || self.is_known_revert(record))
+                    .filter(|record| !has_left_since(record, records, ctx.host))
+                    .filter(|record| !self.harmless.contains(&record.id))
+                    .max_by_key(|record| record.id);
                 latest.map(|record| (*server, *record))
             })
             .collect();
@@ -369,11 +369,11 @@ impl Arrivals {
             return false;
         }
         let now = ctx.now.elapsed;
-        let (Ok(seen), Some(arrival)) = (result, self.expected.get_mut(&server)) else {
+        let (Ok(shown), Some(arrival)) = (result, self.expected.get_mut(&server)) else {
             // The instance is read again after the next list.
             return true;
         };
-        let Some(seen) = seen else {
+        let Some(shown) = shown else {
             let first = *self.gone.entry(server).or_insert(now);
             if now.since(first) >= NOT_FOUND_CONFIRM_DELAY {
                 self.expected.remove(&server);
@@ -382,11 +382,11 @@ impl Arrivals {
             return true;
         };
         self.gone.remove(&server);
-        if seen.host.as_deref() == Some(ctx.host) {
+        if shown.host.as_deref() == Some(ctx.host) {
             self.list_due = true;
             return true;
         }
-        let sighting = LastSighting::of(seen);
+        let sighting = LastSighting::of(shown);
         if arrival.shown.as_ref() != Some(&sighting) {
             arrival.shown = Some(sighting.clone());
             ctx.record.head = true;
@@ -407,21 +407,25 @@ impl Arrivals {
             return;
         };
         self.harmless.insert(arrival.migration);
-        let rank = moves.values().map(|one| one.rank + 1).max().unwrap_or(0);
+        let rank = moves
+            .values()
+            .map(|instance| instance.rank + 1)
+            .max()
+            .unwrap_or(0);
         moves.insert(server, lost_arrivals::lost(server, arrival, rank, ctx));
         ctx.record.head = true;
     }
 
     /// Renders the instances that may be lost, for the message when the notification is closed.
     pub(super) fn last_sighting_text(&self, host: &str, window: Duration) -> String {
-        let lost = self.expected.iter().filter(|(_, one)| one.may_be_lost());
+        let lost = self.expected.iter().filter(|(_, arrival)| arrival.may_be_lost());
         let all = lost.clone().count();
         if all == 0 {
             return String::new();
         }
         let mut names: Vec<String> = lost
             .take(MAX_LISTED_NAMES)
-            .map(|(server, one)| one.last_sighting_text(*server))
+            .map(|(server, arrival)| arrival.last_sighting_text(*server))
             .collect();
         if all > MAX_LISTED_NAMES {
             names.push(format!("and {} more", all - MAX_LISTED_NAMES));

@@ -32,7 +32,7 @@ pub(super) enum BlockerKind {
     /// Reserved hosts are not available yet.
     Reserve,
     /// Another recovery is working on some of the instances.
-    Taken,
+    OtherRecovery,
     /// Hosts fail together with this one.
     Neighbours,
     /// Moves take unusually long.

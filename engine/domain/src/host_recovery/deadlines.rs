@@ -21,12 +21,12 @@ const REFUSAL_EXPLANATION_WINDOW: Duration = Duration::from_mins(1);
 /// Drops refusals that a cleared `forced_down` explains. Nova refuses to evacuate from a host that is up. If an
 /// operator has cleared `forced_down`, its refusals are not about the instances. They do not count, and `forced_down`
 /// is set again.
-pub(super) fn refusals_explained(moves: &mut Moves, asked: Elapsed, record: &mut Record) {
-    for one in moves.values_mut() {
-        let explained = |at: Elapsed| asked.since(at) <= REFUSAL_EXPLANATION_WINDOW;
-        if one.refused.take_if(|at| explained(*at)).is_some() && !one.is_finished() {
-            one.failures = one.failures.saturating_sub(1);
-            record.moves.insert(one.server);
+pub(super) fn refusals_explained(moves: &mut Moves, requested_at: Elapsed, record: &mut Record) {
+    for instance in moves.values_mut() {
+        let explained = |at: Elapsed| requested_at.since(at) <= REFUSAL_EXPLANATION_WINDOW;
+        if instance.refused.take_if(|at| explained(*at)).is_some() && !instance.is_finished() {
+            instance.failures = instance.failures.saturating_sub(1);
+            record.moves.insert(instance.server);
         }
     }
 }
@@ -34,8 +34,8 @@ pub(super) fn refusals_explained(moves: &mut Moves, asked: Elapsed, record: &mut
 /// Stops all deadlines while nothing may be started.
 pub(super) fn pause_deadlines(deadline_from: &mut Elapsed, moves: &mut Moves, now: DecisionTime) {
     *deadline_from = now.elapsed;
-    for one in moves.values_mut() {
-        one.failing_since = None;
+    for instance in moves.values_mut() {
+        instance.failing_since = None;
     }
 }
 
@@ -61,7 +61,7 @@ impl HostRecovery {
             | Stage::Listing
             | Stage::Returning
             | Stage::Starting
-            | Stage::Over => {}
+            | Stage::Done => {}
         }
     }
 }
@@ -69,27 +69,27 @@ impl HostRecovery {
 impl MoveTrack {
     fn give_up_late(&self, late: bool, moves: &mut Moves, ctx: &mut DecisionContext<'_>) {
         let (now, policy) = (ctx.now, ctx.policy);
-        let overdue = |one: &Move| {
+        let overdue = |instance: &Move| {
             let failing = |since: Elapsed| now.elapsed.since(since) >= policy.move_deadline;
-            matches!(one.step, MoveStep::Waiting { .. })
-                && ((late && !has_waited(one, policy.deadline, now))
-                    || one.failing_since.is_some_and(failing))
-                && ctx.frozen(one.server).is_none()
+            matches!(instance.step, MoveStep::Waiting { .. })
+                && ((late && !has_waited(instance, policy.deadline, now))
+                    || instance.failing_since.is_some_and(failing))
+                && ctx.frozen(instance.server).is_none()
         };
         let overdue: Vec<ServerId> = moves
             .values()
-            .filter(|one| overdue(one))
-            .map(|one| one.server)
+            .filter(|instance| overdue(instance))
+            .map(|instance| instance.server)
             .collect();
         for server in overdue {
             // The answer of a call in flight would come too late.
             if self.is_under_way(server) {
                 continue;
             }
-            let Some(one) = moves.get_mut(&server) else {
+            let Some(instance) = moves.get_mut(&server) else {
                 continue;
             };
-            let why = one
+            let why = instance
                 .fault
                 .clone()
                 .map(|fault| format!(": {fault}"))
@@ -103,9 +103,9 @@ impl MoveTrack {
                 let limit = policy.move_deadline.as_secs();
                 format!("calls about it failed for {limit} s{why}")
             };
-            one.remark(&text);
-            one.remark(&format!("it was {} before", one.was.vm_state));
-            finish(one, End::Person, now, ctx.record);
+            instance.remark(&text);
+            instance.remark(&format!("it was {} before", instance.was.vm_state));
+            finish(instance, End::Person, now, ctx.record);
         }
     }
 }
@@ -127,7 +127,7 @@ impl DecisionContext<'_> {
             self.enter(Stage::Returning);
         } else {
             self.record.life = Some(Life::Closed);
-            self.enter(Stage::Over);
+            self.enter(Stage::Done);
         }
     }
 }

@@ -122,7 +122,7 @@ impl DecisionContext<'_> {
         self.message.clone_from(&message);
         self.record.notification = Some((status, message));
         self.record.life = Some(Life::Closed);
-        self.enter(Stage::Over);
+        self.enter(Stage::Done);
     }
 
     /// Ends the recovery because the report was a false alarm. Masakari's API shows it as failed, as before: a later report is then a

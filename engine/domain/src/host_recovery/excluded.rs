@@ -86,28 +86,28 @@ pub(super) struct StartTrack {
 }
 
 /// Marks an excluded instance for its start after the host's return, if it ran on this host and can run nowhere else.
-pub(super) fn plan(one: &mut Move, server: &Server, ctx: &DecisionContext<'_>) {
+pub(super) fn plan(instance: &mut Move, server: &Server, ctx: &DecisionContext<'_>) {
     let is_excluded = matches!(
-        one.step,
-        MoveStep::Over(End::Left) | MoveStep::Unlocking { end: End::Left, .. }
+        instance.step,
+        MoveStep::Done(End::Left) | MoveStep::Unlocking { end: End::Left, .. }
     );
     if is_excluded && ctx.policy.starts_on_return(server) {
-        mark(one);
+        mark(instance);
     }
 }
 
 /// Marks an instance that stays on its host after a wait for it (ADR 0141). Policy does not exclude it, so no service replaces it.
-pub(super) fn plan_after_wait(one: &mut Move, policy: &Policy) {
-    let ran = one.was.vm_state == VmState::Active && one.was.power_state == PowerState::Running;
+pub(super) fn plan_after_wait(instance: &mut Move, policy: &Policy) {
+    let ran = instance.was.vm_state == VmState::Active && instance.was.power_state == PowerState::Running;
     if ran && policy.start_excluded {
-        mark(one);
+        mark(instance);
     }
 }
 
-fn mark(one: &mut Move) {
-    if one.elsewhere.is_empty() && one.may_run.is_empty() {
-        one.start = Some(ExcludedStart::default());
-        one.remark(START_REMARK);
+fn mark(instance: &mut Move) {
+    if instance.elsewhere.is_empty() && instance.may_run.is_empty() {
+        instance.start = Some(ExcludedStart::default());
+        instance.remark(START_REMARK);
     }
 }
 
@@ -159,7 +159,7 @@ impl HostRecovery {
         }
         if !self.moves.values().any(Move::is_to_be_started) && record.life.is_none() {
             record.life = Some(Life::Closed);
-            self.enter(Stage::Over, record);
+            self.enter(Stage::Done, record);
         }
     }
 
@@ -174,16 +174,19 @@ impl HostRecovery {
         let mut pending: Vec<&mut Move> = self
             .moves
             .values_mut()
-            .filter(|one| one.is_to_be_started() && ctx.frozen(one.server).is_none())
+            .filter(|instance| instance.is_to_be_started() && ctx.frozen(instance.server).is_none())
             .collect();
-        pending.sort_by_key(|one| one.rank);
+        pending.sort_by_key(|instance| instance.rank);
         starts.read(&pending, &ctx, commands);
         if now.elapsed < starts.not_before || free_start_slots(&pending) == 0 {
             return;
         }
         // One for each decision: the journal checks for each of them where else it may run.
-        if let Some(one) = pending.into_iter().find(|one| starts.may_start(one, &ctx)) {
-            starts.start(one, ctx, commands);
+        if let Some(instance) = pending
+            .into_iter()
+            .find(|instance| starts.may_start(instance, &ctx))
+        {
+            starts.start(instance, ctx, commands);
         }
     }
 }
@@ -191,7 +194,11 @@ impl HostRecovery {
 /// Returns the reason why nothing is started now.
 fn start_block_reason(state: &HostRecovery, now: DecisionTime) -> Option<String> {
     let is_down = || {
-        let up = state.service.seen.as_ref().is_some_and(|seen| !seen.forced_down)
+        let up = state
+            .service
+            .observed
+            .as_ref()
+            .is_some_and(|service| !service.forced_down)
             && state.service.up_evidence(now.elapsed).is_some();
         (!up).then(|| format!("host {} is down", state.host))
     };
@@ -201,8 +208,8 @@ fn start_block_reason(state: &HostRecovery, now: DecisionTime) -> Option<String>
 }
 
 fn give_up_starts(moves: &mut Moves, why: &str, record: &mut Record) {
-    for one in moves.values_mut().filter(|one| one.is_to_be_started()) {
-        one.end_start(StartEnd::NotStarted, &format!("not started: {why}"), record);
+    for instance in moves.values_mut().filter(|instance| instance.is_to_be_started()) {
+        instance.end_start(StartEnd::NotStarted, &format!("not started: {why}"), record);
     }
 }
 
@@ -211,10 +218,13 @@ pub(super) fn waits_for(state: &HostRecovery, now: DecisionTime) -> (WaitsFor, B
     if let Some(why) = start_block_reason(state, now) {
         return (WaitsFor::Start, [why].into());
     }
-    let pending = state.moves.values().filter(|one| one.is_to_be_started());
+    let pending = state
+        .moves
+        .values()
+        .filter(|instance| instance.is_to_be_started());
     let names = pending
         .take(MAX_LISTED_NAMES)
-        .map(|one| one.name.clone())
+        .map(|instance| instance.name.clone())
         .collect();
     (WaitsFor::Start, names)
 }
@@ -231,7 +241,7 @@ fn is_settled(call: StartCall, now: Elapsed, policy: &Policy) -> bool {
 
 /// Returns the number of instances that may be started now besides those that are being started.
 fn free_start_slots(pending: &[&mut Move]) -> usize {
-    let is_under_way = |one: &&&mut Move| one.start.is_some_and(|start| start.asked.is_some());
+    let is_under_way = |instance: &&&mut Move| instance.start.is_some_and(|start| start.requested.is_some());
     MAX_PARALLEL_STARTS.saturating_sub(pending.iter().filter(is_under_way).count())
 }
 
@@ -250,64 +260,66 @@ impl StartTrack {
     /// Reads the instances, and the actions on those that are stopped and next to be started.
     fn read(&mut self, pending: &[&mut Move], ctx: &DecisionContext<'_>, commands: &mut Vec<Command>) {
         let now = ctx.now.elapsed;
-        let is_read = |one: &&Readings| one.server.sent().is_some() || one.actions.sent().is_some();
+        let is_read = |pending_reads: &&Readings| {
+            pending_reads.server.sent().is_some() || pending_reads.actions.sent().is_some()
+        };
         let mut room = MAX_PARALLEL_READS.saturating_sub(self.readings.values().filter(is_read).count());
         let mut starts = free_start_slots(pending);
-        for one in pending {
-            let readings = self.readings.entry(one.server).or_default();
+        for instance in pending {
+            let readings = self.readings.entry(instance.server).or_default();
             if is_read(&&*readings) {
                 continue;
             }
-            let asked = one.start.and_then(|start| start.asked);
-            let may_ask = asked.is_none_or(|call| is_settled(call, now, ctx.policy));
+            let request = instance.start.and_then(|start| start.requested);
+            let may_ask = request.is_none_or(|call| is_settled(call, now, ctx.policy));
             if readings.is_stopped(now) && may_ask && now >= readings.not_before {
-                if starts == 0 && asked.is_none() {
+                if starts == 0 && request.is_none() {
                     continue;
                 }
                 starts = starts.saturating_sub(1);
                 if room > 0 && readings.due.is_none() && readings.actions.send(now) {
-                    commands.push(Command::ReadActions(one.server));
+                    commands.push(Command::ReadActions(instance.server));
                     room -= 1;
                 }
             } else if room > 0 && readings.server.send(now) {
-                commands.push(Command::ReadServer(one.server));
+                commands.push(Command::ReadServer(instance.server));
                 room -= 1;
             }
         }
     }
 
-    fn may_start(&self, one: &Move, ctx: &DecisionContext<'_>) -> bool {
+    fn may_start(&self, instance: &Move, ctx: &DecisionContext<'_>) -> bool {
         let now = ctx.now.elapsed;
         let is_due = |it: &Readings| it.is_stopped(now) && it.due.is_some();
-        let asked = one.start.and_then(|start| start.asked);
-        self.readings.get(&one.server).is_some_and(is_due)
-            && asked.is_none_or(|call| is_settled(call, now, ctx.policy))
+        let request = instance.start.and_then(|start| start.requested);
+        self.readings.get(&instance.server).is_some_and(is_due)
+            && request.is_none_or(|call| is_settled(call, now, ctx.policy))
     }
 
-    fn start(&mut self, one: &mut Move, ctx: DecisionContext<'_>, commands: &mut Vec<Command>) {
+    fn start(&mut self, instance: &mut Move, ctx: DecisionContext<'_>, commands: &mut Vec<Command>) {
         let now = ctx.now.elapsed;
-        let Some(start) = &mut one.start else { return };
+        let Some(start) = &mut instance.start else { return };
         start.tries += 1;
-        start.asked = Some(StartCall {
+        start.requested = Some(StartCall {
             at: now,
             answered: false,
         });
-        self.journalled_server = Some(one.server);
+        self.journalled_server = Some(instance.server);
         let readings = Readings {
             was_stopped: true,
             ..Readings::default()
         };
-        self.readings.insert(one.server, readings);
+        self.readings.insert(instance.server, readings);
         let record = ctx.record;
-        record.intends(one.server);
+        record.intends(instance.server);
         record.unless_frozen.own = true;
         record.unless_host_recovery = Some(ctx.host.to_owned());
         record.unless_elsewhere = Some(Elsewhere {
-            server: one.server,
+            server: instance.server,
             host: ctx.host.to_owned(),
         });
-        let text = format!("starting {}: it ran when {} died", one.name, ctx.host);
-        record.server_step(Task::StartInstance, StepKind::Intent, one.server, 0.5, text);
-        commands.push(Command::Start(one.server));
+        let text = format!("starting {}: it ran when {} died", instance.name, ctx.host);
+        record.server_step(Task::StartInstance, StepKind::Intent, instance.server, 0.5, text);
+        commands.push(Command::Start(instance.server));
     }
 }

@@ -280,10 +280,8 @@ impl DeviceState {
     }
 
     /// True if "off" was first read before this moment.
-    fn read_off_before(&self, moment: Elapsed) -> bool {
-        self.first_off
-            .as_ref()
-            .is_some_and(|first| first.started < moment)
+    fn read_off_before(&self, time: Elapsed) -> bool {
+        self.first_off.as_ref().is_some_and(|first| first.started < time)
     }
 
     /// True if its latest reading names the machine.

@@ -34,7 +34,7 @@ impl HostRecovery {
             self.enter(Stage::Returning, record);
         } else {
             record.life = Some(Life::Closed);
-            self.enter(Stage::Over, record);
+            self.enter(Stage::Done, record);
         }
     }
 
@@ -55,7 +55,7 @@ pub(super) fn final_result(state: &HostRecovery) -> (NotificationStatus, String)
         state
             .moves
             .values()
-            .filter(|one| one.step == MoveStep::Over(end))
+            .filter(|instance| instance.step == MoveStep::Done(end))
             .count()
     };
     let (moved, left, person) = (ended(End::Moved), ended(End::Left), ended(End::Person));
@@ -131,13 +131,13 @@ pub(super) fn power_off_warning(host: &str, fence: &Fence, moves: &Moves) -> Str
 fn names(moves: &Moves) -> String {
     let mut names: Vec<String> = moves
         .values()
-        .filter(|one| one.step == MoveStep::Over(End::Person))
+        .filter(|instance| instance.step == MoveStep::Done(End::Person))
         .take(MAX_LISTED_NAMES)
-        .map(|one| format!("{} ({})", one.name, one.server))
+        .map(|instance| format!("{} ({})", instance.name, instance.server))
         .collect();
     let all = moves
         .values()
-        .filter(|one| one.step == MoveStep::Over(End::Person))
+        .filter(|instance| instance.step == MoveStep::Done(End::Person))
         .count();
     if names.is_empty() {
         return String::new();

@@ -56,7 +56,7 @@ fn has_not_begun(state: &HostRecovery) -> bool {
     // After lost writes an instance in error under its owner's lock is planned, as one that may have been prepared. That alone is no sign
     // of a beginning: what comes first is a power-off or the change of Nova's record, and neither is known.
     let suspected = |one: &Move| {
-        one.lock == Lock::Owners && matches!(one.step, MoveStep::Waiting { .. } | MoveStep::Held)
+        one.lock == Lock::Owners && matches!(one.step, MoveStep::Waiting { .. } | MoveStep::OnHold)
     };
     let untouched = !state.rewound && state.service.put.is_none() && !state.fence.ordered;
     early && state.event == "STOPPED" && untouched && state.moves.values().all(suspected)
@@ -70,9 +70,9 @@ pub(super) fn holds(state: &HostRecovery, server: ServerId) -> bool {
 
 /// Returns the moves that wait for the end of a freeze of their instance, by name.
 pub(super) fn moves(state: &HostRecovery) -> impl Iterator<Item = &Move> {
-    let waiting = |one: &&Move| matches!(one.step, MoveStep::Waiting { .. });
+    let waiting = |instance: &&Move| matches!(instance.step, MoveStep::Waiting { .. });
     let moves = state.moves.values().filter(waiting);
-    moves.filter(|one| holds(state, one.server))
+    moves.filter(|instance| holds(state, instance.server))
 }
 
 /// Handles the ends of freezes, and waits while the host is frozen. Returns true if it waits.
@@ -84,14 +84,14 @@ pub(super) fn act(
 ) -> bool {
     end_approvals(state, now, record);
     apply_freeze_end(state, now, record);
-    let frozen: Vec<ServerId> = moves(state).map(|one| one.server).collect();
+    let frozen: Vec<ServerId> = moves(state).map(|instance| instance.server).collect();
     if !frozen.is_empty() {
         // A recovery that waits for an operator's freeze to end is not late.
         state.deadline_from = now.elapsed;
     }
     for server in frozen {
-        if let Some(one) = state.moves.get_mut(&server) {
-            one.failing_since = None;
+        if let Some(instance) = state.moves.get_mut(&server) {
+            instance.failing_since = None;
         }
     }
     let Some(freeze) = waits_for(state).cloned() else {
@@ -158,7 +158,7 @@ fn restart(state: &mut HostRecovery, now: DecisionTime, record: &mut Record) {
     state.confirmation = None;
     state.proof = None;
     state.fence.begin_again(now.elapsed, &state.policy);
-    state.service.seen = None;
+    state.service.observed = None;
     state.service.begin_again(now.elapsed);
     state.enter(Stage::Begin, record);
 }
@@ -177,7 +177,7 @@ fn end_conditional_freezes(
     let over: Vec<Freeze> = over
         .into_iter()
         .flatten()
-        .filter(|one| one.unless_worse)
+        .filter(|freeze| freeze.unless_worse)
         .collect();
     if over.is_empty() {
         return;
@@ -189,12 +189,12 @@ fn end_conditional_freezes(
     let Some(region) = state.guard.region_probe.fresh(now) else {
         return;
     };
-    for one in over {
-        let counts = one.scope == FreezeScope::Host;
+    for freeze in over {
+        let counts = freeze.scope == FreezeScope::Host;
         if region.is_worse(state.host_id, counts, &state.policy) {
-            let text = format!("the freeze of {} ends: a second host is out", one.what());
+            let text = format!("the freeze of {} ends: a second host is out", freeze.what());
             record.step(Task::Fence, StepKind::Note, 0.0, text);
-            record.worse.insert(one.number);
+            record.worse.insert(freeze.number);
         }
     }
 }

@@ -108,7 +108,7 @@ impl GuardTrack {
     }
 
     fn wait_for(&mut self, ruling: &Ruling, now: DecisionTime, record: &mut Record) {
-        let guards: BTreeSet<Guard> = ruling.waits.iter().map(|one| one.0).collect();
+        let guards: BTreeSet<Guard> = ruling.waits.iter().map(|wait| wait.0).collect();
         if guards.contains(&Guard::Rate)
             && let Some(approval) = &mut self.approval
         {
@@ -155,7 +155,7 @@ impl GuardTrack {
 /// The facts about the host itself, next to those that a scan of all hosts gives.
 pub(super) struct Suspect<'a> {
     pub(super) service: &'a ServiceTrack,
-    pub(super) said: OffClaims<'a>,
+    pub(super) claims: OffClaims<'a>,
     pub(super) silence: SilenceTrack,
     /// True if reports do not count any more.
     pub(super) seen_only: bool,
@@ -169,9 +169,12 @@ macro_rules! suspect {
         let untouched = $recovery.is_untouched();
         $crate::host_recovery::guard::Suspect {
             service: &$recovery.service,
-            said: $crate::host_recovery::guard::off_claim::OffClaims::new(
-                $recovery.off_word.as_ref(),
-                $recovery.confirmation.as_ref().map(|one| one.said),
+            claims: $crate::host_recovery::guard::off_claim::OffClaims::new(
+                $recovery.off_claim.as_ref(),
+                $recovery
+                    .confirmation
+                    .as_ref()
+                    .map(|confirmation| confirmation.given_at),
                 $recovery.reported_at,
                 &$recovery.service,
             ),
@@ -189,7 +192,7 @@ impl Suspect<'_> {
     pub(super) fn supporting_evidence(&self, now: DecisionTime) -> String {
         if self.service.is_silent(now.elapsed) {
             "it has no current heartbeat in Nova".into()
-        } else if let Some(given) = self.said.uncontradicted_evidence() {
+        } else if let Some(given) = self.claims.uncontradicted_evidence() {
             given.evidence.sentence()
         } else {
             "more than one reporter has reported it".into()
@@ -220,16 +223,16 @@ impl GuardTrack {
         };
     }
 
-    /// True if the guards of `moment` pass. Requests a scan first if the last one is too old.
+    /// True if the guards of `phase` pass. Requests a scan first if the last one is too old.
     pub(super) fn pass_guards(
         &mut self,
-        moment: GuardPhase,
+        phase: GuardPhase,
         suspect: &Suspect<'_>,
         ctx: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) -> bool {
         self.region_probe.request_if_due(ctx.now, SCAN_INTERVAL, commands);
-        self.pass_last_scan(moment, suspect, ctx)
+        self.pass_last_scan(phase, suspect, ctx)
     }
 
     /// True if the guards let an order through, in a try that started with the guards of `approved` lifted.
@@ -247,16 +250,16 @@ impl GuardTrack {
     /// True if the guards let the recovery through by the last scan; false if that is too old.
     pub(super) fn pass_last_scan(
         &mut self,
-        moment: GuardPhase,
+        phase: GuardPhase,
         suspect: &Suspect<'_>,
         ctx: &mut DecisionContext<'_>,
     ) -> bool {
-        self.judge(moment, &BTreeSet::new(), suspect, ctx)
+        self.judge(phase, &BTreeSet::new(), suspect, ctx)
     }
 
     fn judge(
         &mut self,
-        moment: GuardPhase,
+        phase: GuardPhase,
         approved: &BTreeSet<Guard>,
         suspect: &Suspect<'_>,
         ctx: &mut DecisionContext<'_>,
@@ -270,7 +273,7 @@ impl GuardTrack {
         };
         let facts = self.facts(&region, suspect, ctx);
         let lifted = self.lifted.union(approved).copied().collect();
-        let ruling = guard::rule(&facts, ctx.policy, moment, &lifted);
+        let ruling = guard::rule(&facts, ctx.policy, phase, &lifted);
         self.warn(&ruling, ctx.record);
         if !ruling.holds.is_empty() {
             self.waiting = None;
@@ -281,8 +284,8 @@ impl GuardTrack {
         ruling.waits.is_empty()
     }
 
-    fn rule(&self, facts: &GuardFacts, moment: GuardPhase, ctx: &DecisionContext<'_>) -> Ruling {
-        guard::rule(facts, ctx.policy, moment, &self.lifted)
+    fn rule(&self, facts: &GuardFacts, phase: GuardPhase, ctx: &DecisionContext<'_>) -> Ruling {
+        guard::rule(facts, ctx.policy, phase, &self.lifted)
     }
 
     /// Updates the reason of a hold, because the event may grow in the meantime. Returns true if the storm has ended, and the
@@ -311,20 +314,20 @@ impl GuardTrack {
         if self.end_if_host_up(&region, suspect, ctx) {
             return false;
         }
-        let moment = if *ctx.stage == Stage::Begin {
+        let phase = if *ctx.stage == Stage::Begin {
             GuardPhase::Begin
         } else {
             GuardPhase::Proof
         };
         let facts = self.facts(&region, suspect, ctx);
-        let ruling = self.rule(&facts, moment, ctx);
-        if self.end_hold_after_storm(&region, &facts, moment, ctx) {
+        let ruling = self.rule(&facts, phase, ctx);
+        if self.end_hold_after_storm(&region, &facts, phase, ctx) {
             return true;
         }
         let Some(hold) = ctx.hold.as_ref() else {
             return false;
         };
-        let named = |ruling: &Ruling| -> BTreeSet<Guard> { ruling.holds.iter().map(|one| one.0).collect() };
+        let named = |ruling: &Ruling| -> BTreeSet<Guard> { ruling.holds.iter().map(|hold| hold.0).collect() };
         let more = named(&ruling).difference(&hold.guards).next().is_some();
         let lost = |domain: Option<&DomainLoss>| domain.map_or(0, |domain| domain.lost);
         let grown = domain_of(&ruling, &facts).is_some_and(|now| now.lost > lost(hold.domain.as_ref()));
@@ -347,7 +350,7 @@ impl GuardTrack {
         &mut self,
         region: &Region,
         facts: &GuardFacts,
-        moment: GuardPhase,
+        phase: GuardPhase,
         ctx: &mut DecisionContext<'_>,
     ) -> bool {
         let (now, policy) = (ctx.now, ctx.policy);
@@ -355,7 +358,7 @@ impl GuardTrack {
         let hosts = ctx.hold.as_ref().map_or(&nobody, |hold| &hold.hosts);
         let calm = region
             .lasting_facts(ctx.host_id, hosts, policy, facts)
-            .is_some_and(|lasting| self.rule(&lasting, moment, ctx).holds.is_empty());
+            .is_some_and(|lasting| self.rule(&lasting, phase, ctx).holds.is_empty());
         if !calm {
             self.region_probe.below_limit_since = None;
             return false;
@@ -369,7 +372,7 @@ impl GuardTrack {
         }
         *ctx.hold = None;
         self.region_probe.below_limit_since = None;
-        self.region_probe.forget();
+        self.region_probe.clear();
         ctx.record.head = true;
         ctx.record.step(
             Task::Fence,
@@ -396,7 +399,7 @@ impl GuardTrack {
         let denied = |given: &GivenEvidence| {
             heartbeat.is_some_and(|heartbeat| contradicts_claim(heartbeat, given.dated()))
         };
-        let may_be_fenced = suspect.said.evidence().is_some_and(|given| !denied(given));
+        let may_be_fenced = suspect.claims.evidence().is_some_and(|given| !denied(given));
         if !is_up || may_be_fenced || !suspect.untouched {
             region_probe.up_track.reset();
             return false;
@@ -420,7 +423,7 @@ impl GuardTrack {
     /// Waits for the rate limit, because the journal has orders that the last scan did not show.
     pub(super) fn order_refused(&mut self, ctx: &mut DecisionContext<'_>) {
         self.counted = false;
-        self.region_probe.forget();
+        self.region_probe.clear();
         let rules = &ctx.policy.guards;
         let ruling = Ruling {
             waits: vec![(Guard::Rate, guard::too_many(rules.fences, rules.window))],
@@ -434,7 +437,7 @@ impl GuardTrack {
         self.recheck_approval(region, ctx);
         let own = HostFacts {
             silent: suspect.is_surely_silent(now.elapsed, ctx.policy),
-            evidence: suspect.said.uncontradicted_evidence().is_some(),
+            evidence: suspect.claims.uncontradicted_evidence().is_some(),
             cliff_for: Duration::ZERO,
         };
         let mut facts = region.facts(ctx.host_id, ctx.host, ctx.id, own, ctx.policy);
@@ -449,7 +452,7 @@ impl GuardTrack {
     pub(super) fn is_corroborated(&self, suspect: &Suspect<'_>, ctx: &DecisionContext<'_>) -> bool {
         let reports = !suspect.seen_only;
         suspect.is_surely_silent(ctx.now.elapsed, ctx.policy)
-            || reports && suspect.said.uncontradicted_evidence().is_some()
+            || reports && suspect.claims.uncontradicted_evidence().is_some()
             || reports && self.region_probe.has_two_reporters(ctx.host_id, ctx.policy)
     }
 }
@@ -470,7 +473,7 @@ fn hold_for_guards(ruling: &Ruling, facts: &GuardFacts, region: &Region, ctx: &m
         kind: HoldKind::Storm,
         reason,
         since: ctx.now.elapsed,
-        guards: ruling.holds.iter().map(|one| one.0).collect(),
+        guards: ruling.holds.iter().map(|hold| hold.0).collect(),
         domain,
         hosts: region.out(ctx.policy).map(str::to_owned).collect(),
     });

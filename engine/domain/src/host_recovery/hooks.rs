@@ -135,8 +135,8 @@ impl HookTrack {
         let may_begin = phase == Phase::Post || ctx.block_reason().is_none();
         let hooks = flow(ctx.policy, ctx.method).hooks(phase);
         let hold = ctx.policy.proxy_hold;
-        let gate = self.pass(phase, hooks, may_begin, hold, ctx.now, ctx.record);
-        match &gate {
+        let verdict = self.pass(phase, hooks, may_begin, hold, ctx.now, ctx.record);
+        match &verdict {
             Gate::Run { number, attempt } => {
                 if let Some(hook) = hooks.get(usize::from(*number)).cloned() {
                     commands.push(Command::RunHook(Box::new(HookCall {
@@ -152,7 +152,7 @@ impl HookTrack {
             Gate::Wait => self.record_change(ctx),
             Gate::Open | Gate::Skip(_) | Gate::Abort(_) => ctx.blockers.end(BlockerKind::Hook),
         }
-        gate
+        verdict
     }
 
     fn record_change(&self, ctx: &mut DecisionContext<'_>) {
@@ -173,22 +173,22 @@ fn hook_instances(moves: &Moves, stage: Stage) -> Option<Vec<HookInstance>> {
         return None;
     }
     let mut moves: Vec<_> = moves.values().collect();
-    moves.sort_unstable_by_key(|one| (one.rank, one.server));
-    let instances = moves.into_iter().map(|one| HookInstance {
-        id: one.server,
-        name: Some(one.name.clone()),
-        status: one.status().as_str(),
-        dest_host: one.dest.clone(),
-        message: one.note.clone(),
+    moves.sort_unstable_by_key(|instance| (instance.rank, instance.server));
+    let instances = moves.into_iter().map(|instance| HookInstance {
+        id: instance.server,
+        name: Some(instance.name.clone()),
+        status: instance.status().as_str(),
+        dest_host: instance.dest.clone(),
+        message: instance.note.clone(),
     });
     Some(instances.collect())
 }
 
 fn leave_waiting(moves: &mut Moves, end: End, why: &str, ctx: &mut DecisionContext<'_>) {
-    for one in moves.values_mut() {
-        if matches!(one.step, MoveStep::Waiting { .. } | MoveStep::Held) {
-            one.remark(why);
-            finish(one, end, ctx.now, ctx.record);
+    for instance in moves.values_mut() {
+        if matches!(instance.step, MoveStep::Waiting { .. } | MoveStep::OnHold) {
+            instance.remark(why);
+            finish(instance, end, ctx.now, ctx.record);
         }
     }
 }

@@ -42,7 +42,7 @@ impl HostRecovery {
                 move_track.request_records(self.service.since, now, commands);
             }
         }
-        let Some(seen) = self.service.seen.as_ref() else {
+        let Some(service) = self.service.observed.as_ref() else {
             return;
         };
         let may_yet_be_set = self.service.may_yet_be_set(now.elapsed, effect_window);
@@ -56,12 +56,12 @@ impl HostRecovery {
             .service
             .unanswered_since
             .map_or(self.service.changed, |put| put.plus(effect_window));
-        let seen_after = |asked: Elapsed| asked >= settled.max(self.service.changed);
-        let is_settled = self.service.question.seen.is_some_and(seen_after);
-        if !seen.forced_down {
+        let seen_after = |requested_at: Elapsed| requested_at >= settled.max(self.service.changed);
+        let is_settled = self.service.question.observed.is_some_and(seen_after);
+        if !service.forced_down {
             // A copy of Nova's database that lags behind does not show yet that this recovery has set it.
-            let lags = |asked| self.service.may_show_own_changes(asked);
-            if is_settled && !self.service.question.seen.is_some_and(lags) {
+            let lags = |requested_at| self.service.may_show_own_changes(requested_at);
+            if is_settled && !self.service.question.observed.is_some_and(lags) {
                 let mut ctx = decision_context!(self, now, record);
                 let how = "forced_down was cleared outside Tachi";
                 self.service.act_enabling(how, &mut ctx, commands);
@@ -69,7 +69,7 @@ impl HostRecovery {
             return;
         }
         // The host has failed again: its new recovery has replaced this one's mark with its own.
-        let reason = reason_of(seen);
+        let reason = reason_of(service);
         // A process recovery's call may come late, and replaces the mark too.
         let of_a_process = reason.starts_with(&self.policy.process_disable_reason)
             && self.policy.process_disable_reason != self.policy.host_disable_reason;
@@ -125,7 +125,7 @@ impl DecisionContext<'_> {
     fn close_as_done(&mut self, how: &str) {
         self.finish_return(how);
         self.record.life = Some(Life::Closed);
-        self.enter(Stage::Over);
+        self.enter(Stage::Done);
     }
 
     fn finish_return(&mut self, how: &str) {

@@ -48,23 +48,23 @@ pub(super) fn leave_if_unproven(state: &mut HostRecovery, now: DecisionTime, rec
     }
     state.in_flight.listing.taken.clear();
     let ctx = decision_context!(state, now, record);
-    for one in state.moves.values_mut() {
-        if matches!(one.step, MoveStep::Waiting { .. } | MoveStep::Held) {
-            one.remark(&format!(
+    for instance in state.moves.values_mut() {
+        if matches!(instance.step, MoveStep::Waiting { .. } | MoveStep::OnHold) {
+            instance.remark(&format!(
                 "it came to {} after the others had been moved, and that host is not confirmed off any more: check whether it runs there",
                 ctx.host
             ));
-            finish(one, End::Person, ctx.now, ctx.record);
+            finish(instance, End::Person, ctx.now, ctx.record);
         }
     }
 }
 
 /// Corrects the notification after it was closed.
 pub(super) fn correct_notification(state: &mut HostRecovery, now: DecisionTime, record: &mut Record) {
-    if state.stage == Stage::Over && record.life == Some(Life::Closed) {
+    if state.stage == Stage::Done && record.life == Some(Life::Closed) {
         name_all(state, now, record);
     }
-    if !matches!(state.stage, Stage::Returning | Stage::Starting | Stage::Over) {
+    if !matches!(state.stage, Stage::Returning | Stage::Starting | Stage::Done) {
         return;
     }
     let (status, message) = final_result(state);

@@ -81,14 +81,14 @@ pub(super) enum OffReport {
 }
 
 impl OffReport {
-    /// Returns the claim that a proof rests on; `word` if that is a claim by a report or an operator.
-    pub(super) fn of(proof: &Proof, word: Option<Self>) -> Option<Self> {
+    /// Returns the claim that a proof rests on; `claim` if that is a claim by a report or an operator.
+    pub(super) fn of(proof: &Proof, claim: Option<Self>) -> Option<Self> {
         match proof.basis() {
             Basis::Device { level, .. } => Some(Self::Reading {
                 at: proof.first_read(),
                 level: *level,
             }),
-            Basis::Claim { .. } => word,
+            Basis::Claim { .. } => claim,
         }
     }
 
@@ -116,14 +116,14 @@ pub(super) type HeartbeatListing<'a> = Option<(Elapsed, &'a BootHeartbeats)>;
 
 /// The heartbeats in a scan, and the time at which it was requested.
 struct SeenHeartbeats<'a> {
-    asked: Elapsed,
+    requested: Elapsed,
     heartbeats: &'a BootHeartbeats,
 }
 
 impl SeenHeartbeats<'_> {
     /// Returns the time at which a heartbeat was received, in the recovery's elapsed time; zero if that was before it started.
     fn received(&self, heartbeat: &Heartbeat) -> Duration {
-        self.asked.as_duration().saturating_sub(heartbeat.age)
+        self.requested.as_duration().saturating_sub(heartbeat.age)
     }
 
     fn is_after_arrival(&self, heartbeat: &Heartbeat, claim: &OffReport) -> bool {
@@ -166,7 +166,7 @@ impl SeenHeartbeats<'_> {
     fn latest(&self, now: Elapsed) -> Option<(&Heartbeat, Duration)> {
         let all = self.heartbeats.monitors.values().flatten();
         let latest = all.min_by_key(|heartbeat| heartbeat.age)?;
-        let ago = latest.age + now.since(self.asked);
+        let ago = latest.age + now.since(self.requested);
         (ago < BOOT_END_TIMEOUT).then_some((latest, ago))
     }
 }
@@ -194,15 +194,18 @@ impl MonitorHeartbeats {
         if self.overridden || !self.known {
             return HeartbeatJudgement::Silent;
         }
-        let Some((asked, heartbeats)) = shown else {
+        let Some((requested_at, heartbeats)) = shown else {
             return HeartbeatJudgement::Silent;
         };
-        let seen = SeenHeartbeats { asked, heartbeats };
+        let received = SeenHeartbeats {
+            requested: requested_at,
+            heartbeats,
+        };
         let now = ctx.now.elapsed;
-        let latest = seen.latest(now);
+        let latest = received.latest(now);
         let undecided = match claim {
             OffReport::Claim { .. } => {
-                latest.is_some_and(|(heartbeat, _)| seen.is_after_arrival(heartbeat, claim))
+                latest.is_some_and(|(heartbeat, _)| received.is_after_arrival(heartbeat, claim))
             }
             OffReport::Reading { .. } => false,
         };
@@ -213,7 +216,7 @@ impl MonitorHeartbeats {
             let at = time_text(heartbeat.received);
             format!("its monitors continued to send heartbeats, the last at {at}, so it ran then")
         });
-        if let Some(why) = seen.contradicts(claim).or(lasting) {
+        if let Some(why) = received.contradicts(claim).or(lasting) {
             self.shown.get_or_insert(now);
             self.contradicted.insert(claim.claimant());
             return HeartbeatJudgement::Contradicted(why);

@@ -109,7 +109,8 @@ pub enum End {
 #[serde(tag = "at", rename_all = "snake_case")]
 pub enum MoveStep {
     /// On hold, because it may run on another host too; checked again at intervals.
-    Held,
+    #[serde(rename = "held")]
+    OnHold,
     /// Waiting for its request.
     Waiting {
         /// The earliest time of the request.
@@ -133,14 +134,16 @@ pub enum MoveStep {
         /// The start of this step.
         since: Elapsed,
         /// The last request.
-        asked: Option<RestorationCall>,
+        #[serde(rename = "asked")]
+        requested: Option<RestorationCall>,
     },
     /// Done but for the recovery's lock.
     Unlocking {
         /// The end that the move will have.
         end: End,
         /// True if the call is in flight.
-        asked: bool,
+        #[serde(rename = "asked")]
+        requested: bool,
         /// The time at which the call was decided: it has not taken effect before.
         #[serde(default)]
         sent: Elapsed,
@@ -148,7 +151,8 @@ pub enum MoveStep {
         not_before: Elapsed,
     },
     /// Done.
-    Over(End),
+    #[serde(rename = "over")]
+    Done(End),
 }
 
 /// A [`Restoration`] as it is stored.
@@ -286,7 +290,8 @@ pub struct Move {
     /// The time of the first request to Nova; for display.
     pub asked_at: Option<Timestamp>,
     /// The time at which it was done; for display.
-    pub over_at: Option<Timestamp>,
+    #[serde(rename = "over_at")]
+    pub done_at: Option<Timestamp>,
     /// The way in which its destination is chosen.
     #[serde(default)]
     pub route: PlacementPlan,
@@ -302,19 +307,19 @@ impl Move {
     /// Returns the status that the API shows.
     pub fn status(&self) -> VmoveStatus {
         match &self.step {
-            MoveStep::Held | MoveStep::Waiting { .. } => VmoveStatus::Pending,
+            MoveStep::OnHold | MoveStep::Waiting { .. } => VmoveStatus::Pending,
             MoveStep::Asked { .. } | MoveStep::Restoring { .. } | MoveStep::Unlocking { .. } => {
                 VmoveStatus::Ongoing
             }
-            MoveStep::Over(End::Moved) => VmoveStatus::Succeeded,
-            MoveStep::Over(End::Left) => VmoveStatus::Ignored,
-            MoveStep::Over(End::Person) => VmoveStatus::Failed,
+            MoveStep::Done(End::Moved) => VmoveStatus::Succeeded,
+            MoveStep::Done(End::Left) => VmoveStatus::Ignored,
+            MoveStep::Done(End::Person) => VmoveStatus::Failed,
         }
     }
 
     /// True if the move is done.
     pub fn is_finished(&self) -> bool {
-        matches!(self.step, MoveStep::Over(_))
+        matches!(self.step, MoveStep::Done(_))
     }
 
     /// True if Nova may be rebuilding it.
@@ -344,7 +349,7 @@ impl Move {
             // Its unlocking is not journalled: one that was sent may still remove the lock of the next recovery that moves it.
             self.unanswered_unlock = Some(now);
         }
-        if matches!(self.lock, Lock::Wanted | Lock::Asked) && !matches!(self.step, MoveStep::Over(_)) {
+        if matches!(self.lock, Lock::Wanted | Lock::Asked) && !matches!(self.step, MoveStep::Done(_)) {
             self.lock = Lock::Wanted;
             self.unanswered_lock = Some(now);
         }
@@ -356,8 +361,8 @@ impl Move {
                 *absent = 0;
                 *gone = 0;
             }
-            MoveStep::Unlocking { asked, .. } => *asked = false,
-            MoveStep::Held | MoveStep::Waiting { .. } | MoveStep::Restoring { .. } | MoveStep::Over(_) => {}
+            MoveStep::Unlocking { requested, .. } => *requested = false,
+            MoveStep::OnHold | MoveStep::Waiting { .. } | MoveStep::Restoring { .. } | MoveStep::Done(_) => {}
         }
     }
 
@@ -388,13 +393,13 @@ impl Move {
                 }
             }
             ServerCall::Unlock => {
-                if let MoveStep::Unlocking { asked, .. } = &mut self.step {
-                    *asked = false;
+                if let MoveStep::Unlocking { requested, .. } = &mut self.step {
+                    *requested = false;
                 }
             }
             ServerCall::Restore => {
-                if let MoveStep::Restoring { asked, .. } = &mut self.step {
-                    *asked = None;
+                if let MoveStep::Restoring { requested, .. } = &mut self.step {
+                    *requested = None;
                 }
             }
             ServerCall::Stop
@@ -418,12 +423,12 @@ impl Move {
         self.step = if may_be_locked {
             MoveStep::Unlocking {
                 end,
-                asked: false,
+                requested: false,
                 sent: now,
                 not_before: now,
             }
         } else {
-            MoveStep::Over(end)
+            MoveStep::Done(end)
         };
     }
 
@@ -437,7 +442,7 @@ impl Move {
     }
 
     /// Follows an existing evacuation, perhaps of an earlier recovery, instead of requesting another.
-    pub(super) fn adopt(&mut self, first: MigrationId, now: DecisionTime) {
+    pub(super) fn follow_existing(&mut self, first: MigrationId, now: DecisionTime) {
         self.step = MoveStep::Asked {
             since: now.elapsed,
             floor: MigrationId(first.0.saturating_sub(1)),

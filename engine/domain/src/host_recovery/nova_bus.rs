@@ -51,20 +51,20 @@ impl Messaging {
         policy: &Policy,
         now: DecisionTime,
     ) {
-        self.question.seen = self.question.answered();
-        let seen = result.unwrap_or_default();
+        self.question.observed = self.question.answered();
+        let conductors = result.unwrap_or_default();
         let stale = policy.heartbeat_stale;
-        let went_on = self.last_heartbeat_change(seen.latest_heartbeat, now);
-        let beats = seen
+        let went_on = self.last_heartbeat_change(conductors.latest_heartbeat, now);
+        let beats = conductors
             .latest_heartbeat_age
             .or_else(|| went_on.map(|at| now.elapsed.since(at)))
             .is_some_and(|age| age < stale);
-        if seen.conductors_up && beats {
+        if conductors.conductors_up && beats {
             self.since.get_or_insert(now.elapsed);
         } else {
             self.since = None;
         }
-        self.silent = seen.silent;
+        self.silent = conductors.silent;
         self.silent_at = now.elapsed;
     }
 

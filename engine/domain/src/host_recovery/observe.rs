@@ -111,7 +111,7 @@ impl HostRecovery {
                 .answered(server, result, &mut self.moves, &mut ctx),
             Observation::ServerCall { server, call, result } => {
                 if move_track.call_answered((server, call), result, moves, &mut ctx) {
-                    self.service.question.seen = None;
+                    self.service.question.observed = None;
                 }
             }
             Observation::Hook {
@@ -142,7 +142,7 @@ impl HostRecovery {
             (&mut self.in_flight.move_track, &mut self.arrivals),
             &mut self.moves,
         );
-        let asked = self.in_flight.listing.question.sent();
+        let requested_at = self.in_flight.listing.question.sent();
         let read = result.as_ref().ok();
         let shown = read.and_then(|it| it.service.clone());
         let planned: BTreeSet<ServerId> = moves.keys().copied().collect();
@@ -152,12 +152,12 @@ impl HostRecovery {
         let (listing, since) = (&mut self.in_flight.listing, &mut self.service.since);
         listing.answered(result, track, moves, since, &mut ctx);
         // This recovery locks nothing before its plan is written.
-        let lost = |one: &Move| one.lock == Lock::Ours && !planned.contains(&one.server);
+        let lost = |instance: &Move| instance.lock == Lock::Ours && !planned.contains(&instance.server);
         if !self.rewound && moves.values().any(lost) {
             self.rewound = true;
             note_unknown_locks(&mut ctx);
         }
-        let counts = asked.is_some() && listing.question.seen == asked;
+        let counts = requested_at.is_some() && listing.question.observed == requested_at;
         if self.rewound
             && let Some(inventory) = read
         {
@@ -173,7 +173,7 @@ impl HostRecovery {
                 | Stage::Disabling
                 | Stage::Listing
                 | Stage::Starting
-                | Stage::Over => false,
+                | Stage::Done => false,
             };
             if follows {
                 self.rewound = false;
@@ -188,9 +188,10 @@ impl HostRecovery {
             late_effects::begin(self, now);
             ctx = decision_context!(self, now, record);
         }
-        if let (Some(asked), Some(shown)) = (asked, shown) {
+        if let (Some(requested_at), Some(shown)) = (requested_at, shown) {
             let (proof, moves) = (&mut self.proof, &mut self.moves);
-            self.service.shown_by_lists(shown, asked, proof, moves, &mut ctx);
+            self.service
+                .shown_by_lists(shown, requested_at, proof, moves, &mut ctx);
         }
     }
 
@@ -222,8 +223,8 @@ impl HostRecovery {
             }
             Command::ReadActions(server) => self.in_flight.starts.actions_not_read(*server),
             Command::Start(server) => {
-                if let Some(one) = self.moves.get_mut(server) {
-                    self.in_flight.starts.not_sent(one, now, record);
+                if let Some(instance) = self.moves.get_mut(server) {
+                    self.in_flight.starts.not_sent(instance, now, record);
                 }
             }
             Command::ReadServer(server) => {
@@ -238,12 +239,12 @@ impl HostRecovery {
             | Command::Evacuate(_)
             | Command::Restore { .. } => {
                 if let Some((server, call)) = command.server_call()
-                    && let Some(one) = self.moves.get_mut(&server)
+                    && let Some(instance) = self.moves.get_mut(&server)
                 {
                     if call == ServerCall::Evacuate {
                         self.in_flight.move_track.not_sent(server);
                     }
-                    one.not_sent(call, now.elapsed);
+                    instance.not_sent(call, now.elapsed);
                     if matches!(call, ServerCall::Evacuate | ServerCall::Prepare) {
                         // The journal has an intent without a call: an owner that takes over need not check for
                         // its effect.

@@ -41,11 +41,11 @@ impl HostRecovery {
             );
         }
         // No engine has checked since the last owner did: other recoveries must not count on the proof before one has.
-        renew_proof(&mut self.proof, record, Proof::forget);
+        renew_proof(&mut self.proof, record, Proof::clear_confirmations);
         // The wait is shown as this owner sees it, and not as the last one has left it.
         record.head = true;
-        for one in self.moves.values_mut() {
-            one.forget_answers(now.elapsed);
+        for instance in self.moves.values_mut() {
+            instance.forget_answers(now.elapsed);
         }
         // The heartbeat was never noted after the host was forced down: its changes since then are unknown.
         if self.service.in_force
@@ -67,7 +67,7 @@ impl HostRecovery {
     ) {
         // The wait as it was shown when the actions were given.
         let wait = self.wait.clone();
-        for applied in action::apply(&operator_state, &mut self.heard, Task::Fence, record) {
+        for applied in action::apply(&operator_state, &mut self.last_action, Task::Fence, record) {
             apply_action(self, &applied, wait.as_ref(), &operator_state, now, record);
         }
         let mut ctx = decision_context!(self, now, record);
@@ -78,10 +78,10 @@ impl HostRecovery {
             &mut self.moves,
             &mut ctx,
         ) {
-            self.in_flight.listing.question.seen = None;
+            self.in_flight.listing.question.observed = None;
         }
-        if let Some(claim) = &operator_state.off_word {
-            apply_off_claim(&mut self.off_word, claim, record);
+        if let Some(claim) = &operator_state.off_claim {
+            apply_off_claim(&mut self.off_claim, claim, record);
         }
         if operator_state.joined_normal {
             self.joined(now, record);
@@ -120,7 +120,7 @@ impl HostRecovery {
                 let ctx = decision_context!(self, now, record);
                 self.guard
                     .lift_guards(waiting.guards, (None, &BTreeSet::new()), waited, &ctx);
-                self.guard.region_probe.forget();
+                self.guard.region_probe.clear();
             }
             return;
         };
@@ -139,7 +139,7 @@ impl HostRecovery {
                 let shown = (hold.domain.as_ref(), &hold.hosts);
                 let ctx = decision_context!(self, now, record);
                 self.guard.lift_guards(guards, shown, waited, &ctx);
-                self.guard.region_probe.forget();
+                self.guard.region_probe.clear();
                 if self.stage == Stage::Fencing {
                     self.fence.begin_again(now.elapsed, &self.policy);
                 }
@@ -160,7 +160,7 @@ fn fence_again(state: &mut HostRecovery, now: DecisionTime, record: &mut Record)
     state.guard.counted = false;
     state.service.begin_again(now.elapsed);
     // Silence seen before the host was seen running does not count now.
-    state.service.seen = None;
+    state.service.observed = None;
     state.enter(Stage::Fencing, record);
 }
 
@@ -172,11 +172,11 @@ pub(super) fn rewound(state: &mut HostRecovery, now: DecisionTime, record: &mut 
     }
     state.rewound = true;
     record.head = true;
-    for one in state.moves.values_mut() {
-        if is_lock_doubtful(one) {
-            one.lock = Lock::Wanted;
-            one.unanswered_lock = Some(now.elapsed);
-            record.moves.insert(one.server);
+    for instance in state.moves.values_mut() {
+        if is_lock_doubtful(instance) {
+            instance.lock = Lock::Wanted;
+            instance.unanswered_lock = Some(now.elapsed);
+            record.moves.insert(instance.server);
         }
     }
     if matches!(state.stage, Stage::Returning | Stage::Starting) {
@@ -190,12 +190,12 @@ pub(super) fn rewound(state: &mut HostRecovery, now: DecisionTime, record: &mut 
 }
 
 /// True if the journal may have lost the unlocking of an instance that is to be locked.
-fn is_lock_doubtful(one: &Move) -> bool {
+fn is_lock_doubtful(instance: &Move) -> bool {
     let needs_lock = matches!(
-        one.step,
-        MoveStep::Held | MoveStep::Waiting { .. } | MoveStep::Asked { .. }
+        instance.step,
+        MoveStep::OnHold | MoveStep::Waiting { .. } | MoveStep::Asked { .. }
     );
-    needs_lock && one.lock == Lock::Ours
+    needs_lock && instance.lock == Lock::Ours
 }
 
 fn apply_action(
@@ -206,7 +206,7 @@ fn apply_action(
     now: DecisionTime,
     record: &mut Record,
 ) {
-    let action = &applied.said;
+    let action = &applied.request;
     // The action has waited for an engine to process it.
     let waited = operator_state
         .clock
@@ -234,7 +234,7 @@ fn apply_action(
                 .as_ref()
                 .is_some_and(|hold| matches!(hold.kind, HoldKind::Fence | HoldKind::Alive))
             {
-                confirmed_off(&mut state.off_word, action.at);
+                confirmed_off(&mut state.off_claim, action.at);
             }
             state.approved(waited, now, record);
         }
@@ -251,12 +251,12 @@ fn apply_action(
             let mut ctx = decision_context!(state, now, record);
             if confirmation::apply(&mut state.confirmation, (action, waited), &mut ctx) {
                 // Nova is read after the confirmation, as the devices are.
-                state.service.seen = None;
+                state.service.observed = None;
                 state.fence.begin_again(now.elapsed, &state.policy);
             }
         }
         OperatorCommand::Reject => {
-            if !matches!(state.stage, Stage::Returning | Stage::Starting | Stage::Over) {
+            if !matches!(state.stage, Stage::Returning | Stage::Starting | Stage::Done) {
                 state.rejected = Some(action.by.clone());
                 state.hold = None;
                 // The database may have lost the plan, and its engines may have died. A list shows the instances that it locked.

@@ -52,11 +52,11 @@ impl Move {
         match self.step {
             MoveStep::Asked { since, .. } if self.dest.is_none() => Some(since),
             MoveStep::Asked { .. }
-            | MoveStep::Held
+            | MoveStep::OnHold
             | MoveStep::Waiting { .. }
             | MoveStep::Restoring { .. }
             | MoveStep::Unlocking { .. }
-            | MoveStep::Over(_) => None,
+            | MoveStep::Done(_) => None,
         }
     }
 }
@@ -67,7 +67,7 @@ pub(super) struct Pace {
     /// The permits; `None` before the first are given.
     pub(super) permits: Option<Permits>,
     /// The number of evacuations that this owner has requested.
-    pub(super) asked: u64,
+    pub(super) requested: u64,
     /// The moves that wait only for a permit, counted by urgency.
     pub(super) ready: Vec<(Urgency, u32)>,
     /// The times that Nova took to pick up moves, not reported yet.
@@ -90,7 +90,7 @@ impl Pace {
                 calls: 0,
             },
             |permits| Room {
-                evacuations: permits.evacuations.saturating_sub(self.asked),
+                evacuations: permits.evacuations.saturating_sub(self.requested),
                 calls: usize::try_from(permits.calls).unwrap_or(usize::MAX),
             },
         )
@@ -102,7 +102,7 @@ impl Pace {
         if reported >= MAX_READY_MOVES {
             return;
         }
-        match self.ready.iter_mut().find(|(one, _)| *one == urgency) {
+        match self.ready.iter_mut().find(|(known, _)| *known == urgency) {
             Some((_, count)) => *count += 1,
             None => self.ready.push((urgency, 1)),
         }
@@ -112,17 +112,17 @@ impl Pace {
     /// which did not show it yet, so that rare polls are not held against Nova.
     pub(super) fn note_taken_up(
         &mut self,
-        asked: Option<Elapsed>,
-        one: &Move,
+        requested_at: Option<Elapsed>,
+        instance: &Move,
         last_poll: Option<Elapsed>,
         now: DecisionTime,
     ) {
-        let Some(asked) = asked else { return };
-        let goes_on = !one.is_queued() && !matches!(one.step, MoveStep::Waiting { .. });
+        let Some(requested_at) = requested_at else { return };
+        let goes_on = !instance.is_queued() && !matches!(instance.step, MoveStep::Waiting { .. });
         if goes_on {
             self.taken_up.push(StartSample {
-                least: last_poll.map_or(Duration::ZERO, |poll| poll.since(asked)),
-                most: now.elapsed.since(asked),
+                least: last_poll.map_or(Duration::ZERO, |poll| poll.since(requested_at)),
+                most: now.elapsed.since(requested_at),
             });
         }
     }
@@ -133,18 +133,18 @@ impl HostRecovery {
     pub fn demand(&self) -> Demand {
         let pace = &self.in_flight.move_track.pace;
         let mut demand = Demand {
-            asked: pace.asked,
+            requested: pace.requested,
             ready: pace.ready.clone(),
             active: matches!(self.stage, Stage::Listing | Stage::Moving),
             ..Demand::default()
         };
         demand.ready.sort_by(|(one, _), (other, _)| other.cmp(one));
-        for one in self.moves.values() {
-            demand.in_flight += u32::from(one.is_in_flight());
-            demand.queued += u32::from(one.is_queued());
+        for instance in self.moves.values() {
+            demand.in_flight += u32::from(instance.is_in_flight());
+            demand.queued += u32::from(instance.is_queued());
             demand.calls |=
-                !one.is_finished() && matches!(one.lock, super::Lock::Wanted | super::Lock::Asked);
-            demand.calls |= matches!(one.step, MoveStep::Unlocking { .. });
+                !instance.is_finished() && matches!(instance.lock, super::Lock::Wanted | super::Lock::Asked);
+            demand.calls |= matches!(instance.step, MoveStep::Unlocking { .. });
         }
         demand
     }
@@ -164,7 +164,7 @@ impl HostRecovery {
         let quiet = self.hold.is_some()
             || matches!(
                 self.stage,
-                Stage::Moving | Stage::Returning | Stage::Starting | Stage::Over
+                Stage::Moving | Stage::Returning | Stage::Starting | Stage::Done
             );
         let most = if quiet {
             MAX_DECISION_INTERVAL
@@ -183,10 +183,10 @@ impl HostRecovery {
             in_flight.messaging.question,
         ];
         let retry = self.fence.retry_at;
-        let moves = self.moves.values().filter_map(|one| match one.step {
+        let moves = self.moves.values().filter_map(|instance| match instance.step {
             MoveStep::Waiting { not_before } | MoveStep::Unlocking { not_before, .. } => Some(not_before),
-            MoveStep::Asked { .. } => Some(one.lock_not_before),
-            MoveStep::Held | MoveStep::Restoring { .. } | MoveStep::Over(_) => None,
+            MoveStep::Asked { .. } => Some(instance.lock_not_before),
+            MoveStep::OnHold | MoveStep::Restoring { .. } | MoveStep::Done(_) => None,
         });
         questions
             .into_iter()
@@ -196,8 +196,8 @@ impl HostRecovery {
             .chain(moves)
             .chain(self.fence.moments())
             .chain(retry)
-            .filter(|moment| *moment > now.elapsed)
-            .map(|moment| moment.since(now.elapsed))
+            .filter(|time| *time > now.elapsed)
+            .map(|time| time.since(now.elapsed))
             .min()
             .unwrap_or(MAX_DECISION_INTERVAL)
             .clamp(MIN_DECISION_INTERVAL, most.max(MIN_DECISION_INTERVAL))

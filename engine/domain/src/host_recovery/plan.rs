@@ -52,9 +52,9 @@ struct HostInstance<'a> {
 }
 
 impl<'a> HostInstance<'a> {
-    fn new(server: &'a Server, seen: Option<&Inventory>, ctx: &DecisionContext<'a>) -> Self {
+    fn new(server: &'a Server, listing: Option<&Inventory>, ctx: &DecisionContext<'a>) -> Self {
         let window = ctx.policy.nova_long_rpc_timeout.as_secs();
-        let clock = seen.and_then(|lists| lists.service.as_ref()?.nova_now);
+        let clock = listing.and_then(|lists| lists.service.as_ref()?.nova_now);
         let clock = clock.unwrap_or(ctx.now.wall);
         // nova-compute of the host would show that a guest is gone, as long as it runs.
         let clock = ctx.last_alive.map_or(clock, |alive| alive.min(clock));
@@ -62,7 +62,7 @@ impl<'a> HostInstance<'a> {
             server,
             host: ctx.host,
             recent: clock.minus_seconds(i64::try_from(window).unwrap_or(i64::MAX)),
-            on_local_disk: seen.is_some_and(|lists| lists.local_disks.contains(&server.id)),
+            on_local_disk: listing.is_some_and(|lists| lists.local_disks.contains(&server.id)),
         }
     }
 
@@ -85,21 +85,21 @@ fn other_hosts<'a>(
     let host = shown.host;
     // A move that was finished since has brought it here from wherever an older one had left it.
     let arrived_since = move |old: &Migration| {
-        migrations.iter().any(|one| {
-            (one.status.has_moved() || one.status == MigrationStatus::Finished)
-                && one.id > old.id
-                && one.dest.as_deref() == Some(host)
-                && one.server == old.server
+        migrations.iter().any(|migration| {
+            (migration.status.has_moved() || migration.status == MigrationStatus::Finished)
+                && migration.id > old.id
+                && migration.dest.as_deref() == Some(host)
+                && migration.server == old.server
         })
     };
     migrations
         .iter()
-        .filter(|one| one.kind != MigrationType::Evacuation)
-        .filter(move |one| !one.status.is_finished() || shown.has_switched(one))
-        .filter(move |one| !is_shut_down_at_source(one, host))
-        .filter(move |one| !arrived_since(one))
-        .flat_map(|one| [&one.source, &one.dest].map(|other| (*one, other)))
-        .filter_map(|(one, other)| Some((one, other.as_ref()?)))
+        .filter(|migration| migration.kind != MigrationType::Evacuation)
+        .filter(move |migration| !migration.status.is_finished() || shown.has_switched(migration))
+        .filter(move |migration| !is_shut_down_at_source(migration, host))
+        .filter(move |migration| !arrived_since(migration))
+        .flat_map(|migration| [&migration.source, &migration.dest].map(|other| (*migration, other)))
+        .filter_map(|(migration, other)| Some((migration, other.as_ref()?)))
         .filter(move |(_, other)| other.as_str() != host)
 }
 
@@ -162,7 +162,7 @@ impl InstanceListing {
         if self.retaking.is_some_and(unrefused) {
             self.retaking = None;
             self.taken.clear();
-            blockers.end(BlockerKind::Taken);
+            blockers.end(BlockerKind::OtherRecovery);
         }
     }
 
@@ -181,15 +181,15 @@ impl InstanceListing {
         self.retaking = None;
         self.is_last_list_processed = false;
         let taken = count(self.taken.len(), "instance is", "instances are");
-        ctx.blockers.begin(BlockerKind::Taken, ctx.now, || {
+        ctx.blockers.begin(BlockerKind::OtherRecovery, ctx.now, || {
             format!("{taken} still being worked on by another recovery: waiting for it")
         });
     }
 
     /// True if an empty list counts although there is no hypervisor by which to query the cell: a second one seconds later confirms it.
-    fn is_confirmed_empty(&mut self, asked: Elapsed) -> bool {
-        let first = *self.empty_seen.get_or_insert(asked);
-        if asked.since(first) >= EMPTY_LIST_CONFIRM_DELAY {
+    fn is_confirmed_empty(&mut self, requested_at: Elapsed) -> bool {
+        let first = *self.empty_seen.get_or_insert(requested_at);
+        if requested_at.since(first) >= EMPTY_LIST_CONFIRM_DELAY {
             return true;
         }
         self.question.not_before = first.plus(EMPTY_LIST_CONFIRM_DELAY);
@@ -232,7 +232,7 @@ impl InstanceListing {
         ctx: &mut DecisionContext<'_>,
     ) {
         let now = ctx.now;
-        let asked = self.question.answered();
+        let requested_at = self.question.answered();
         let last = std::mem::take(&mut self.is_last_list);
         let inventory = match result {
             // Without its service record the host's cell may be down, and an empty list may be wrong.
@@ -242,7 +242,7 @@ impl InstanceListing {
             }
             Err(fault) => return self.failed(&fault.text, ctx),
         };
-        if inventory.servers.is_empty() && !self.is_empty(&inventory.in_cell, asked, moves, ctx) {
+        if inventory.servers.is_empty() && !self.is_empty(&inventory.in_cell, requested_at, moves, ctx) {
             return;
         }
         self.question.succeeded();
@@ -250,7 +250,7 @@ impl InstanceListing {
         if !inventory.servers.is_empty() {
             self.empty_seen = None;
         }
-        self.question.seen = asked;
+        self.question.observed = requested_at;
         if !self.taken.is_empty() {
             self.retaking = Some(now.elapsed);
         }
@@ -281,7 +281,7 @@ impl InstanceListing {
             | Stage::Disabling
             | Stage::Returning
             | Stage::Starting
-            | Stage::Over => {}
+            | Stage::Done => {}
         }
     }
 
@@ -289,19 +289,19 @@ impl InstanceListing {
     fn is_empty(
         &mut self,
         in_cell: &InCell,
-        asked: Option<Elapsed>,
+        requested_at: Option<Elapsed>,
         moves: &Moves,
         ctx: &mut DecisionContext<'_>,
     ) -> bool {
         // Instances that were known to be there have left by Nova's records, and not by an empty list.
-        let known = !moves.is_empty() && !moves.values().any(|one| one.deleted);
+        let known = !moves.is_empty() && !moves.values().any(|instance| instance.deleted);
         let why = match in_cell {
             InCell::Has(0) => return true,
             InCell::Has(count) => {
                 format!("Nova's list shows none on the host, and the host's cell has {count}")
             }
             InCell::NotQueried | InCell::Failed(_) if known => return true,
-            InCell::NotQueried => return self.is_confirmed_empty(asked.unwrap_or(ctx.now.elapsed)),
+            InCell::NotQueried => return self.is_confirmed_empty(requested_at.unwrap_or(ctx.now.elapsed)),
             InCell::Failed(fault) => format!(
                 "Nova's list shows none on the host, and the host's cell could not be queried: {}",
                 fault.text
@@ -328,10 +328,10 @@ fn plan(
 ) {
     let planned = plan_if(|_, _| true, inventory, moves, since, ctx);
     if planned > 0 || *ctx.stage == Stage::Listing {
-        let to_move = moves.values().filter(|one| !one.is_finished()).count();
+        let to_move = moves.values().filter(|instance| !instance.is_finished()).count();
         let left = moves
             .values()
-            .filter(|one| one.step == MoveStep::Over(End::Left))
+            .filter(|instance| instance.step == MoveStep::Done(End::Left))
             .count();
         ctx.record.head = true;
         ctx.record.step(
@@ -349,7 +349,7 @@ fn plan(
 
 /// Plans the servers that meet the condition, as [`plan`] does. Returns how many.
 fn plan_if(
-    wanted: impl Fn(&Server, &[&Migration]) -> bool,
+    selects: impl Fn(&Server, &[&Migration]) -> bool,
     inventory: &Inventory,
     moves: &mut Moves,
     since: &mut Option<Timestamp>,
@@ -366,14 +366,18 @@ fn plan_if(
             let records = by_server.get(&server.id).map_or(&[][..], Vec::as_slice);
             moves
                 .get(&server.id)
-                .is_none_or(|one| one.is_finished() && is_back_on_host(one, records, ctx.host))
-                && wanted(server, records)
+                .is_none_or(|instance| instance.is_finished() && is_back_on_host(instance, records, ctx.host))
+                && selects(server, records)
         })
         .map(lock_mark::in_original_state)
         .collect();
     let mut fresh: Vec<&Server> = unplanned.iter().collect();
     order::in_order(ctx.policy, &mut fresh);
-    let first = moves.values().map(|one| one.rank + 1).max().unwrap_or(0);
+    let first = moves
+        .values()
+        .map(|instance| instance.rank + 1)
+        .max()
+        .unwrap_or(0);
     let planned = fresh.len();
     for (rank, server) in (first..).zip(fresh) {
         let migrations = by_server.remove(&server.id).unwrap_or_default();
@@ -382,14 +386,14 @@ fn plan_if(
             .get(&server.id)
             .map_or(&[][..], Vec::as_slice);
         let shown = HostInstance::new(server, Some(inventory), ctx);
-        let mut one = plan_one(shown, rank, &migrations, written_off, since, ctx);
+        let mut instance = plan_one(shown, rank, &migrations, written_off, since, ctx);
         if let Some(hosts) = inventory.may_run.get(&server.id) {
             let others = hosts.iter().filter(|host| *host != ctx.host).cloned();
-            one.may_run.extend(others);
+            instance.may_run.extend(others);
         }
-        excluded::plan(&mut one, server, ctx);
-        ctx.record.moves.insert(one.server);
-        moves.insert(one.server, one);
+        excluded::plan(&mut instance, server, ctx);
+        ctx.record.moves.insert(instance.server);
+        moves.insert(instance.server, instance);
     }
     planned
 }
@@ -397,11 +401,11 @@ fn plan_if(
 /// True if an instance is on the host again. One that waited for the host stays there only if the host runs, and is planned again after
 /// a new proof. One that Nova once did not know, or did not show on the host, and shows there all the
 /// same was not deleted, and has arrived. One that was moved may have come back by another migration.
-fn is_back_on_host(one: &Move, records: &[&Migration], host: &str) -> bool {
-    one.deleted
-        || one.awaited
-        || has_stayed(one)
-        || (one.step == MoveStep::Over(End::Moved) && has_come_back(records, host))
+fn is_back_on_host(instance: &Move, records: &[&Migration], host: &str) -> bool {
+    instance.deleted
+        || instance.awaited
+        || has_stayed(instance)
+        || (instance.step == MoveStep::Done(End::Moved) && has_come_back(records, host))
 }
 
 fn plan_one(
@@ -416,18 +420,18 @@ fn plan_one(
     let HostInstance { server, host, .. } = shown;
     let evacuations: Vec<&&Migration> = migrations
         .iter()
-        .filter(|one| one.is_evacuation_from(host))
+        .filter(|migration| migration.is_evacuation_from(host))
         .collect();
     let known = evacuations
         .iter()
-        .map(|one| one.id)
+        .map(|migration| migration.id)
         .max()
         .unwrap_or(MigrationId(0));
     let was = OriginalState {
         vm_state: server.vm_state.clone(),
         power_state: server.power_state,
     };
-    let mut one = Move {
+    let mut instance = Move {
         tagged: policy.marks(server),
         priority: order::priority(policy, server),
         image_backed: !server.volume_backed,
@@ -459,49 +463,51 @@ fn plan_one(
     let left_for_disk = (disk == LocalDisk::Leave).then(|| DISK_ON_HOST_NOTE.to_owned());
     if let Some(why) = policy.leaves(server).or(left_for_disk) {
         // A lock left over from an earlier recovery is not left on an instance that is excluded.
-        one.lock = if one.lock == Lock::Ours {
+        instance.lock = if instance.lock == Lock::Ours {
             Lock::Ours
         } else {
             Lock::None
         };
-        one.finish(End::Left, now.elapsed);
-        one.note = Some(why);
+        instance.finish(End::Left, now.elapsed);
+        instance.note = Some(why);
         if let Some(text) = objection {
-            one.remark(&text);
+            instance.remark(&text);
         }
-        one.over_at = Some(now.wall);
-        return one;
+        instance.done_at = Some(now.wall);
+        return instance;
     }
     if let LocalDisk::Wait(time) = disk {
-        one.disk_wait = Some(DiskWait::new(time, now));
+        instance.disk_wait = Some(DiskWait::new(time, now));
     }
     if let Some((migration, other)) = other_hosts(shown, migrations).next() {
-        one.step = MoveStep::Held;
-        one.note = Some(held_note(host, migration, other));
+        instance.step = MoveStep::OnHold;
+        instance.note = Some(held_note(host, migration, other));
     } else {
-        follow_open_evacuation(&mut one, migrations, since, ctx);
+        follow_open_evacuation(&mut instance, migrations, since, ctx);
     }
-    one.remark_nature();
+    instance.remark_nature();
     if let Some(text) = objection {
-        one.remark(&text);
+        instance.remark(&text);
     }
-    one
+    instance
 }
 
 /// Follows an evacuation that was already requested, perhaps by an earlier recovery, instead of requesting one.
 fn follow_open_evacuation(
-    one: &mut Move,
+    instance: &mut Move,
     migrations: &[&Migration],
     since: &mut Option<Timestamp>,
     ctx: &DecisionContext<'_>,
 ) {
     let open = migrations.iter().filter(|record| {
-        record.is_evacuation_from(ctx.host) && !record.status.is_finished() && !one.has_written_off(record)
+        record.is_evacuation_from(ctx.host)
+            && !record.status.is_finished()
+            && !instance.has_written_off(record)
     });
     let Some(first) = open.min_by_key(|record| record.id) else {
         return;
     };
-    one.adopt(first.id, ctx.now);
+    instance.follow_existing(first.id, ctx.now);
     if let (Some(before), Some(made)) = (*since, first.created_at) {
         *since = Some(before.min(made.minus_seconds(1)));
     }
@@ -526,34 +532,37 @@ fn recheck_held(
     } else {
         BTreeSet::new()
     };
-    for one in moves.values_mut().filter(|one| one.step == MoveStep::Held) {
-        let server = one.server;
+    for instance in moves
+        .values_mut()
+        .filter(|instance| instance.step == MoveStep::OnHold)
+    {
+        let server = instance.server;
         let migrations: Vec<&Migration> = inventory
             .migrations
             .iter()
-            .filter(|migration| migration.server == one.server)
+            .filter(|migration| migration.server == instance.server)
             .collect();
         let Some(shown) = on_host.get(&server).copied() else {
             // A list may lack an instance that is there: it is read by itself.
             move_track.to_read.insert(server);
             continue;
         };
-        if one.has_no_possible_host()
+        if instance.has_no_possible_host()
             && other_hosts(shown, &migrations)
-                .all(|(_, other)| off.contains(other) || one.absent.contains(other))
+                .all(|(_, other)| off.contains(other) || instance.absent.contains(other))
         {
             for (_, other) in other_hosts(shown, &migrations) {
-                if !one.absent.contains(other) {
-                    one.note_may_run_on(other, &off);
+                if !instance.absent.contains(other) {
+                    instance.note_may_run_on(other, &off);
                 }
             }
-            one.elsewhere.clear();
-            one.clear_note();
-            one.remark_nature();
-            one.step = MoveStep::Waiting {
+            instance.elsewhere.clear();
+            instance.clear_note();
+            instance.remark_nature();
+            instance.step = MoveStep::Waiting {
                 not_before: now.elapsed,
             };
-            follow_open_evacuation(one, &migrations, since, ctx);
+            follow_open_evacuation(instance, &migrations, since, ctx);
             ctx.record.moves.insert(server);
             ctx.record.head = true;
         }

@@ -54,7 +54,8 @@ pub enum ReservationStep {
     /// The host is being put back as it was.
     Returning,
     /// The reservation is done.
-    Over(ReservationEnd),
+    #[serde(rename = "over")]
+    Done(ReservationEnd),
 }
 
 /// An aggregate of the dead host that a reserved host joins.
@@ -96,13 +97,13 @@ pub struct Reservation {
     #[serde(rename = "loose")]
     pub unanswered_since: Option<Elapsed>,
     #[serde(skip)]
-    pub(super) asked: bool,
+    pub(super) requested: bool,
     #[serde(skip)]
     pub(super) not_before: Elapsed,
     #[serde(skip)]
     pub(super) faults: u32,
     #[serde(skip)]
-    pub(super) seen: Option<ReservedHostView>,
+    pub(super) observed: Option<ReservedHostView>,
     /// The time since which it has been enabled and not up.
     #[serde(skip)]
     pub(super) waiting: Option<Elapsed>,
@@ -110,7 +111,7 @@ pub struct Reservation {
 
 impl Reservation {
     pub(super) fn is_finished(&self) -> bool {
-        matches!(self.step, ReservationStep::Over(_))
+        matches!(self.step, ReservationStep::Done(_))
     }
 
     /// True if instances may be assigned to it.
@@ -121,7 +122,7 @@ impl Reservation {
     pub(super) fn intend(&mut self, now: Elapsed) {
         // A duplicate answer can end the wait for an answer that has not arrived; that call may still take effect.
         self.keep_unanswered();
-        self.asked = true;
+        self.requested = true;
         self.call = Some(ForceDownRequest {
             at: now,
             answered: false,
@@ -152,7 +153,7 @@ impl Reservation {
 pub(super) struct ReserveInFlight {
     pub(super) survey: Question,
     /// The answer to the survey, and the time at which it arrived.
-    pub(super) seen: Option<(Elapsed, Survey)>,
+    pub(super) observed: Option<(Elapsed, Survey)>,
     /// The time since which a host that others hold is awaited.
     pub(super) waiting: Option<Elapsed>,
 }
@@ -173,7 +174,7 @@ pub struct Reserve {
 impl Reserve {
     /// Returns a reservation by the id of the host.
     pub fn taken(&self, host: HostId) -> Option<&Reservation> {
-        self.hosts.iter().find(|one| one.host == host)
+        self.hosts.iter().find(|reservation| reservation.host == host)
     }
 
     /// True if no host is reserved any more.
@@ -184,20 +185,20 @@ impl Reserve {
     pub(super) fn by_name(&mut self, name: &str) -> Option<&mut Reservation> {
         self.hosts
             .iter_mut()
-            .find(|one| one.name == name && !one.is_finished())
+            .find(|reservation| reservation.name == name && !reservation.is_finished())
     }
 
     /// Records that the last owner's calls may or may not have been sent.
     pub(super) fn forget_answers(&mut self) {
-        for one in &mut self.hosts {
-            one.keep_unanswered();
+        for reservation in &mut self.hosts {
+            reservation.keep_unanswered();
         }
     }
 
     /// Returns the survey, if it is fresh.
     pub(super) fn survey(&self, now: Elapsed) -> Option<Survey> {
         self.in_flight
-            .seen
+            .observed
             .as_ref()
             .filter(|(came, _)| now.since(*came) < SURVEY_LIFETIME)
             .map(|(_, survey)| survey.clone())
@@ -206,8 +207,8 @@ impl Reserve {
     /// Drops hosts that the journal has refused: others hold them, or they are not reserved any more.
     pub(super) fn refused(&mut self, hosts: &[HostId], now: Elapsed) {
         self.hosts
-            .retain(|one| one.is_finished() || !hosts.contains(&one.host));
-        self.in_flight.seen = None;
+            .retain(|reservation| reservation.is_finished() || !hosts.contains(&reservation.host));
+        self.in_flight.observed = None;
         self.in_flight.survey.not_before = now.plus(Duration::from_secs(1));
     }
 }

@@ -81,7 +81,7 @@ pub struct ServiceTrack {
     #[serde(skip)]
     pub(super) missing: u32,
     #[serde(skip)]
-    pub(super) seen: Option<Service>,
+    pub(super) observed: Option<Service>,
     #[serde(skip)]
     pub(super) stale_after: Duration,
     #[serde(skip)]
@@ -206,8 +206,8 @@ impl ServiceTrack {
 
     /// Adopts a change that carries this recovery's mark and that the journal has lost. A
     /// `forced_down` that this recovery has set it also clears.
-    pub(super) fn adopt_lost_change(&mut self, seen: &Service, ctx: &mut DecisionContext<'_>) {
-        if self.put.is_none() && seen.forced_down && reason_of(seen).contains(&ctx.mark()) {
+    pub(super) fn adopt_lost_change(&mut self, shown: &Service, ctx: &mut DecisionContext<'_>) {
+        if self.put.is_none() && shown.forced_down && reason_of(shown).contains(&ctx.mark()) {
             self.put = Some(ForceDownRequest {
                 at: ctx.now.elapsed,
                 answered: true,
@@ -223,15 +223,16 @@ impl ServiceTrack {
             .is_some_and(|at| now.since(at) < effect_window)
     }
 
-    /// True if a reading requested at `asked` may come from a copy of Nova's database that shows this recovery's changes late. Made
+    /// True if a reading requested at `requested_at` may come from a copy of Nova's database that shows this recovery's changes late. Made
     /// several times, as after lost commits, they appear there one by one, and each looks like a heartbeat.
-    pub(super) fn may_show_own_changes(&self, asked: Elapsed) -> bool {
-        self.put.is_some_and(|put| asked.since(put.at) < MAX_READ_LAG)
+    pub(super) fn may_show_own_changes(&self, requested_at: Elapsed) -> bool {
+        self.put
+            .is_some_and(|put| requested_at.since(put.at) < MAX_READ_LAG)
     }
 }
 
-pub(super) fn reason_of(seen: &Service) -> &str {
-    seen.disabled_reason.as_deref().unwrap_or_default()
+pub(super) fn reason_of(shown: &Service) -> &str {
+    shown.disabled_reason.as_deref().unwrap_or_default()
 }
 
 impl HostRecovery {
@@ -253,7 +254,7 @@ impl HostRecovery {
             self.enter(Stage::Listing, record);
             return;
         }
-        let (Some(id), Some(seen)) = (self.service.id, self.service.seen.clone()) else {
+        let (Some(id), Some(shown)) = (self.service.id, self.service.observed.clone()) else {
             self.service.request_if_due(now, Duration::from_secs(1), commands);
             return;
         };
@@ -270,7 +271,7 @@ impl HostRecovery {
         }
         let untouched = self.is_untouched();
         let mut ctx = decision_context!(self, now, record);
-        self.service.force_down(id, &seen, untouched, &mut ctx, commands);
+        self.service.force_down(id, &shown, untouched, &mut ctx, commands);
     }
 }
 
@@ -278,7 +279,7 @@ impl ServiceTrack {
     fn force_down(
         &mut self,
         id: ServiceId,
-        seen: &Service,
+        shown: &Service,
         untouched: bool,
         ctx: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
@@ -292,12 +293,12 @@ impl ServiceTrack {
             at: ctx.now.elapsed,
             answered: false,
         });
-        self.before = Some(seen.heartbeat());
+        self.before = Some(shown.heartbeat());
         // A service that is disabled without a mark of Tachi, with a reason or without, was disabled by others, and stays so. The
         // mark of an earlier recovery is replaced by this one's.
         // A drain counts as an operator's change.
-        let reason = reason_of(seen);
-        let foreign = !seen.enabled && (!is_marked(reason) || is_drained(reason));
+        let reason = reason_of(shown);
+        let foreign = !shown.enabled && (!is_marked(reason) || is_drained(reason));
         let (update, text) = if foreign {
             let text = format!(
                 "setting forced_down of {}; others have disabled its service, which stays so",
@@ -328,8 +329,8 @@ impl ServiceTrack {
         }
         if std::mem::take(&mut self.clearing) {
             match result {
-                Ok(seen) if !seen.forced_down => {
-                    self.cleared(seen, ctx);
+                Ok(shown) if !shown.forced_down => {
+                    self.cleared(shown, ctx);
                 }
                 Ok(_) => {}
                 Err(fault) => self.clearing_failed(&fault, ctx.host, now, ctx.record),
@@ -337,20 +338,20 @@ impl ServiceTrack {
             return;
         }
         match result {
-            Ok(seen) => {
+            Ok(shown) => {
                 self.faults = 0;
                 self.put_answered();
                 self.in_force = is_proven;
                 self.changed = now.elapsed;
-                self.made = Some(seen.heartbeat().whole_seconds());
+                self.made = Some(shown.heartbeat().whole_seconds());
                 self.changed_by_another = false;
                 let mark = ctx.mark();
-                self.marked |= reason_of(&seen).contains(&mark);
-                self.seen = Some(seen);
+                self.marked |= reason_of(&shown).contains(&mark);
+                self.observed = Some(shown);
                 // The heartbeat is noted from a separate reading, because the answer to a change may show the row before or
                 // after it.
                 self.mark = None;
-                self.question.seen = None;
+                self.question.observed = None;
                 ctx.record.head = true;
                 ctx.record.step(
                     Task::DisableService,
@@ -373,8 +374,8 @@ impl ServiceTrack {
                 self.update_failed(&fault, now);
                 if fault.class == FaultClass::Permanent {
                     // The record may be gone, and the host registered again under another id.
-                    self.seen = None;
-                    self.question.seen = None;
+                    self.observed = None;
+                    self.question.observed = None;
                 }
                 let text = fault.text;
                 ctx.blockers.begin(BlockerKind::Update, now, || {

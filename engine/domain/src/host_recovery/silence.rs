@@ -46,7 +46,7 @@ impl SilenceTrack {
     }
 
     /// Handles a scan. Returns true if the state is to be written, because it proves less than before.
-    pub(super) fn record_scan(&mut self, asked: Elapsed, is_deaf: Option<bool>) -> bool {
+    pub(super) fn record_scan(&mut self, requested_at: Elapsed, is_deaf: Option<bool>) -> bool {
         let Some(is_deaf) = is_deaf else {
             self.failed = true;
             return false;
@@ -54,14 +54,14 @@ impl SilenceTrack {
         let before = *self;
         let late = self
             .looked
-            .is_some_and(|looked| asked.since(looked) > MAX_OBSERVATION_GAP);
+            .is_some_and(|looked| requested_at.since(looked) > MAX_OBSERVATION_GAP);
         let was_away = std::mem::take(&mut self.failed) && late;
-        self.looked = Some(asked);
+        self.looked = Some(requested_at);
         if late {
-            self.again = Some(asked);
+            self.again = Some(requested_at);
         }
         if is_deaf || was_away {
-            self.deaf = Some(asked);
+            self.deaf = Some(requested_at);
         }
         let went_deaf = self.deaf != before.deaf && (before.deaf.is_none() || before.deaf != before.looked);
         self.again != before.again || went_deaf

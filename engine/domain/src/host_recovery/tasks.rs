@@ -47,12 +47,12 @@ const EVACUATION_TASKS: &[&str] = &["rebuild_block_device_mapping", "rebuild_spa
 impl Move {
     /// True if Nova has refused it for a task that only its dead host could end. Its lists have shown no evacuation in progress, or it
     /// would not wait. An evacuation whose record is still to come has made it within the time that a call takes to take effect.
-    pub(super) fn has_stale_task(&mut self, seen: &Server, now: Elapsed, settled: Duration) -> bool {
+    pub(super) fn has_stale_task(&mut self, server: &Server, now: Elapsed, settled: Duration) -> bool {
         if self.refused.is_none() {
             return false;
         }
-        self.task.clone_from(&seen.task_state);
-        let Some(task) = seen.task_state.as_deref() else {
+        self.task.clone_from(&server.task_state);
+        let Some(task) = server.task_state.as_deref() else {
             return false;
         };
         let waited = self.failed_first.is_some_and(|first| now.since(first) >= settled);

@@ -19,11 +19,11 @@ impl Move {
     fn waits(&self, stuck: Option<bool>) -> (WaitsFor, BTreeSet<String>) {
         let bare = |what| (what, BTreeSet::new());
         match self.step {
-            MoveStep::Held if self.has_no_possible_host() => {
+            MoveStep::OnHold if self.has_no_possible_host() => {
                 let others = self.elsewhere.difference(&self.absent);
                 (WaitsFor::Record, others.cloned().collect())
             }
-            MoveStep::Held => (WaitsFor::Absence, self.possible_hosts().cloned().collect()),
+            MoveStep::OnHold => (WaitsFor::Absence, self.possible_hosts().cloned().collect()),
             MoveStep::Asked { .. } => {
                 let before = self.wait.as_ref().map(|wait| wait.what);
                 if stuck.unwrap_or(before == Some(WaitsFor::Progress)) {
@@ -32,12 +32,12 @@ impl Move {
                     bare(WaitsFor::Nothing)
                 }
             }
-            MoveStep::Over(End::Person) if !self.deleted => (WaitsFor::GivenUp, self.may_run.clone()),
+            MoveStep::Done(End::Person) if !self.deleted => (WaitsFor::GivenUp, self.may_run.clone()),
             MoveStep::Waiting { .. } => self.disk_wait.map_or_else(
                 || bare(WaitsFor::Nothing),
                 |wait| (WaitsFor::LocalDisk, [time_text(wait.ends_at)].into()),
             ),
-            MoveStep::Restoring { .. } | MoveStep::Unlocking { .. } | MoveStep::Over(_) => {
+            MoveStep::Restoring { .. } | MoveStep::Unlocking { .. } | MoveStep::Done(_) => {
                 bare(WaitsFor::Nothing)
             }
         }
@@ -58,18 +58,21 @@ impl HostRecovery {
     /// Records what the recovery and its moves wait for after a decision.
     pub(super) fn note_waits(&mut self, now: DecisionTime, record: &mut Record) {
         let limit = self.policy.slow_after;
-        let frozen: BTreeSet<ServerId> = freeze_state::moves(self).map(|one| one.server).collect();
-        for one in self.moves.values_mut() {
-            let long = matches!(one.step, MoveStep::Asked { since, .. } if now.elapsed.since(since) >= limit);
+        let frozen: BTreeSet<ServerId> = freeze_state::moves(self)
+            .map(|instance| instance.server)
+            .collect();
+        for instance in self.moves.values_mut() {
+            let long =
+                matches!(instance.step, MoveStep::Asked { since, .. } if now.elapsed.since(since) >= limit);
             let slow = self.in_flight.move_track.slow.as_ref();
-            let stuck = slow.map(|slow| long && slow.contains(&one.server));
-            let (what, on) = if frozen.contains(&one.server) {
+            let stuck = slow.map(|slow| long && slow.contains(&instance.server));
+            let (what, on) = if frozen.contains(&instance.server) {
                 (WaitsFor::Frozen, BTreeSet::new())
             } else {
-                one.waits(stuck)
+                instance.waits(stuck)
             };
-            if note(&mut one.wait, what, on, now.wall) {
-                record.moves.insert(one.server);
+            if note(&mut instance.wait, what, on, now.wall) {
+                record.moves.insert(instance.server);
             }
         }
         let (what, on) = self.waits(now);
@@ -81,8 +84,8 @@ impl HostRecovery {
         if self.stage == Stage::Starting {
             return excluded::waits_for(self, now);
         }
-        if matches!(self.stage, Stage::Returning | Stage::Over) {
-            let given_up = |one: &Move| one.waits_for() == WaitsFor::GivenUp;
+        if matches!(self.stage, Stage::Returning | Stage::Done) {
+            let given_up = |instance: &Move| instance.waits_for() == WaitsFor::GivenUp;
             return bare(if self.moves.values().any(given_up) {
                 WaitsFor::GivenUp
             } else if self.stage == Stage::Returning {
@@ -120,17 +123,27 @@ impl HostRecovery {
         if self.in_flight.stopped && matches!(self.stage, Stage::Begin | Stage::Fencing) {
             return bare(WaitsFor::FencingStopped);
         }
-        if self.moves.values().any(|one| one.waits_for().is_held()) {
+        if self
+            .moves
+            .values()
+            .any(|instance| instance.waits_for().is_on_hold())
+        {
             return bare(WaitsFor::Moves);
         }
         // Only when nothing else is left to do.
-        let mut open = self.moves.values().filter(|one| !one.is_finished()).peekable();
-        if open.peek().is_some() && open.all(|one| one.waits_for() == WaitsFor::LocalDisk) {
-            let ends = self.moves.values().filter_map(|one| one.disk_wait);
+        let mut open = self
+            .moves
+            .values()
+            .filter(|instance| !instance.is_finished())
+            .peekable();
+        if open.peek().is_some() && open.all(|instance| instance.waits_for() == WaitsFor::LocalDisk) {
+            let ends = self.moves.values().filter_map(|instance| instance.disk_wait);
             let last = ends.map(|wait| wait.ends_at).max();
             return (WaitsFor::LocalDisk, last.map(time_text).into_iter().collect());
         }
-        let frozen: BTreeSet<String> = freeze_state::moves(self).map(|one| one.name.clone()).collect();
+        let frozen: BTreeSet<String> = freeze_state::moves(self)
+            .map(|instance| instance.name.clone())
+            .collect();
         if !frozen.is_empty() {
             return (WaitsFor::Frozen, frozen);
         }
@@ -142,7 +155,7 @@ impl HostRecovery {
             | Stage::Moving
             | Stage::Returning
             | Stage::Starting
-            | Stage::Over => WaitsFor::Nothing,
+            | Stage::Done => WaitsFor::Nothing,
         })
     }
 }

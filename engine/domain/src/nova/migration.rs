@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn every_status_is_stored_as_novas_value() {
-        let words = [
+        let statuses = [
             "queued",
             "accepted",
             "preparing",
@@ -226,7 +226,7 @@ mod tests {
             "error",
             "cancelled",
         ];
-        for value in words {
+        for value in statuses {
             let status = MigrationStatus::from(value);
             assert!(!matches!(status, MigrationStatus::Other(_)), "{value}");
             let stored = serde_json::to_string(&status).unwrap();

@@ -75,8 +75,9 @@ impl StopReason {
     /// Returns the reason for an instance whose reported failure no recovery has repaired; the last one gave up at `failed_at`. That
     /// failure explains a stop that Nova has recorded by itself, unless a user has started the instance since.
     pub fn judge_after_failure(actions: &[ServerAction], failed_at: Timestamp) -> Self {
-        let is_start_since =
-            |one: &ServerAction| one.by == Actor::Person && is_start(&one.action) && is_since(one, failed_at);
+        let is_start_since = |action: &ServerAction| {
+            action.by == Actor::Person && is_start(&action.action) && is_since(action, failed_at)
+        };
         match Self::judge(actions) {
             Self::Unclear if !actions.iter().any(is_start_since) => match Self::judge_after_death(actions) {
                 Self::Meant => Self::Meant,
@@ -90,10 +91,10 @@ impl StopReason {
     /// Returns the reason for an instance on a host that has booted at `booted_at`. A stop that Nova recorded by itself soon after that
     /// was the end of its guest with the host, and not a shutdown from inside.
     pub fn judge_after_boot(actions: &[ServerAction], booted_at: Timestamp) -> Self {
-        let is_due_to_boot = |one: &ServerAction| {
-            let after = one.at.map(|at| at.micros_since(booted_at));
-            one.by == Actor::Nova
-                && one.action == "stop"
+        let is_due_to_boot = |action: &ServerAction| {
+            let after = action.at.map(|at| at.micros_since(booted_at));
+            action.by == Actor::Nova
+                && action.action == "stop"
                 && after.is_some_and(|after| SYNC_AFTER_BOOT.contains(&after))
         };
         if actions.iter().any(is_due_to_boot) {
@@ -112,12 +113,12 @@ const SYNC_AFTER_BOOT: std::ops::Range<i64> = -60_000_000..1_800_000_000;
 /// a user has started it, or it was built again, since.
 pub fn is_started_since(actions: &[ServerAction], failed_at: Timestamp) -> bool {
     let is_built = |action: &str| matches!(action, "evacuate" | "rebuild");
-    actions.iter().any(|one| {
-        is_since(one, failed_at)
-            && match one.by {
-                Actor::Person => is_start(&one.action) || is_built(&one.action),
+    actions.iter().any(|action| {
+        is_since(action, failed_at)
+            && match action.by {
+                Actor::Person => is_start(&action.action) || is_built(&action.action),
                 // Our own starts are journalled by recoveries, which remove the failure once they have succeeded.
-                Actor::Ours => is_built(&one.action),
+                Actor::Ours => is_built(&action.action),
                 Actor::Nova => false,
             }
     })
@@ -151,8 +152,9 @@ pub struct Rest {
     pub stopped: bool,
     /// The time of its last change, as Nova shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seen: Option<Timestamp>,
-    /// The value of `seen` when the reason was last read from Nova.
+    #[serde(rename = "seen")]
+    pub observed: Option<Timestamp>,
+    /// The value of `observed` when the reason was last read from Nova.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judged: Option<Timestamp>,
 }
@@ -160,7 +162,7 @@ pub struct Rest {
 impl Rest {
     /// True if the reason has not been read since the last change.
     pub fn needs_reading(&self) -> bool {
-        self.judged.is_none() || (self.seen.is_some() && self.judged != self.seen)
+        self.judged.is_none() || (self.observed.is_some() && self.judged != self.observed)
     }
 }
 

@@ -186,8 +186,8 @@ mod tests {
                 vec![1, 2],
             ),
         ];
-        for (name, free, window, recoveries, wanted) in cases {
-            assert_eq!(allot(free, window, 0, &recoveries), wanted, "{name}");
+        for (name, free, window, recoveries, expected) in cases {
+            assert_eq!(allot(free, window, 0, &recoveries), expected, "{name}");
         }
     }
 
@@ -246,8 +246,8 @@ mod tests {
                 demands.iter().map(|(busy, since, ready)| recovery(*busy, *since, ready)).collect();
             let shares = allot(free, free + more, given, &recoveries);
             let want = |recovery: &RecoveryDemand<'_>| recovery.ready.iter().map(|(_, count)| count).sum::<u32>();
-            let wanted: u32 = recoveries.iter().map(want).sum();
-            prop_assert_eq!(shares.iter().sum::<u32>(), free.min(wanted));
+            let demanded: u32 = recoveries.iter().map(want).sum();
+            prop_assert_eq!(shares.iter().sum::<u32>(), free.min(demanded));
             for (recovery, share) in recoveries.iter().zip(&shares) {
                 prop_assert!(*share <= want(recovery));
             }

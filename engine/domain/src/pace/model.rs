@@ -162,22 +162,22 @@ impl Model {
     }
 
     /// Applies the result of a poll.
-    pub fn polled(&mut self, seen: PollResult<'_>, now: Duration) {
+    pub fn polled(&mut self, poll: PollResult<'_>, now: Duration) {
         self.last_activity = now;
-        if seen.taken.is_empty() {
+        if poll.taken.is_empty() {
             self.empty_polls = self.empty_polls.saturating_add(1);
             return;
         }
         self.empty_polls = 0;
-        let count = u32::try_from(seen.taken.len()).unwrap_or(u32::MAX);
+        let count = u32::try_from(poll.taken.len()).unwrap_or(u32::MAX);
         let Some(mut round) = self.round else {
             // The time at which these items started to wait in the service is unknown.
             self.round = Some(self.new_round(now));
             return;
         };
         round.taken = round.taken.saturating_add(count);
-        round.is_queue_empty |= seen.is_queue_empty;
-        for wait in seen.taken {
+        round.is_queue_empty |= poll.is_queue_empty;
+        for wait in poll.taken {
             round.waits = round.waits.saturating_add(wait.middle());
             if let Some(lowered) = self
                 .lowered
@@ -190,23 +190,23 @@ impl Model {
         }
         self.round = Some(round);
         // The items were picked up between two polls in quick succession, and none is left: it may have been at once.
-        let quick = seen.pause + seen.pause / 2;
-        let at_once = seen.is_queue_empty
-            && seen
+        let quick = poll.pause + poll.pause / 2;
+        let at_once = poll.is_queue_empty
+            && poll
                 .taken
                 .iter()
                 .all(|wait| wait.least.is_zero() && wait.most <= quick);
-        if seen.full && at_once {
+        if poll.full && at_once {
             let step = if self.learning { SLOTS_PER_PICKUP } else { 1 };
             self.set(self.window.saturating_add(u64::from(count) * step * SLOT_MILLIS));
         }
         self.judge_lowering();
-        if seen.is_queue_empty && !seen.full {
+        if poll.is_queue_empty && !poll.full {
             // No item follows: later requests start a new round.
             self.round = None;
-        } else if round.taken >= round.target_count && now.saturating_sub(round.since) >= seen.pause {
+        } else if round.taken >= round.target_count && now.saturating_sub(round.since) >= poll.pause {
             // In less time not all recoveries have polled, and the observations of the others are about an earlier time.
-            self.end(round, seen, now);
+            self.end(round, poll, now);
         }
     }
 
@@ -241,7 +241,7 @@ impl Model {
         }
     }
 
-    fn end(&mut self, round: Round, seen: PollResult<'_>, now: Duration) {
+    fn end(&mut self, round: Round, poll: PollResult<'_>, now: Duration) {
         let mean = round.waits / round.taken.max(1);
         let known = self.least.is_some() || self.least_before.is_some();
         self.remember(mean, now);
@@ -252,7 +252,7 @@ impl Model {
         self.rate = Some(rate);
         if round.is_queue_empty {
             // The service may have been idle since the last poll but one.
-            let busy = rate.time.saturating_sub(seen.pause);
+            let busy = rate.time.saturating_sub(poll.pause);
             rate.time = busy.max(rate.time / 2);
         }
         let base = self
@@ -262,23 +262,27 @@ impl Model {
             .min()
             .unwrap_or(mean);
         let reach = base
-            .saturating_add(seen.pause)
+            .saturating_add(poll.pause)
             .min(self.patience.saturating_mul(4));
         let worth = rate.within(reach).saturating_add(SLOT_MILLIS);
-        let delayed = mean > base + base / 4 + seen.pause / 4;
+        let delayed = mean > base + base / 4 + poll.pause / 4;
         if self.learning && !delayed {
-            let busy = u64::from(seen.busy) * SLOT_MILLIS;
-            let held = self.window.min(busy.max(u64::from(round.taken) * SLOT_MILLIS));
+            let busy = u64::from(poll.busy) * SLOT_MILLIS;
+            let occupied = self.window.min(busy.max(u64::from(round.taken) * SLOT_MILLIS));
             // The first round has nothing to be compared with.
-            let doubled = if known { held * 2 } else { held + held / 2 };
-            if seen.full {
+            let doubled = if known {
+                occupied * 2
+            } else {
+                occupied + occupied / 2
+            };
+            if poll.full {
                 self.set(worth.max(doubled).max(self.window));
             }
         } else if worth > self.window {
-            if seen.full {
+            if poll.full {
                 self.set(worth);
             }
-        } else if seen.full {
+        } else if poll.full {
             self.lower(worth, mean, now);
         }
         self.round = Some(self.new_round(now));
@@ -356,14 +360,14 @@ mod tests {
             most: ms(most),
         };
         let busy = model.window();
-        let seen = PollResult {
+        let poll = PollResult {
             taken: &vec![wait; count],
             is_queue_empty,
             busy,
             full,
             pause: ms(500),
         };
-        model.polled(seen, ms(now));
+        model.polled(poll, ms(now));
     }
 
     #[test]

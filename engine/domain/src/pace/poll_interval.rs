@@ -25,8 +25,8 @@ pub fn pause(model: &Model, tick: Duration, in_flight: u32, recoveries: u32, wai
                 .min(MAX_POLL_INTERVAL),
         );
     }
-    let wanted = in_flight.clamp(1, MIN_PICKUPS_PER_POLL.saturating_mul(recoveries.max(1)));
+    let pickups = in_flight.clamp(1, MIN_PICKUPS_PER_POLL.saturating_mul(recoveries.max(1)));
     model
-        .time_for(wanted)
+        .time_for(pickups)
         .map_or(tick, |time| time.clamp(tick, MAX_POLL_INTERVAL.max(tick)))
 }

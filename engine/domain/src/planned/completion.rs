@@ -37,7 +37,7 @@ impl PlannedState {
         let task = match self.stage {
             PlannedStage::Begin | PlannedStage::Disabling => Task::DisableNode,
             PlannedStage::Listing => Task::Prepare,
-            PlannedStage::Moving | PlannedStage::Over => Task::LiveMigrate,
+            PlannedStage::Moving | PlannedStage::Done => Task::LiveMigrate,
         };
         if status == NotificationStatus::Failed {
             record.failed(task, text.clone());
@@ -47,7 +47,7 @@ impl PlannedState {
         record.notification = Some((status, Some(text.clone())));
         record.life = Some(Life::Closed);
         self.message = Some(text);
-        self.enter(PlannedStage::Over, record);
+        self.enter(PlannedStage::Done, record);
     }
 
     pub(super) fn end_failed(&mut self, text: String, record: &mut Record) {
@@ -96,7 +96,7 @@ impl PlannedState {
     /// running instances unprotected.
     pub(super) fn end_drain(&mut self, inventory: &Inventory, coming: &[&Migration], record: &mut Record) {
         let left = &inventory.servers;
-        let is_open = inventory.service.as_ref().is_some_and(|seen| seen.enabled);
+        let is_open = inventory.service.as_ref().is_some_and(|service| service.enabled);
         let moved = instances(self.count(MoveStage::Moved));
         let running = left.iter().filter(|server| !is_idle(server)).count();
         let after = format!("{}{}", stays_disabled(self), unconfirmed(self, inventory));
@@ -156,8 +156,8 @@ impl PlannedState {
         let open: Vec<_> = self
             .moves
             .values()
-            .filter(|one| !one.is_finished())
-            .map(|one| (one.server, one.stage))
+            .filter(|instance| !instance.is_finished())
+            .map(|instance| (instance.server, instance.stage))
             .collect();
         for (server, stage) in open {
             let (stage, text) = if stage == MoveStage::Asked {
@@ -219,15 +219,15 @@ fn stayed(state: &PlannedState) -> Option<String> {
     let mut all: Vec<&PlannedMove> = state
         .moves
         .values()
-        .filter(|one| one.stage != MoveStage::Moved)
+        .filter(|instance| instance.stage != MoveStage::Moved)
         .collect();
-    all.sort_by_key(|one| one.rank);
+    all.sort_by_key(|instance| instance.rank);
     if all.is_empty() {
         return None;
     }
-    Some(named(&all, |one| {
-        let why = one.note.as_deref().unwrap_or("its move was not done");
-        format!("{} ({why})", one.name)
+    Some(named(&all, |instance| {
+        let why = instance.note.as_deref().unwrap_or("its move was not done");
+        format!("{} ({why})", instance.name)
     }))
 }
 

@@ -26,26 +26,28 @@ impl PlannedState {
         record: &mut Record,
     ) {
         let tick = self.policy.tick;
-        let Some(one) = self.moves.get_mut(&server) else {
+        let Some(instance) = self.moves.get_mut(&server) else {
             return;
         };
         // An answer that is no longer awaited shows nothing about the current state.
-        let Some(at) = one.read.answered() else { return };
-        one.read.not_before = now.elapsed.plus(tick);
-        let name = one.name.clone();
+        let Some(at) = instance.read.answered() else {
+            return;
+        };
+        instance.read.not_before = now.elapsed.plus(tick);
+        let name = instance.name.clone();
         match result {
-            Ok(seen) => {
-                if one.name == server.to_string()
-                    && let Some(shown) = &seen.server
+            Ok(reading) => {
+                if instance.name == server.to_string()
+                    && let Some(shown) = &reading.server
                 {
-                    one.name.clone_from(&shown.name);
+                    instance.name.clone_from(&shown.name);
                     record.moves.insert(server);
                     record.head = true;
                 }
                 // An answer from before the call shows nothing about it.
-                let is_old = one.asked.is_some_and(|call| call.at > at);
+                let is_old = instance.requested.is_some_and(|call| call.at > at);
                 if !is_old {
-                    one.seen = Some(NovaReading { at, what: seen });
+                    instance.observed = Some(NovaReading { at, what: reading });
                 }
             }
             Err(fault) => self.blocker(format!("reading {name}: {fault}"), now),
@@ -55,17 +57,17 @@ impl PlannedState {
     pub(super) fn follow(
         &mut self,
         server: ServerId,
-        seen: &NovaReading<ServerReading>,
+        reading: &NovaReading<ServerReading>,
         now: DecisionTime,
         record: &mut Record,
         commands: &mut Vec<Command>,
     ) {
-        let shown = &seen.what;
+        let shown = &reading.what;
         let Some(row) = &shown.server else {
             let text = "it has been deleted meanwhile";
             return self.close(server, MoveStage::Left, text, now, record);
         };
-        let Some(one) = self.moves.get_mut(&server) else {
+        let Some(instance) = self.moves.get_mut(&server) else {
             return;
         };
         let later = || {
@@ -74,41 +76,41 @@ impl PlannedState {
                 .migrations
                 .iter()
                 .filter(live)
-                .filter(|row| Some(row.id) > one.before)
+                .filter(|row| Some(row.id) > instance.before)
         };
         let ours = later().max_by_key(|row| row.id);
         // Nova has accepted our call, and no other record could come from another caller.
-        let is_certain = one.is_accepted() && later().count() == 1;
+        let is_certain = instance.is_accepted() && later().count() == 1;
         if let Some(ours) = ours {
             let percent = shown.percent.map(|percent| percent / 10 * 10);
-            if one.record != Some(ours.id)
-                || one.dest != ours.dest
-                || (percent.is_some() && one.percent != percent)
+            if instance.record != Some(ours.id)
+                || instance.dest != ours.dest
+                || (percent.is_some() && instance.percent != percent)
             {
-                one.record = Some(ours.id);
-                one.dest.clone_from(&ours.dest);
-                one.percent = percent.or(one.percent);
+                instance.record = Some(ours.id);
+                instance.dest.clone_from(&ours.dest);
+                instance.percent = percent.or(instance.percent);
                 record.head = true;
                 record.moves.insert(server);
             }
         }
         let is_busy = row.task_state.is_some();
-        let has_left = row.host.as_deref().is_some_and(|host| host != one.source);
+        let has_left = row.host.as_deref().is_some_and(|host| host != instance.source);
         if has_left && !is_busy && ours.is_none_or(|ours| ours.status.is_finished()) {
-            one.dest.clone_from(&row.host);
+            instance.dest.clone_from(&row.host);
             let host = row.host.as_deref().unwrap_or_default();
             if row.vm_state == VmState::Error {
                 let text = format!("it is on {host} and in error: {}", fault_of(row.fault.as_deref()));
                 return self.close(server, MoveStage::Failed, &text, now, record);
             }
-            let took = one
-                .asked
-                .map_or(Duration::ZERO, |asked| now.elapsed.since(asked.at));
+            let took = instance
+                .requested
+                .map_or(Duration::ZERO, |request| now.elapsed.since(request.at));
             let text = format!("live-migrated to {host} in {:.1} s", took.as_secs_f64());
             return self.close(server, MoveStage::Moved, &text, now, record);
         }
         match ours {
-            None => follow_unseen(self, server, seen, is_busy, now, record),
+            None => follow_unseen(self, server, reading, is_busy, now, record),
             Some(ours) if ours.status.is_failed() && !is_busy => {
                 let text = failure(self, server, ours, row.fault.as_deref());
                 self.close(server, MoveStage::Failed, &text, now, record);
@@ -127,7 +129,7 @@ fn failure(state: &PlannedState, server: ServerId, ours: &Migration, fault: Opti
     let reason = state
         .moves
         .get(&server)
-        .and_then(|one| one.abort_reason.as_deref());
+        .and_then(|instance| instance.abort_reason.as_deref());
     match (reason, &ours.status) {
         (Some(why), MigrationStatus::Cancelled) => format!("aborted: {why}; it stays where it was"),
         (None, MigrationStatus::Cancelled) => {
@@ -155,11 +157,11 @@ fn follow_record(
     commands: &mut Vec<Command>,
 ) {
     let (limit, aborted) = (state.order.limit, state.aborted.clone());
-    let Some(one) = state.moves.get(&server) else {
+    let Some(instance) = state.moves.get(&server) else {
         return;
     };
-    if let Some(asked) = one.aborting {
-        if now.elapsed.since(asked.at) >= ABORT_LIMIT {
+    if let Some(request) = instance.aborting {
+        if now.elapsed.since(request.at) >= ABORT_LIMIT {
             let text = format!(
                 "its migration {} is still {} after the request to abort it: check it in Nova",
                 ours.id, ours.status
@@ -168,9 +170,9 @@ fn follow_record(
         }
         return;
     }
-    let took = one
-        .asked
-        .map_or(Duration::ZERO, |asked| now.elapsed.since(asked.at));
+    let took = instance
+        .requested
+        .map_or(Duration::ZERO, |request| now.elapsed.since(request.at));
     let why = match aborted {
         Some(by) => format!("aborted by {by}"),
         None if took >= limit => format!("it was not done within {} s", limit.as_secs()),
@@ -190,44 +192,47 @@ fn follow_record(
 fn follow_unseen(
     state: &mut PlannedState,
     server: ServerId,
-    seen: &NovaReading<ServerReading>,
+    reading: &NovaReading<ServerReading>,
     is_busy: bool,
     now: DecisionTime,
     record: &mut Record,
 ) {
     let absence = state.policy.absence_counts_after();
     let limit = state.order.limit.max(absence) + ABORT_LIMIT;
-    let Some(one) = state.moves.get_mut(&server) else {
+    let Some(instance) = state.moves.get_mut(&server) else {
         return;
     };
-    let Some(asked) = one.asked else { return };
+    let Some(request) = instance.requested else { return };
     if is_busy {
-        one.absent = 0;
-        if now.elapsed.since(asked.at) >= limit {
+        instance.absent = 0;
+        if now.elapsed.since(request.at) >= limit {
             let text = "Nova shows a task of it and no migration: check it in Nova";
             state.close(server, MoveStage::Failed, text, now, record);
         }
         return;
     }
-    if let Some(refusal) = one.refused.clone()
-        && asked.answered.is_some_and(|answered| seen.at >= answered)
+    if let Some(refusal) = instance.refused.clone()
+        && request.answered.is_some_and(|answered| reading.at >= answered)
     {
         let text = format!("Nova refuses: {refusal}");
         return state.close(server, MoveStage::Left, &text, now, record);
     }
-    if !one.is_absent(seen.at, absence) {
+    if !instance.is_absent(reading.at, absence) {
         return;
     }
-    one.absent += 1;
-    if one.absent < MAX_UNSEEN_READS {
+    instance.absent += 1;
+    if instance.absent < MAX_UNSEEN_READS {
         return;
     }
-    if asked.answered.is_none() && one.tries < MAX_ATTEMPTS && state.aborted.is_none() {
-        one.stage = MoveStage::Pending;
-        one.asked = None;
+    if request.answered.is_none() && instance.tries < MAX_ATTEMPTS && state.aborted.is_none() {
+        instance.stage = MoveStage::Pending;
+        instance.requested = None;
         record.head = true;
         record.moves.insert(server);
-        let text = format!("the call about {} had no effect: repeating it once", one.name);
+        let text = format!(
+            "the call about {} had no effect: repeating it once",
+            instance.name
+        );
         return record.server_step(Task::LiveMigrate, StepKind::Note, server, 0.0, text);
     }
     let text = "the call had no effect: it stays where it was";

@@ -38,7 +38,7 @@ pub(super) fn is_idle(server: &Server) -> bool {
 
 /// True if an instance was left because it did not run, and its own recovery has started it since.
 fn is_started_again(state: &PlannedState, server: &Server) -> bool {
-    let was_left = |one: &PlannedMove| one.stage == MoveStage::Left && one.asked.is_none();
+    let was_left = |instance: &PlannedMove| instance.stage == MoveStage::Left && instance.requested.is_none();
     let its = state.moves.get(&server.id);
     !is_off(server) && state.recovered.contains(&server.id) && its.is_some_and(was_left)
 }
@@ -131,7 +131,7 @@ impl PlannedState {
         if at.since(quiet) < MAX_START_DELAY {
             self.list.not_before = quiet.plus(MAX_START_DELAY);
         } else if at.since(closed) < MAX_READ_LAG
-            && inventory.service.as_ref().is_some_and(|seen| seen.enabled)
+            && inventory.service.as_ref().is_some_and(|service| service.enabled)
         {
             // A copy of Nova's database that lags behind may not show yet that this drain has disabled it.
             self.list.not_before = closed.plus(MAX_READ_LAG);

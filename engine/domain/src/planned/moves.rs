@@ -46,7 +46,8 @@ pub struct PlannedMove {
     /// The id of Nova's record of the move.
     pub record: Option<MigrationId>,
     /// The call that requests the move.
-    pub asked: Option<PlannedCall>,
+    #[serde(rename = "asked")]
+    pub requested: Option<PlannedCall>,
     /// The number of calls made.
     pub tries: u32,
     /// Nova's refusal. Nova's later records show if it is a real one.
@@ -59,14 +60,15 @@ pub struct PlannedMove {
     /// The time of the first call to Nova; for people.
     pub asked_at: Option<Timestamp>,
     /// The time the move finished; for people.
-    pub over_at: Option<Timestamp>,
+    #[serde(rename = "over_at")]
+    pub done_at: Option<Timestamp>,
     /// The text for operators.
     pub note: Option<String>,
     /// The pending read of the instance and its migration.
     #[serde(skip)]
     pub(super) read: Question,
     #[serde(skip)]
-    pub(super) seen: Option<NovaReading<ServerReading>>,
+    pub(super) observed: Option<NovaReading<ServerReading>>,
     /// The time since which the instance has had a task that is not from this move.
     #[serde(skip)]
     pub(super) busy_since: Option<Elapsed>,
@@ -86,7 +88,7 @@ impl PlannedMove {
 
     /// True if Nova has accepted the call: then no other migration of the instance was in progress.
     pub(super) fn is_accepted(&self) -> bool {
-        self.refused.is_none() && self.asked.is_some_and(|asked| asked.answered.is_some())
+        self.refused.is_none() && self.requested.is_some_and(|call| call.answered.is_some())
     }
 
     /// Returns the status for the API.
@@ -128,17 +130,17 @@ impl PlannedState {
                 stage: MoveStage::Pending,
                 before: None,
                 record: None,
-                asked: None,
+                requested: None,
                 tries: 0,
                 refused: None,
                 aborting: None,
                 abort_reason: None,
                 percent: None,
                 asked_at: None,
-                over_at: None,
+                done_at: None,
                 note: None,
                 read: Question::default(),
-                seen: None,
+                observed: None,
                 busy_since: None,
                 locked_since: None,
                 absent: 0,
@@ -155,14 +157,14 @@ impl PlannedState {
         now: DecisionTime,
         record: &mut Record,
     ) {
-        let Some(one) = self.moves.get_mut(&server) else {
+        let Some(instance) = self.moves.get_mut(&server) else {
             return;
         };
-        one.stage = stage;
-        one.over_at = Some(now.wall);
-        one.note = (stage != MoveStage::Moved).then(|| text.to_owned());
-        one.seen = None;
-        let text = format!("{}: {text}", one.name);
+        instance.stage = stage;
+        instance.done_at = Some(now.wall);
+        instance.note = (stage != MoveStage::Moved).then(|| text.to_owned());
+        instance.observed = None;
+        let text = format!("{}: {text}", instance.name);
         record.head = true;
         record.moves.insert(server);
         record.server_step(Task::LiveMigrate, StepKind::Outcome, server, 1.0, text);
@@ -170,12 +172,19 @@ impl PlannedState {
 
     /// Returns the number of moves in this stage.
     pub(super) fn count(&self, stage: MoveStage) -> usize {
-        self.moves.values().filter(|one| one.stage == stage).count()
+        self.moves
+            .values()
+            .filter(|instance| instance.stage == stage)
+            .count()
     }
 
     /// Returns the instances in the order of their moves.
     pub(super) fn in_order(&self) -> Vec<ServerId> {
-        let mut all: Vec<(u32, ServerId)> = self.moves.values().map(|one| (one.rank, one.server)).collect();
+        let mut all: Vec<(u32, ServerId)> = self
+            .moves
+            .values()
+            .map(|instance| (instance.rank, instance.server))
+            .collect();
         all.sort_unstable();
         all.into_iter().map(|(_, server)| server).collect()
     }

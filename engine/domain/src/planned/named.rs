@@ -20,13 +20,13 @@ mod tests {
     fn a_sentence_lists_five_names_and_the_number_of_the_rest() {
         let all: Vec<u8> = (1..=7).collect();
         let rendered = [0, 1, 5, 6, 7].map(|many| named(&all[..many], u8::to_string));
-        let wanted = [
+        let needed = [
             "",
             "1",
             "1, 2, 3, 4, 5",
             "1, 2, 3, 4, 5, 1 more",
             "1, 2, 3, 4, 5, 2 more",
         ];
-        assert_eq!(rendered, wanted);
+        assert_eq!(rendered, needed);
     }
 }

@@ -40,7 +40,7 @@ impl PlannedState {
         }
         let service = self.poll_service(now, commands);
         let mut may_ask =
-            service.is_some_and(|seen| self.lives(&seen, now, record) && takes(self, &seen, now));
+            service.is_some_and(|service| self.lives(&service, now, record) && takes(self, &service, now));
         if let Some(text) = self.frozen() {
             may_ask = false;
             if self.count(MoveStage::Pending) > 0 {
@@ -52,26 +52,32 @@ impl PlannedState {
             .unwrap_or(usize::MAX)
             .saturating_sub(under_way);
         for server in self.in_order() {
-            let Some(one) = self.moves.get_mut(&server) else {
+            let Some(instance) = self.moves.get_mut(&server) else {
                 continue;
             };
-            let is_pending = one.stage == MoveStage::Pending;
-            let has_room = room > 0 || one.locked_since.is_some();
-            if one.is_finished() || (is_pending && (!has_room || !may_ask || now.elapsed < self.not_before)) {
+            let is_pending = instance.stage == MoveStage::Pending;
+            let has_room = room > 0 || instance.locked_since.is_some();
+            if instance.is_finished()
+                || (is_pending && (!has_room || !may_ask || now.elapsed < self.not_before))
+            {
                 continue;
             }
-            room = room.saturating_sub(usize::from(is_pending && one.locked_since.is_none()));
-            if one.read.send(now.elapsed) {
+            room = room.saturating_sub(usize::from(is_pending && instance.locked_since.is_none()));
+            if instance.read.send(now.elapsed) {
                 commands.push(Command::FollowMove(server));
             }
             let oldest = self.policy.call_deadline.max(self.policy.tick * 2);
-            one.seen.take_if(|seen| now.elapsed.since(seen.at) > oldest);
-            let Some(seen) = one.seen.take() else { continue };
+            instance
+                .observed
+                .take_if(|reading| now.elapsed.since(reading.at) > oldest);
+            let Some(reading) = instance.observed.take() else {
+                continue;
+            };
             if !is_pending {
-                self.follow(server, &seen, now, record, commands);
-            } else if judge(self, server, &seen.what, now, record) {
+                self.follow(server, &reading, now, record, commands);
+            } else if judge(self, server, &reading.what, now, record) {
                 // One intent per transaction: the conditions on the journal are about one instance.
-                may_ask &= !issue_call(self, server, &seen.what, now, record, commands);
+                may_ask &= !issue_call(self, server, &reading.what, now, record, commands);
             }
         }
         if self.moves.values().all(PlannedMove::is_finished) {
@@ -88,16 +94,23 @@ impl PlannedState {
         record: &mut Record,
         commands: &mut Vec<Command>,
     ) {
-        let Some(one) = self.moves.get_mut(&server).filter(|one| one.aborting.is_none()) else {
+        let Some(instance) = self
+            .moves
+            .get_mut(&server)
+            .filter(|instance| instance.aborting.is_none())
+        else {
             return;
         };
-        let Some(migration) = one.record else { return };
-        one.aborting = Some(PlannedCall {
+        let Some(migration) = instance.record else { return };
+        instance.aborting = Some(PlannedCall {
             at: now.elapsed,
             answered: None,
         });
-        let text = format!("asking Nova to abort the live migration of {}: {why}", one.name);
-        one.abort_reason = Some(why);
+        let text = format!(
+            "asking Nova to abort the live migration of {}: {why}",
+            instance.name
+        );
+        instance.abort_reason = Some(why);
         record.head = true;
         record.moves.insert(server);
         record.server_step(Task::LiveMigrate, StepKind::Intent, server, 0.5, text);
@@ -112,22 +125,22 @@ impl PlannedState {
         now: DecisionTime,
         record: &mut Record,
     ) {
-        let Some(one) = self
+        let Some(instance) = self
             .moves
             .get_mut(&server)
-            .filter(|one| one.stage == MoveStage::Asked)
+            .filter(|instance| instance.stage == MoveStage::Asked)
         else {
             return;
         };
         // Data read before the call does not show the call's effect.
-        one.seen = None;
-        one.read.not_before = now.elapsed;
+        instance.observed = None;
+        instance.read.not_before = now.elapsed;
         record.head = true;
         if call == ServerCall::AbortMigration {
-            let Some(asked) = one.aborting.as_mut() else {
+            let Some(call) = instance.aborting.as_mut() else {
                 return;
             };
-            asked.answered = Some(now.elapsed);
+            call.answered = Some(now.elapsed);
             if let Err(fault) = result {
                 // The migration may be done, or past the point where Nova can abort it. Its record shows which.
                 let text = format!("Nova did not abort it: {fault}");
@@ -138,22 +151,24 @@ impl PlannedState {
         if call != ServerCall::LiveMigrate {
             return;
         }
-        let Some(asked) = one.asked.as_mut() else { return };
+        let Some(call) = instance.requested.as_mut() else {
+            return;
+        };
         match result {
-            Ok(()) => asked.answered = Some(now.elapsed),
+            Ok(()) => call.answered = Some(now.elapsed),
             Err(fault) if fault.maybe_done => {
                 let text = format!("no answer: {fault}");
                 record.server_step(Task::LiveMigrate, StepKind::Outcome, server, 0.1, text);
             }
             // A proxy that repeats our own call gets the same refusal. Nova's records show which it is.
             Err(fault) if matches!(fault.class, FaultClass::Conflict | FaultClass::Permanent) => {
-                asked.answered = Some(now.elapsed);
-                one.refused = Some(fault.text);
+                call.answered = Some(now.elapsed);
+                instance.refused = Some(fault.text);
             }
             Err(fault) => {
-                one.stage = MoveStage::Pending;
-                one.asked = None;
-                one.tries = one.tries.saturating_sub(1);
+                instance.stage = MoveStage::Pending;
+                instance.requested = None;
+                instance.tries = instance.tries.saturating_sub(1);
                 record.moves.insert(server);
                 self.not_before = now.elapsed.plus(self.policy.tick * 5);
                 self.blocker(format!("Nova was not reached: {fault}"), now);
@@ -166,24 +181,24 @@ impl PlannedState {
         let later = now.elapsed.plus(self.policy.tick);
         if let Command::LiveMigrate { server, .. } | Command::AbortMigration { server, .. } = command {
             let is_abort = matches!(command, Command::AbortMigration { .. });
-            if let Some(one) = self
+            if let Some(instance) = self
                 .moves
                 .get_mut(server)
-                .filter(|one| one.stage == MoveStage::Asked)
+                .filter(|instance| instance.stage == MoveStage::Asked)
             {
                 if is_abort {
-                    one.aborting = None;
+                    instance.aborting = None;
                 } else {
-                    one.stage = MoveStage::Pending;
-                    one.asked = None;
-                    one.tries = one.tries.saturating_sub(1);
+                    instance.stage = MoveStage::Pending;
+                    instance.requested = None;
+                    instance.tries = instance.tries.saturating_sub(1);
                 }
-                one.read.not_before = later;
+                instance.read.not_before = later;
             }
         } else if let Command::FollowMove(server) = command {
-            if let Some(one) = self.moves.get_mut(server) {
-                one.read.not_sent();
-                one.read.not_before = later;
+            if let Some(instance) = self.moves.get_mut(server) {
+                instance.read.not_sent();
+                instance.read.not_before = later;
             }
         } else if *command == Command::ReadService {
             self.service_read.not_sent();
@@ -221,13 +236,14 @@ impl PlannedState {
 impl PlannedMove {
     /// True if the call could no longer take effect when a read started at `polled_at`.
     pub(super) fn is_absent(&self, polled_at: Elapsed, after: Duration) -> bool {
-        self.asked.is_some_and(|asked| polled_at.since(asked.at) >= after)
+        self.requested
+            .is_some_and(|call| polled_at.since(call.at) >= after)
     }
 }
 
 /// True if the host accepts instances. A drain does not need that.
-fn takes(state: &mut PlannedState, seen: &crate::nova::Service, now: DecisionTime) -> bool {
-    if state.is_drain() || seen.enabled {
+fn takes(state: &mut PlannedState, service: &crate::nova::Service, now: DecisionTime) -> bool {
+    if state.is_drain() || service.enabled {
         return true;
     }
     let text = format!("{} has been disabled in Nova: it takes no instances", state.host);
@@ -239,26 +255,26 @@ fn takes(state: &mut PlannedState, seen: &crate::nova::Service, now: DecisionTim
 fn judge(
     state: &mut PlannedState,
     server: ServerId,
-    seen: &ServerReading,
+    reading: &ServerReading,
     now: DecisionTime,
     record: &mut Record,
 ) -> bool {
-    let verdict = verdict(state, server, seen, now);
-    let Some(one) = state.moves.get_mut(&server) else {
+    let verdict = verdict(state, server, reading, now);
+    let Some(instance) = state.moves.get_mut(&server) else {
         return false;
     };
     let locked_since = match verdict {
-        MoveObstacle::WaitForUnlock => one.locked_since,
+        MoveObstacle::WaitForUnlock => instance.locked_since,
         MoveObstacle::Go | MoveObstacle::Wait | MoveObstacle::Stays(_) => None,
     };
-    let was_locked = std::mem::replace(&mut one.locked_since, locked_since).is_some();
+    let was_locked = std::mem::replace(&mut instance.locked_since, locked_since).is_some();
     match verdict {
         // The instance took no slot while it waited, so it is checked again within a slot.
         MoveObstacle::Go => !was_locked,
         MoveObstacle::Wait => false,
         MoveObstacle::WaitForUnlock => {
-            one.read.not_before = now.elapsed.plus(LOCK_CHECK_INTERVAL);
-            let text = format!("waits for the recovery that has locked {}", one.name);
+            instance.read.not_before = now.elapsed.plus(LOCK_CHECK_INTERVAL);
+            let text = format!("waits for the recovery that has locked {}", instance.name);
             state.blocker(text, now);
             false
         }
@@ -269,22 +285,27 @@ fn judge(
     }
 }
 
-fn verdict(state: &mut PlannedState, id: ServerId, seen: &ServerReading, now: DecisionTime) -> MoveObstacle {
+fn verdict(
+    state: &mut PlannedState,
+    id: ServerId,
+    reading: &ServerReading,
+    now: DecisionTime,
+) -> MoveObstacle {
     let frozen = state
         .operator_state
         .as_ref()
         .and_then(|operator_state| operator_state.frozen.instances.get(&id))
         .map(crate::freeze::Freeze::sentence);
     let (is_drain, with_locked, limit) = (state.is_drain(), state.order.with_locked, state.order.limit);
-    let Some(one) = state.moves.get_mut(&id) else {
+    let Some(instance) = state.moves.get_mut(&id) else {
         return MoveObstacle::Wait;
     };
-    let Some(server) = &seen.server else {
+    let Some(server) = &reading.server else {
         return MoveObstacle::Stays("it has been deleted meanwhile".into());
     };
-    one.name.clone_from(&server.name);
+    instance.name.clone_from(&server.name);
     let host = server.host.as_deref().unwrap_or("no host");
-    if host != one.source {
+    if host != instance.source {
         return MoveObstacle::Stays(if is_drain {
             format!("it has left without this drain, and is on {host}")
         } else {
@@ -295,7 +316,7 @@ fn verdict(state: &mut PlannedState, id: ServerId, seen: &ServerReading, now: De
         return MoveObstacle::Stays(sentence);
     }
     if is_locked_by_tachi(server) {
-        let since = *one.locked_since.get_or_insert(now.elapsed);
+        let since = *instance.locked_since.get_or_insert(now.elapsed);
         if now.elapsed.since(since) < limit {
             return MoveObstacle::WaitForUnlock;
         }
@@ -309,7 +330,7 @@ fn verdict(state: &mut PlannedState, id: ServerId, seen: &ServerReading, now: De
         return MoveObstacle::Stays(format!("it is locked ({why}); --with-locked moves it too"));
     }
     if let Some(task) = &server.task_state {
-        let since = *one.busy_since.get_or_insert(now.elapsed);
+        let since = *instance.busy_since.get_or_insert(now.elapsed);
         if now.elapsed.since(since) < TASK_LIMIT {
             return MoveObstacle::Wait;
         }
@@ -331,8 +352,8 @@ fn give_up_pending(state: &mut PlannedState, by: &str, now: DecisionTime, record
     let pending: Vec<ServerId> = state
         .moves
         .values()
-        .filter(|one| one.stage == MoveStage::Pending)
-        .map(|one| one.server)
+        .filter(|instance| instance.stage == MoveStage::Pending)
+        .map(|instance| instance.server)
         .collect();
     for server in pending {
         let text = format!("not started: aborted by {by}");
@@ -344,31 +365,31 @@ fn give_up_pending(state: &mut PlannedState, by: &str, now: DecisionTime, record
 fn issue_call(
     state: &mut PlannedState,
     server: ServerId,
-    seen: &ServerReading,
+    reading: &ServerReading,
     now: DecisionTime,
     record: &mut Record,
     commands: &mut Vec<Command>,
 ) -> bool {
     let target = (!state.is_drain()).then(|| state.host.clone());
-    let Some(one) = state.moves.get_mut(&server) else {
+    let Some(instance) = state.moves.get_mut(&server) else {
         return false;
     };
-    let live = seen
+    let live = reading
         .migrations
         .iter()
         .filter(|row| row.kind == MigrationType::LiveMigration);
-    one.before = live.map(|row| row.id).max();
-    one.stage = MoveStage::Asked;
-    one.asked = Some(PlannedCall {
+    instance.before = live.map(|row| row.id).max();
+    instance.stage = MoveStage::Asked;
+    instance.requested = Some(PlannedCall {
         at: now.elapsed,
         answered: None,
     });
-    one.tries += 1;
-    one.refused = None;
-    one.absent = 0;
-    one.percent = None;
-    one.asked_at = one.asked_at.or(Some(now.wall));
-    one.read.not_before = now.elapsed.plus(Duration::from_millis(200));
+    instance.tries += 1;
+    instance.refused = None;
+    instance.absent = 0;
+    instance.percent = None;
+    instance.asked_at = instance.asked_at.or(Some(now.wall));
+    instance.read.not_before = now.elapsed.plus(Duration::from_millis(200));
     state.journalled_server = Some(server);
     record.head = true;
     record.intends(server);
@@ -376,10 +397,10 @@ fn issue_call(
     record.unless_host_recovery = Some(state.host.clone());
     record.unless_elsewhere = Some(Elsewhere {
         server,
-        host: one.source.clone(),
+        host: instance.source.clone(),
     });
     let to = target.as_deref().unwrap_or("a host of the scheduler's choice");
-    let text = format!("asking Nova to live-migrate {} to {to}", one.name);
+    let text = format!("asking Nova to live-migrate {} to {to}", instance.name);
     record.server_step(Task::LiveMigrate, StepKind::Intent, server, 0.0, text);
     commands.push(Command::LiveMigrate { server, target });
     true

@@ -15,8 +15,8 @@ impl PlannedState {
         };
         self.service_read.not_before = now.elapsed.plus(self.policy.tick);
         match result {
-            Ok(Some(seen)) => {
-                self.service = Some(NovaReading { at, what: seen });
+            Ok(Some(service)) => {
+                self.service = Some(NovaReading { at, what: service });
             }
             // An unregistered host would have no recovery here. A cell that does not answer shows no service for a while.
             Ok(None) => {
@@ -34,14 +34,14 @@ impl PlannedState {
         record: &mut Record,
     ) {
         self.updating = false;
-        let Some(asked) = self.disabling.as_mut() else {
+        let Some(call) = self.disabling.as_mut() else {
             return;
         };
         record.head = true;
         self.service = None;
         self.service_read.not_before = now.elapsed;
         match result {
-            Ok(_) => asked.answered = Some(now.elapsed),
+            Ok(_) => call.answered = Some(now.elapsed),
             Err(fault) if fault.maybe_done => {
                 let text = format!("no answer: {fault}");
                 record.step(Task::DisableNode, StepKind::Outcome, 0.5, text);
@@ -57,11 +57,12 @@ impl PlannedState {
     /// Returns the host's service from a recent read, if there is one, and requests a new read when it is due.
     pub(super) fn poll_service(&mut self, now: DecisionTime, commands: &mut Vec<Command>) -> Option<Service> {
         let oldest = self.policy.call_deadline.max(self.policy.tick * 2);
-        self.service.take_if(|seen| now.elapsed.since(seen.at) > oldest);
+        self.service
+            .take_if(|reading| now.elapsed.since(reading.at) > oldest);
         if self.service_read.send(now.elapsed) {
             commands.push(Command::ReadService);
         }
-        self.service.as_ref().map(|seen| seen.what.clone())
+        self.service.as_ref().map(|reading| reading.what.clone())
     }
 
     pub(super) fn act_begin(&mut self, now: DecisionTime, record: &mut Record, commands: &mut Vec<Command>) {
@@ -75,18 +76,18 @@ impl PlannedState {
             self.blocker(text, now);
             return;
         }
-        let Some(seen) = self.poll_service(now, commands) else {
+        let Some(service) = self.poll_service(now, commands) else {
             return;
         };
-        if !seen.up || seen.forced_down {
+        if !service.up || service.forced_down {
             let text = format!(
                 "Nova shows {} down: only instances of a running host are live-migrated",
                 self.host
             );
             return self.end_failed(text, record);
         }
-        let why = seen.disabled_reason.as_deref().unwrap_or("no reason given");
-        if self.is_drain() && !seen.enabled {
+        let why = service.disabled_reason.as_deref().unwrap_or("no reason given");
+        if self.is_drain() && !service.enabled {
             let text = format!("{} was already disabled ({why}) and stays so", self.host);
             record.step(Task::DisableNode, StepKind::Note, 1.0, text);
             return self.enter(PlannedStage::Listing, record);
@@ -94,12 +95,12 @@ impl PlannedState {
         if self.is_drain() {
             return self.enter(PlannedStage::Disabling, record);
         }
-        if !seen.enabled {
+        if !service.enabled {
             let text = format!("{} is disabled in Nova ({why}): it takes no instances", self.host);
             return self.end_failed(text, record);
         }
-        let wanted: Vec<_> = self.order.instances.clone().into_iter().collect();
-        for (server, source) in wanted {
+        let named: Vec<_> = self.order.instances.clone().into_iter().collect();
+        for (server, source) in named {
             let name = server.to_string();
             self.add_move(server, &name, &source, record);
         }
@@ -112,25 +113,23 @@ impl PlannedState {
         record: &mut Record,
         commands: &mut Vec<Command>,
     ) {
-        if self.disabling.is_some_and(|asked| asked.answered.is_some()) {
+        if self.disabling.is_some_and(|call| call.answered.is_some()) {
             let text = format!("{} is disabled: Nova places nothing new on it", self.host);
             record.step(Task::DisableNode, StepKind::Outcome, 1.0, text);
             return self.enter(PlannedStage::Listing, record);
         }
-        let may_take_effect = self
-            .disabling
-            .is_some_and(|asked| !self.is_settled(asked.at, now));
+        let may_take_effect = self.disabling.is_some_and(|call| !self.is_settled(call.at, now));
         if self.aborted.is_some() && !may_take_effect {
             return self.end_aborted(record);
         }
         if self.updating {
             return;
         }
-        let Some(seen) = self.poll_service(now, commands) else {
+        let Some(service) = self.poll_service(now, commands) else {
             return;
         };
         // Disabled by our unanswered call or by another caller; either is fine.
-        if !seen.enabled {
+        if !service.enabled {
             let text = format!("{} is disabled", self.host);
             record.step(Task::DisableNode, StepKind::Outcome, 1.0, text);
             return self.enter(PlannedStage::Listing, record);
@@ -139,7 +138,7 @@ impl PlannedState {
             self.blocker(text, now);
             return;
         }
-        if may_take_effect || now.elapsed < self.not_before || !self.lives(&seen, now, record) {
+        if may_take_effect || now.elapsed < self.not_before || !self.lives(&service, now, record) {
             return;
         }
         let by: String = format!("{} (drained by {})", self.order.reason, self.order.by)
@@ -158,15 +157,15 @@ impl PlannedState {
         let text = format!("disabling service of {}", self.host);
         record.step(Task::DisableNode, StepKind::Intent, 0.0, text);
         commands.push(Command::UpdateService {
-            id: seen.id,
+            id: service.id,
             update: ServiceUpdate::Disable { reason },
         });
     }
 
     /// True if the host is up, so calls may be made. While it is down, the journal is checked for a recovery of the host,
     /// which ends this operation.
-    pub(super) fn lives(&mut self, seen: &Service, now: DecisionTime, record: &mut Record) -> bool {
-        if seen.up && !seen.forced_down {
+    pub(super) fn lives(&mut self, service: &Service, now: DecisionTime, record: &mut Record) -> bool {
+        if service.up && !service.forced_down {
             return true;
         }
         self.blocker(

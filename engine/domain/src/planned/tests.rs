@@ -234,9 +234,9 @@ impl Bench {
                 Observation::ServiceUpdated(Ok(self.service.clone()))
             }
             Command::TakeInventory { .. } => {
-                let here = self.servers.values();
-                let servers: Vec<Server> = here
-                    .filter(|one| one.host.as_deref() == Some(HOST))
+                let on_host = self.servers.values();
+                let servers: Vec<Server> = on_host
+                    .filter(|server| server.host.as_deref() == Some(HOST))
                     .cloned()
                     .collect();
                 Observation::Inventory(Ok(Inventory {
@@ -311,7 +311,7 @@ impl Bench {
             let operator_state = self.operator_state.clone();
             self.record_message(vec![Observation::Claimed(operator_state)]);
         }
-        while self.now < until && self.state().stage != PlannedStage::Over {
+        while self.now < until && self.state().stage != PlannedStage::Done {
             self.now += 100;
             let under_way = self.state().count(MoveStage::Asked);
             self.most_under_way = self.most_under_way.max(under_way);
@@ -326,9 +326,9 @@ impl Bench {
                 let row = self.migrations.iter_mut().rev().find(|row| row.server == server);
                 let row = row.unwrap();
                 row.status = MigrationStatus::Completed;
-                let one = self.servers.get_mut(&server).unwrap();
-                one.host.clone_from(&row.dest);
-                one.task_state = None;
+                let server = self.servers.get_mut(&server).unwrap();
+                server.host.clone_from(&row.dest);
+                server.task_state = None;
             }
             self.record_message(vec![Observation::Tick]);
         }
@@ -338,7 +338,7 @@ impl Bench {
         self.run(3_600_000);
         assert_eq!(
             self.state().stage,
-            PlannedStage::Over,
+            PlannedStage::Done,
             "{:?}",
             self.state().message
         );
@@ -390,11 +390,8 @@ impl Bench {
 
 #[test]
 fn a_stored_order_is_read_back() {
-    let wanted = order(&[(7, OTHER), (8, "a.b-c")]);
-    assert_eq!(
-        PlannedOrder::read(&wanted.payload(RecoveryKind::Giveback)),
-        wanted
-    );
+    let order = order(&[(7, OTHER), (8, "a.b-c")]);
+    assert_eq!(PlannedOrder::read(&order.payload(RecoveryKind::Giveback)), order);
     let nothing = PlannedOrder::read(&BTreeMap::new());
     assert_eq!((nothing.at_once, nothing.limit), (1, MIN_MOVE_LIMIT));
     assert!(nothing.lasts.is_zero() && nothing.instances.is_empty());
@@ -474,8 +471,8 @@ fn a_host_that_dies_in_the_middle_ends_the_drain_and_is_neither_frozen_nor_asked
     for at in (0..12_000).step_by(100) {
         let mut bench = Bench::drain((1..=3).map(|number| server(number, HOST)).collect());
         bench.run(at);
-        let asked = bench.orders().len();
-        if bench.state().stage == PlannedStage::Over {
+        let orders_before = bench.orders().len();
+        if bench.state().stage == PlannedStage::Done {
             continue;
         }
         bench.takes = None;
@@ -484,11 +481,11 @@ fn a_host_that_dies_in_the_middle_ends_the_drain_and_is_neither_frozen_nor_asked
         bench.run(60_000);
         assert_eq!(
             bench.state().stage,
-            PlannedStage::Over,
+            PlannedStage::Done,
             "at {at}: {:?}",
             bench.state().message
         );
-        assert_eq!(bench.orders().len(), asked, "at {at}");
+        assert_eq!(bench.orders().len(), orders_before, "at {at}");
         assert!(!bench.froze(), "at {at}");
         assert!(
             bench.state().moves.values().all(PlannedMove::is_finished),
@@ -516,7 +513,7 @@ fn no_call_is_repeated_if_the_engine_dies_at_any_moment() {
     for at in (100..9_000).step_by(100) {
         let mut bench = Bench::drain((1..=3).map(|number| server(number, HOST)).collect());
         bench.run(at);
-        if bench.state().stage == PlannedStage::Over {
+        if bench.state().stage == PlannedStage::Done {
             continue;
         }
         bench.take_over();
@@ -598,7 +595,7 @@ fn a_call_without_an_answer_is_not_repeated_before_it_can_no_longer_take_effect(
         bench.run(100);
         assert_ne!(
             bench.state().stage,
-            PlannedStage::Over,
+            PlannedStage::Done,
             "{:?}",
             bench.state().message
         );
@@ -654,7 +651,7 @@ fn an_abort_starts_nothing_and_aborts_running_migrations() {
         "{text}"
     );
     assert!(text.contains("tachi host return compute-1 --do"), "{text}");
-    assert!(bench.servers.values().all(|one| one.task_state.is_none()));
+    assert!(bench.servers.values().all(|server| server.task_state.is_none()));
     assert!(!bench.froze());
 }
 
@@ -695,7 +692,7 @@ fn a_freeze_blocks_moves_that_have_not_started() {
     };
     let mut bench = Bench::drain((1..=3).map(|number| server(number, HOST)).collect());
     bench.run(1_000);
-    let asked = bench.orders().len();
+    let orders_before = bench.orders().len();
     bench
         .operator_state
         .frozen
@@ -704,7 +701,7 @@ fn a_freeze_blocks_moves_that_have_not_started() {
     let operator_state = bench.operator_state.clone();
     bench.record_message(vec![Observation::OperatorState(operator_state)]);
     bench.run(120_000);
-    assert_eq!(bench.orders().len(), asked);
+    assert_eq!(bench.orders().len(), orders_before);
     assert_eq!(bench.state().wait().map(|wait| wait.what), Some(WaitsFor::Frozen));
     bench.operator_state = OperatorState::DEFAULT;
     bench
@@ -721,10 +718,10 @@ fn a_freeze_blocks_moves_that_have_not_started() {
 
 #[test]
 fn a_giveback_moves_back_instances_that_have_not_moved_since() {
-    let wanted = order(&[(1, OTHER), (2, OTHER)]);
+    let order = order(&[(1, OTHER), (2, OTHER)]);
     let mut bench = Bench::new(
         RecoveryKind::Giveback,
-        &wanted,
+        &order,
         vec![server(1, OTHER), server(2, "compute-3")],
     );
     let (status, text) = bench.end();
@@ -775,7 +772,11 @@ fn an_instance_that_may_run_elsewhere_is_not_moved() {
         Observation::MayRunOn(BTreeSet::from(["compute-9".to_owned()])),
     ];
     let _ = decide(&mut state, batch, now);
-    let one = &state.moves[&first];
-    assert_eq!(one.stage, MoveStage::Left);
-    assert!(one.note.as_ref().unwrap().contains("compute-9"), "{:?}", one.note);
+    let instance = &state.moves[&first];
+    assert_eq!(instance.stage, MoveStage::Left);
+    assert!(
+        instance.note.as_ref().unwrap().contains("compute-9"),
+        "{:?}",
+        instance.note
+    );
 }

@@ -52,7 +52,7 @@ impl MetadataPair {
     fn is_in(&self, pairs: &BTreeMap<String, String>) -> bool {
         pairs
             .get(&self.key)
-            .is_some_and(|value| self.value.as_ref().is_none_or(|wanted| wanted == value))
+            .is_some_and(|value| self.value.as_ref().is_none_or(|required| required == value))
     }
 }
 

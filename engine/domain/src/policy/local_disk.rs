@@ -37,8 +37,8 @@ impl FromStr for LocalDisk {
     type Err = InvalidLocalDisk;
 
     fn from_str(text: &str) -> Result<Self, InvalidLocalDisk> {
-        let is_too_long = |one: &Self| matches!(one, Self::Wait(time) if *time > MAX_DISK_WAIT);
-        let read = Self::parse(text).filter(|one| !is_too_long(one));
+        let is_too_long = |treatment: &Self| matches!(treatment, Self::Wait(time) if *time > MAX_DISK_WAIT);
+        let read = Self::parse(text).filter(|treatment| !is_too_long(treatment));
         read.ok_or_else(|| InvalidLocalDisk(text.to_owned()))
     }
 }

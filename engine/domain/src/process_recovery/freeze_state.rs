@@ -39,7 +39,7 @@ pub(super) struct FreezeTrack {
 impl ProcessRecovery {
     /// Returns the freeze that the recovery waits for.
     pub(super) fn frozen(&self) -> Option<&Freeze> {
-        let may_wait = self.asked.is_none() && !self.disabled && !self.over;
+        let may_wait = self.requested.is_none() && !self.disabled && !self.over;
         self.operator_state
             .as_ref()
             .filter(|_| may_wait)?
@@ -55,7 +55,7 @@ impl ProcessRecovery {
             .is_some_and(|operator_state| operator_state.frozen.of_host().is_some());
         if frozen && std::mem::take(&mut self.freeze.withdrawn) {
             // A call that the journal has refused was never made.
-            self.asked = None;
+            self.requested = None;
             record.head = true;
         }
         let thawed = self
@@ -67,7 +67,7 @@ impl ProcessRecovery {
         }
         self.freeze.thawed = thawed;
         record.head = true;
-        if self.asked.is_none() && !self.disabled {
+        if self.requested.is_none() && !self.disabled {
             self.freeze.seen_only = true;
             self.region = None;
             self.waits_for_region = None;
@@ -87,7 +87,7 @@ impl ProcessRecovery {
         if self.frozen().is_some() {
             return false;
         }
-        if !self.freeze.seen_only || self.asked.is_some() {
+        if !self.freeze.seen_only || self.requested.is_some() {
             return true;
         }
         if !service.up {

@@ -30,7 +30,8 @@ pub(super) struct GuardState {
     /// True if an operator has approved the recovery.
     lifted: bool,
     /// The reason why it waits for an operator.
-    held: Option<String>,
+    #[serde(rename = "held")]
+    hold: Option<String>,
     /// The reason why it waits, and continues by itself.
     waits: Option<String>,
     /// The time since which the host has been up in Nova while the recovery is on hold.
@@ -40,7 +41,7 @@ pub(super) struct GuardState {
 
 impl GuardState {
     pub(super) fn waits(&self) -> (WaitsFor, BTreeSet<String>) {
-        let what = match (&self.held, &self.waits) {
+        let what = match (&self.hold, &self.waits) {
             (Some(_), _) => WaitsFor::Approval,
             (None, Some(_)) => WaitsFor::Guards,
             (None, None) => return (WaitsFor::Nothing, BTreeSet::new()),
@@ -50,14 +51,14 @@ impl GuardState {
 
     /// Returns the message for the notification.
     pub(super) fn message(&self) -> Option<String> {
-        let held = self.held.as_ref().map(|why| format!("on hold: {why}"));
-        held.or_else(|| self.waits.as_ref().map(|why| format!("waiting for {why}")))
+        let hold = self.hold.as_ref().map(|why| format!("on hold: {why}"));
+        hold.or_else(|| self.waits.as_ref().map(|why| format!("waiting for {why}")))
     }
 }
 
 impl ProcessRecovery {
     pub(super) fn approved(&mut self, action: &OperatorRequest, record: &mut Record) {
-        if self.guarded.held.take().is_some() || self.guarded.waits.take().is_some() {
+        if self.guarded.hold.take().is_some() || self.guarded.waits.take().is_some() {
             self.guarded.lifted = true;
             self.question.not_before = Elapsed::ZERO;
             record.step(
@@ -88,7 +89,7 @@ impl ProcessRecovery {
         };
         let verdict = process::check(&region, host, self.id, &self.policy);
         let before = self.guarded.message();
-        (self.guarded.held, self.guarded.waits) = match verdict {
+        (self.guarded.hold, self.guarded.waits) = match verdict {
             GuardResult::Pass | GuardResult::Warn { .. } => (None, None),
             GuardResult::Hold { reason } => (
                 Some(format!(
@@ -119,8 +120,8 @@ impl ProcessRecovery {
     }
 
     fn fresh_region(&self, now: DecisionTime) -> Option<Arc<Region>> {
-        let (seen, region) = self.region.as_ref()?;
-        (now.elapsed.since(*seen) <= SCAN_LIFETIME).then(|| region.clone())
+        let (scanned_at, region) = self.region.as_ref()?;
+        (now.elapsed.since(*scanned_at) <= SCAN_LIFETIME).then(|| region.clone())
     }
 
     /// Ends a recovery on hold if the host has been up in Nova long enough, because the suspicion was wrong.

@@ -141,7 +141,7 @@ impl Run {
     }
 
     /// Returns a recovery whose disable call was sent.
-    fn asked() -> Self {
+    fn requested() -> Self {
         let mut run = Self::begun();
         run.observe(shown(true));
         assert_eq!(run.calls.len(), 1);
@@ -169,7 +169,7 @@ impl Run {
             "one question at a time: {:?}",
             self.commands
         );
-        if let Some(call) = self.commands.first().filter(|one| one.is_write()) {
+        if let Some(call) = self.commands.first().filter(|command| command.is_write()) {
             assert!(self.record.head, "the intent is journalled before the call");
             assert_eq!(self.record.unless_host_recovery.as_deref(), Some(HOST), "R12");
             self.calls.push((self.at, call.clone()));
@@ -313,7 +313,7 @@ fn gates_need_no_question() {
 
 #[test]
 fn nova_compute_is_disabled_with_our_mark_and_the_host_marked_when_nova_shows_it() {
-    let mut run = Run::asked();
+    let mut run = Run::requested();
     let Command::UpdateService {
         update: ServiceUpdate::Disable { reason },
         ..
@@ -408,7 +408,7 @@ fn each_answer_of_the_call() {
         ("503", Err(fault(Transient, Some(503), true)), Some(1000)),
     ];
     for (case, result, again) in cases {
-        let mut run = Run::asked();
+        let mut run = Run::requested();
         run.observe(Observation::ServiceUpdated(result));
         let Some(again) = again else {
             run.assert_end(case, NotificationStatus::Failed, case);
@@ -427,7 +427,7 @@ fn each_answer_of_the_call() {
 #[test]
 fn a_disabling_without_effect_fails_after_its_limit() {
     for (seconds, calls) in [(180, 9..=10), (60, 3..=4)] {
-        let mut run = Run::asked();
+        let mut run = Run::requested();
         run.state.policy.disable_limit = Duration::from_secs(seconds);
         while !run.state.over && run.at < 1_000_000 {
             run.observe(accepted());
@@ -442,7 +442,7 @@ fn a_disabling_without_effect_fails_after_its_limit() {
 
 #[test]
 fn a_lost_answer_is_looked_for_before_anything_else() {
-    let mut run = Run::asked();
+    let mut run = Run::requested();
     run.observe(Observation::ServiceUpdated(Err(fault(
         FaultClass::Transient,
         None,
@@ -462,13 +462,13 @@ fn an_abort_in_the_middle_blocks_the_call_and_undoes_nothing() {
         run.assert_end("before the call", NotificationStatus::Ignored, "");
         assert!(run.calls.is_empty());
 
-        let mut run = Run::asked();
+        let mut run = Run::requested();
         run.observe(Observation::OperatorState(no.clone()));
         run.observe(accepted());
         run.goes_on(2000, false);
         run.assert_end("after an effect", NotificationStatus::Finished, "is disabled");
 
-        let mut run = Run::asked();
+        let mut run = Run::requested();
         run.observe(Observation::OperatorState(no.clone()));
         run.observe(Observation::ServiceUpdated(Err(fault(
             FaultClass::Conflict,
@@ -477,7 +477,7 @@ fn an_abort_in_the_middle_blocks_the_call_and_undoes_nothing() {
         ))));
         run.assert_end("after a refusal", NotificationStatus::Ignored, "");
 
-        let mut run = Run::asked();
+        let mut run = Run::requested();
         run.observe(Observation::OperatorState(no));
         run.observe(Observation::ServiceUpdated(Err(fault(
             FaultClass::Transient,
@@ -494,7 +494,7 @@ fn an_abort_in_the_middle_blocks_the_call_and_undoes_nothing() {
 
 #[test]
 fn what_was_not_sent_is_begun_again_but_not_at_once() {
-    for run in [Run::begun(), Run::asked()] {
+    for run in [Run::begun(), Run::requested()] {
         let mut run = run;
         let command = run.commands[0].clone();
         let calls = run.calls.len();
@@ -511,7 +511,7 @@ fn what_was_not_sent_is_begun_again_but_not_at_once() {
 /// Covers R12.
 #[test]
 fn a_host_that_is_being_recovered_needs_no_more() {
-    let mut run = Run::asked();
+    let mut run = Run::requested();
     let call = run.commands[0].clone();
     run.observe(Observation::NotSent(call));
     run.observe(Observation::HostUnderRecovery);
@@ -525,7 +525,7 @@ fn taken_over_it_looks_first() {
     run.taken_over(OperatorState::DEFAULT);
     assert_eq!(run.commands, [Command::ReadService]);
 
-    let mut run = Run::asked();
+    let mut run = Run::requested();
     run.taken_over(operator_state(false, false));
     assert_eq!(run.commands, [Command::ReadService], "the request is followed");
     run.observe(shown(false));
@@ -536,7 +536,7 @@ fn taken_over_it_looks_first() {
 
 #[test]
 fn an_operators_reject_ends_it_once() {
-    let mut run = Run::asked();
+    let mut run = Run::requested();
     let word = |number, word| {
         Observation::OperatorState(OperatorState {
             word: Some(OperatorRequest {
@@ -622,7 +622,7 @@ fn a_service_is_not_disabled_when_too_many_are_and_an_operator_is_asked() {
     assert_eq!(status, NotificationStatus::Running);
     let message = message.unwrap();
     assert!(message.starts_with("on hold: G12 process: "), "{message}");
-    let word = OperatorRequest {
+    let request = OperatorRequest {
         number: 1,
         word: OperatorCommand::Approve,
         by: "ada".into(),
@@ -630,7 +630,7 @@ fn a_service_is_not_disabled_when_too_many_are_and_an_operator_is_asked() {
     };
     run.at = 600_000;
     let approved = OperatorState {
-        word: Some(word),
+        word: Some(request),
         ..OperatorState::DEFAULT
     };
     run.observe(Observation::OperatorState(approved));
@@ -697,8 +697,8 @@ fn a_stale_scan_does_not_allow_the_disabling() {
         elapsed: Elapsed::from_millis(at),
         wall: Timestamp::from_micros(0),
     };
-    let asked = decide(&mut run.state, shown(true), now(run.at));
-    assert_eq!(asked.commands, [Command::ScanHosts]);
+    let commands = decide(&mut run.state, shown(true), now(run.at));
+    assert_eq!(commands.commands, [Command::ScanHosts]);
     let late = decide(
         &mut run.state,
         Observation::Region(Arc::new(run.region.clone())),

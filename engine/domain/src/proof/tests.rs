@@ -62,10 +62,10 @@ fn only_two_readings_of_off_far_enough_apart_are_a_proof() {
             false,
         ),
     ];
-    for (name, first, second, wanted) in cases {
+    for (name, first, second, expected) in cases {
         assert_eq!(
             Proof::from_level(1, &[(&first, &second)], gap).is_some(),
-            wanted,
+            expected,
             "{name}"
         );
     }
@@ -80,7 +80,7 @@ fn readings_of_two_machines_are_not_a_proof() {
         reading.reading.machine = machine.map(|text| text.parse().unwrap());
         reading
     };
-    for (first, second, wanted) in [
+    for (first, second, expected) in [
         (Some("guid=a"), Some("guid=a"), true),
         (Some("guid=a"), Some("guid=b"), false),
         (Some("guid=a"), None, false),
@@ -88,7 +88,7 @@ fn readings_of_two_machines_are_not_a_proof() {
     ] {
         let pair = (&of(0, first), &of(3_000, second));
         let proof = Proof::from_level(1, &[pair], gap);
-        assert_eq!(proof.is_some(), wanted, "{first:?}, {second:?}");
+        assert_eq!(proof.is_some(), expected, "{first:?}, {second:?}");
     }
     let pair = (&of(0, Some("guid=a")), &of(3_000, Some("guid=a")));
     let mut proof = Proof::from_level(1, &[pair], gap).unwrap();
@@ -143,16 +143,16 @@ fn a_proof_of_two_devices_is_as_old_as_the_older_and_ends_with_either() {
     );
     proof.renew_by_reading(0, &reading(20_000, Power::Off));
     assert!(proof.is_fresh(Elapsed::from_millis(33_001), limit));
-    proof.forget();
+    proof.clear_confirmations();
     proof.renew_by_reading(0, &reading(21_000, Power::Off));
     assert!(!proof.is_confirmed(), "only one device was read");
     proof.renew_by_reading(2, &reading(21_000, Power::Off));
     assert!(!proof.is_confirmed(), "there is no third");
     proof.renew_by_reading(1, &reading(21_000, Power::Off));
     assert!(proof.is_confirmed());
-    let said = proof.sentence("c1");
+    let sentence = proof.sentence("c1");
     assert!(
-        said.starts_with("c1 is off, by level 2: maas read \"off\" and maas read"),
-        "{said}"
+        sentence.starts_with("c1 is off, by level 2: maas read \"off\" and maas read"),
+        "{sentence}"
     );
 }

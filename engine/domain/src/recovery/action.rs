@@ -14,7 +14,7 @@ pub struct OperatorAction {
     /// The number of the row.
     pub id: i64,
     /// The action and its author.
-    pub said: OperatorRequest,
+    pub request: OperatorRequest,
     /// The condition that the recovery waited for when the action was given; `None` if no engine had decided yet.
     pub hold: Option<Wait>,
     /// True if the action was given more than [`APPROVAL_LASTS`] ago, by the database's clock.
@@ -24,7 +24,7 @@ pub struct OperatorAction {
 impl OperatorAction {
     /// True if the action applies to the current wait of the recovery, once an engine processes it.
     pub fn counts_for(&self, wait: &Wait) -> bool {
-        match self.said.word {
+        match self.request.word {
             OperatorCommand::Reject => true,
             OperatorCommand::HostIsOff => !self.is_late,
             OperatorCommand::Approve => !self.is_late && is_same(self.hold.as_ref(), Some(wait)),
@@ -45,7 +45,7 @@ fn is_same(given: Option<&Wait>, wait: Option<&Wait>) -> bool {
 /// An action that a recovery processes now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AppliedAction {
-    pub(crate) said: OperatorRequest,
+    pub(crate) request: OperatorRequest,
     given: ActionScope,
 }
 
@@ -62,7 +62,7 @@ enum ActionScope {
 impl AppliedAction {
     /// Returns the reason why the action does not count for the condition that the recovery waits for now, if it does not.
     pub(crate) fn mismatch_reason(&self, wait: Option<&Wait>) -> Option<String> {
-        let by = &self.said.by;
+        let by = &self.request.by;
         let why = match &self.given {
             ActionScope::Anything => return None,
             ActionScope::Late => format!(
@@ -78,7 +78,7 @@ impl AppliedAction {
         };
         Some(format!(
             "{} by {by} does not count: {why}. Repeat it if it is still intended",
-            self.said.word.verb()
+            self.request.word.verb()
         ))
     }
 
@@ -104,9 +104,9 @@ pub(crate) fn apply(
     for action in &operator_state.actions {
         record.processed_action_ids.insert(action.id);
         record.head = true;
-        *number = (*number).max(action.said.number);
+        *number = (*number).max(action.request.number);
         applied.push(AppliedAction {
-            said: action.said.clone(),
+            request: action.request.clone(),
             given: if action.is_late {
                 ActionScope::Late
             } else {
@@ -122,32 +122,32 @@ pub(crate) fn apply(
         *number = action.number;
         record.head = true;
         applied.push(AppliedAction {
-            said: action.clone(),
+            request: action.clone(),
             given: ActionScope::Anything,
         });
     }
     let abort = applied
         .iter()
-        .find(|one| one.said.word == OperatorCommand::Reject)
+        .find(|action| action.request.word == OperatorCommand::Reject)
         .cloned();
     if let Some(abort) = abort {
         for other in applied
             .iter()
-            .filter(|one| one.said.word != OperatorCommand::Reject)
+            .filter(|action| action.request.word != OperatorCommand::Reject)
         {
-            let (word, by) = (other.said.word, &other.said.by);
+            let (command, by) = (other.request.word, &other.request.by);
             let text = format!(
                 "{} by {by}, not applied: {} has aborted the recovery",
-                word.verb(),
-                abort.said.by
+                command.verb(),
+                abort.request.by
             );
-            record.applied(word.to_string(), by);
+            record.applied(command.to_string(), by);
             record.step(task, StepKind::Note, 0.0, text);
         }
-        applied.retain(|one| one.said.word == OperatorCommand::Reject);
+        applied.retain(|action| action.request.word == OperatorCommand::Reject);
     }
-    for one in &applied {
-        record.applied(one.said.word.to_string(), &one.said.by);
+    for action in &applied {
+        record.applied(action.request.word.to_string(), &action.request.by);
     }
     applied
 }
@@ -166,12 +166,12 @@ mod tests {
         }
     }
 
-    fn action(id: i64, word: OperatorCommand, by: &str, hold: Option<Wait>) -> OperatorAction {
+    fn action(id: i64, command: OperatorCommand, by: &str, hold: Option<Wait>) -> OperatorAction {
         OperatorAction {
             id,
-            said: OperatorRequest {
+            request: OperatorRequest {
                 number: u64::try_from(id).unwrap(),
-                word,
+                word: command,
                 by: by.to_owned(),
                 at: Timestamp::from_micros(id),
             },
@@ -180,9 +180,9 @@ mod tests {
         }
     }
 
-    fn operator_state(actions: Vec<OperatorAction>, word: Option<OperatorRequest>) -> OperatorState {
+    fn operator_state(actions: Vec<OperatorAction>, command: Option<OperatorRequest>) -> OperatorState {
         OperatorState {
-            word,
+            word: command,
             actions,
             ..OperatorState::DEFAULT
         }
@@ -191,7 +191,7 @@ mod tests {
     fn processed_actions(processed: &[AppliedAction]) -> Vec<(OperatorCommand, &str)> {
         processed
             .iter()
-            .map(|one| (one.said.word, one.said.by.as_str()))
+            .map(|action| (action.request.word, action.request.by.as_str()))
             .collect()
     }
 
@@ -210,7 +210,7 @@ mod tests {
             let mut number = 0;
             let processed = apply(&both, &mut number, Task::Fence, &mut record);
             assert_eq!(processed.len(), 1);
-            assert_eq!(processed[0].said.word, OperatorCommand::Reject);
+            assert_eq!(processed[0].request.word, OperatorCommand::Reject);
             assert_eq!(record.processed_action_ids, [1, 2].into(), "each is marked");
             assert_eq!(record.processed_actions.len(), 2, "both are in the audit log");
             assert!(record.steps[0].text.contains("not applied"), "{:?}", record.steps);

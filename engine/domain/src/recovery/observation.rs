@@ -99,7 +99,7 @@ pub struct Messaging {
 impl Messaging {
     /// Derives the state from the services that Nova shows.
     pub fn of<'a>(conductors_up: bool, services: impl IntoIterator<Item = &'a Service>) -> Self {
-        let mut seen = Self {
+        let mut reading = Self {
             conductors_up,
             ..Self::default()
         };
@@ -107,14 +107,16 @@ impl Messaging {
             let age = service.heartbeat_age_micros();
             let age = age.map(|micros| Duration::from_micros(u64::try_from(micros).unwrap_or_default()));
             if service.up {
-                seen.latest_heartbeat_age = [seen.latest_heartbeat_age, age].into_iter().flatten().min();
-                seen.latest_heartbeat = seen.latest_heartbeat.max(service.last_heartbeat);
+                reading.latest_heartbeat_age =
+                    [reading.latest_heartbeat_age, age].into_iter().flatten().min();
+                reading.latest_heartbeat = reading.latest_heartbeat.max(service.last_heartbeat);
             } else if service.enabled && !service.forced_down {
-                seen.silent
+                reading
+                    .silent
                     .insert(service.host.clone(), age.unwrap_or(Duration::ZERO));
             }
         }
-        seen
+        reading
     }
 }
 

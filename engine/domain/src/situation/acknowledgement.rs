@@ -21,17 +21,17 @@ pub struct Acknowledgement {
 
 impl Acknowledgement {
     fn is_of(&self, finding: &Finding) -> bool {
-        let names = |wanted: &str| {
+        let names = |name: &str| {
             let mut subjects = finding.subjects.iter();
-            subjects.any(|one| one == wanted || name_in_command(one) == wanted)
+            subjects.any(|subject| subject == name || name_in_command(subject) == name)
         };
         self.code == finding.code && self.subject.as_deref().is_none_or(names)
     }
 
     /// Lowers an acknowledged finding: it is shown, and is no alarm.
     pub(super) fn lower(finding: Finding, all: &[Self], now: Timestamp) -> Finding {
-        let mut valid = all.iter().filter(|one| one.until > now);
-        let Some(one) = valid.find(|one| one.is_of(&finding)) else {
+        let mut valid = all.iter().filter(|acknowledgement| acknowledgement.until > now);
+        let Some(acknowledgement) = valid.find(|acknowledgement| acknowledgement.is_of(&finding)) else {
             return finding;
         };
         Finding {
@@ -39,10 +39,10 @@ impl Acknowledgement {
             text: format!(
                 "{}; acknowledged until {} by {}",
                 finding.text,
-                time_text(one.until),
-                one.by
+                time_text(acknowledgement.until),
+                acknowledgement.by
             ),
-            acknowledged_until: Some(one.until),
+            acknowledged_until: Some(acknowledgement.until),
             ..finding
         }
     }

@@ -25,8 +25,8 @@ impl Counts {
     /// Counts these instances.
     pub fn of<'a>(instances: impl IntoIterator<Item = &'a InstanceSituation>) -> Self {
         let mut counts = Self::default();
-        for one in instances {
-            *counts.place(one.protection) += 1;
+        for instance in instances {
+            *counts.place(instance.protection) += 1;
         }
         counts
     }

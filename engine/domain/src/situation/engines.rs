@@ -88,8 +88,8 @@ pub(super) fn assess(facts: &Facts, now: Timestamp, all: &mut ProtectionState, f
         );
         all.worsen(Protection::Unprotected, FindingCode::QueueStalls);
     }
-    for one in &facts.muted_reporters {
-        muted_reporter(one, found);
+    for reporter in &facts.muted_reporters {
+        muted_reporter(reporter, found);
     }
 }
 
@@ -125,28 +125,28 @@ fn nova(alive: &[&Engine], all: &mut ProtectionState, found: &mut Findings) {
     }
 }
 
-fn muted_reporter(one: &super::MutedReporter, found: &mut Findings) {
-    let text = if one.is_muted {
+fn muted_reporter(reporter: &super::MutedReporter, found: &mut Findings) {
+    let text = if reporter.is_muted {
         format!(
             "muted: its reports are stored and start nothing ({} so far): {}",
             number(
-                usize::try_from(one.ignored_reports).unwrap_or(usize::MAX),
+                usize::try_from(reporter.ignored_reports).unwrap_or(usize::MAX),
                 "report",
                 "reports"
             ),
-            one.why
+            reporter.why
         )
     } else {
         format!(
             "still trusted although Nova contradicts it, because muting it would exceed the limit; check whether Nova is right: {}",
-            one.why
+            reporter.why
         )
     };
     found.note(
         Finding::new(FindingCode::ReporterDoubted, text)
             .graded(Severity::Warn)
-            .about(format!("reporter {}", one.reporter), 0)
-            .since(one.since)
-            .fix(format!("tachi monitor unmute {}", one.number)),
+            .about(format!("reporter {}", reporter.reporter), 0)
+            .since(reporter.since)
+            .fix(format!("tachi monitor unmute {}", reporter.number)),
     );
 }

@@ -202,12 +202,13 @@ impl Situation {
             .iter()
             .filter(|host| host.name == name)
             .map(HostOrInstance::Host);
-        let of_id = |one: &&InstanceSituation| {
-            name.len() >= MIN_ID_PREFIX_LENGTH && one.id.to_string().starts_with(&name.to_ascii_lowercase())
+        let of_id = |instance: &&InstanceSituation| {
+            name.len() >= MIN_ID_PREFIX_LENGTH
+                && instance.id.to_string().starts_with(&name.to_ascii_lowercase())
         };
         let all = self.instances.iter().flatten();
         let instances = all
-            .filter(|one| *one.name == *name || of_id(one))
+            .filter(|instance| *instance.name == *name || of_id(instance))
             .map(HostOrInstance::Instance);
         hosts
             .chain(instances)
@@ -217,17 +218,20 @@ impl Situation {
 
     fn explained<'a>(&'a self, subject: HostOrInstance<'a>) -> Explanation<'a> {
         let (host, own, reasons) = match subject {
-            HostOrInstance::Host(one) => (one.name.as_str(), one.name.as_str(), &one.reasons),
-            HostOrInstance::Instance(one) => (&*one.host, &*one.name, &*one.reasons),
+            HostOrInstance::Host(host) => (host.name.as_str(), host.name.as_str(), &host.reasons),
+            HostOrInstance::Instance(instance) => (&*instance.host, &*instance.name, &*instance.reasons),
         };
-        let home = self.hosts.iter().find(|one| one.name == host);
-        let of_host = home.map(|one| &one.reasons);
+        let home = self
+            .hosts
+            .iter()
+            .find(|host_situation| host_situation.name == host);
+        let of_host = home.map(|host_situation| &host_situation.reasons);
         let segment = home
-            .and_then(|one| one.segment.as_deref())
+            .and_then(|host_situation| host_situation.segment.as_deref())
             .map(|name| format!("segment {name}"));
         let names = |finding: &Finding| {
             let mut subjects = finding.subjects.iter();
-            subjects.any(|one| one == host || one == own || Some(one) == segment.as_ref())
+            subjects.any(|subject| subject == host || subject == own || Some(subject) == segment.as_ref())
         };
         let is_host = matches!(subject, HostOrInstance::Host(_));
         let mut needs: Vec<(Need, Vec<&Finding>)> = Need::ALL
@@ -252,7 +256,7 @@ impl Situation {
             blockers.extend(own);
             blockers.sort_by_key(|finding| std::cmp::Reverse(finding.grade));
         }
-        let up = home.and_then(|one| one.up);
+        let up = home.and_then(|host_situation| host_situation.up);
         Explanation { subject, needs, up }
     }
 }
@@ -261,16 +265,16 @@ impl HostOrInstance<'_> {
     /// Returns the fate of the subject if its host failed now.
     pub const fn protection(self) -> Protection {
         match self {
-            Self::Host(one) => one.protection,
-            Self::Instance(one) => one.protection,
+            Self::Host(host) => host.protection,
+            Self::Instance(instance) => instance.protection,
         }
     }
 
     /// Returns the name of the host, or of the instance's host.
     pub fn host(&self) -> &str {
         match self {
-            Self::Host(one) => &one.name,
-            Self::Instance(one) => &one.host,
+            Self::Host(host) => &host.name,
+            Self::Instance(instance) => &instance.host,
         }
     }
 }

@@ -47,13 +47,16 @@ pub(super) fn assess_region(facts: &Facts, all: &mut ProtectionState, found: &mu
         let text = format!("the fence devices cannot be read: {trouble}");
         found.note(Finding::new(FindingCode::FenceFileUnreadable, text).fix("tachi fence test --all"));
     }
-    for one in &fencing.foreign {
-        let text = format!("its device {} {}; its answers are ignored", one.device, one.what);
+    for machine in &fencing.foreign {
+        let text = format!(
+            "its device {} {}; its answers are ignored",
+            machine.device, machine.what
+        );
         found.note(
             Finding::new(FindingCode::FenceForeignMachine, text)
-                .about(&one.host, 0)
-                .since(one.since)
-                .fix(format!("tachi fence trust {}", one.host)),
+                .about(&machine.host, 0)
+                .since(machine.since)
+                .fix(format!("tachi fence trust {}", machine.host)),
         );
     }
 }
@@ -83,8 +86,8 @@ pub(super) fn assess_host(
     let foreign: Vec<&str> = fencing
         .foreign
         .iter()
-        .filter(|one| one.host == host)
-        .map(|one| one.device.as_str())
+        .filter(|machine| machine.host == host)
+        .map(|machine| machine.device.as_str())
         .collect();
     if !foreign.is_empty() {
         protection_state.worsen(Protection::Degraded, FindingCode::FenceForeignMachine);

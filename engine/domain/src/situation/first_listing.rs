@@ -101,8 +101,8 @@ mod tests {
             let known = &mut facts.instances.as_mut().unwrap().value;
             known.listing_since = since.map(ago);
             for all in known.on.values_mut() {
-                for one in Arc::make_mut(all) {
-                    one.needs = Some(Arc::new(Needs {
+                for instance in Arc::make_mut(all) {
+                    instance.needs = Some(Arc::new(Needs {
                         project: String::new(),
                         resources: Resources {
                             vcpus: 1,
@@ -137,7 +137,7 @@ mod tests {
         known.as_of = ago(46);
         facts.computes.as_mut().unwrap().as_of = ago(46);
         let situation = assess(&facts, ago(0));
-        let codes: Vec<FindingCode> = situation.findings.iter().map(|one| one.code).collect();
+        let codes: Vec<FindingCode> = situation.findings.iter().map(|finding| finding.code).collect();
         assert_eq!(codes, [FindingCode::InstancesNotListed]);
         assert_eq!(situation.counts.unwrap().unknown, 6);
     }

@@ -198,7 +198,10 @@ mod tests {
         // A host that others have disabled is enabled by hand: a command that ends a drain would refuse it.
         drain(&mut facts, false);
         let situation = assess(&facts, NOW);
-        let fixes = situation.findings.iter().map(|one| one.fix.as_deref().unwrap());
+        let fixes = situation
+            .findings
+            .iter()
+            .map(|finding| finding.fix.as_deref().unwrap());
         let both = [
             "tachi thaw host b",
             "openstack compute service set --enable b nova-compute",
@@ -223,7 +226,7 @@ mod tests {
         // Another freeze does not explain why it is disabled.
         facts.freezes = vec![ice(FreezeScope::Segment, "s1")];
         let situation = assess(&facts, NOW);
-        let codes: Vec<_> = situation.findings.iter().map(|one| one.code).collect();
+        let codes: Vec<_> = situation.findings.iter().map(|finding| finding.code).collect();
         assert!(codes.contains(&FindingCode::HostDisabled) && codes.contains(&FindingCode::Frozen));
         // A drain that runs, that has failed, or whose freeze has ended.
         facts.freezes.clear();

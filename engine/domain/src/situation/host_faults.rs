@@ -42,8 +42,8 @@ struct PlaneLoss<'a> {
 impl<'a> PlaneLoss<'a> {
     fn of(name: &str, monitors: impl Iterator<Item = &'a Monitor>) -> Option<Self> {
         let mut loss = Self::default();
-        for one in monitors {
-            for (plane, since) in one
+        for monitor in monitors {
+            for (plane, since) in monitor
                 .heartbeat
                 .planes
                 .iter()
@@ -52,7 +52,7 @@ impl<'a> PlaneLoss<'a> {
             {
                 loss.planes.insert(plane);
                 loss.since = Some(loss.since.map_or(*since, |before| before.min(*since)));
-                loss.reporters.insert(&one.heartbeat.host);
+                loss.reporters.insert(&monitor.heartbeat.host);
             }
         }
         (!loss.planes.is_empty()).then_some(loss)
@@ -91,13 +91,19 @@ impl<'a> PlaneLoss<'a> {
 fn planes(name: &str, ctx: &AssessContext<'_>, protection_state: &mut ProtectionState, found: &mut Findings) {
     let judges = || {
         let monitors = ctx.facts.monitors.iter();
-        monitors.filter(|one| one.heartbeat.kind == MonitorKind::Host && one.heartbeat.planes.is_some())
+        monitors.filter(|monitor| {
+            monitor.heartbeat.kind == MonitorKind::Host && monitor.heartbeat.planes.is_some()
+        })
     };
-    let alive = || judges().filter(|one| one.is_alive(ctx.now));
+    let alive = || judges().filter(|monitor| monitor.is_alive(ctx.now));
     let (loss, is_current) = match PlaneLoss::of(name, alive()) {
         Some(loss) => (loss, true),
         // A monitor that judges the host now takes precedence over a silent one.
-        None if alive().any(|one| one.heartbeat.watching && one.heartbeat.watches.contains(name)) => return,
+        None if alive()
+            .any(|monitor| monitor.heartbeat.watching && monitor.heartbeat.watches.contains(name)) =>
+        {
+            return;
+        }
         None => match PlaneLoss::of(name, judges()) {
             Some(loss) => (loss, false),
             None => return,
@@ -166,8 +172,8 @@ pub(super) struct ProcessFault<'a> {
 impl<'a> ProcessFault<'a> {
     pub(super) fn of(host: &str, ctx: &AssessContext<'a>) -> Option<Self> {
         let own = ctx.facts.monitors.iter();
-        let own = own.filter(|one| one.heartbeat.host == host && one.is_alive(ctx.now));
-        let down = || own.clone().flat_map(|one| &one.heartbeat.processes_down);
+        let own = own.filter(|monitor| monitor.heartbeat.host == host && monitor.is_alive(ctx.now));
+        let down = || own.clone().flat_map(|monitor| &monitor.heartbeat.processes_down);
         let names: BTreeSet<&str> = down().map(|(name, _)| name.as_str()).collect();
         (!names.is_empty()).then(|| Self {
             names,

@@ -58,8 +58,8 @@ impl AssessedHost<'_> {
 
 /// Returns the instances of one host. `all` is sorted by host.
 pub(super) fn of_host<'a>(all: &'a [InstanceSituation], host: &str) -> &'a [InstanceSituation] {
-    let from = all.partition_point(|one| &*one.host < host);
-    let to = all.partition_point(|one| &*one.host <= host);
+    let from = all.partition_point(|instance| &*instance.host < host);
+    let to = all.partition_point(|instance| &*instance.host <= host);
     all.get(from..to).unwrap_or_default()
 }
 
@@ -130,12 +130,12 @@ fn under_recovery(
 ) {
     let recovery = ctx.open_host_recovery(name);
     let progress = recovery
-        .filter(|one| one.instances > 0)
-        .map_or_else(String::new, |one| {
-            format!(": {}/{} instances back", one.back, one.instances)
+        .filter(|need| need.instances > 0)
+        .map_or_else(String::new, |need| {
+            format!(": {}/{} instances back", need.back, need.instances)
         });
     let waits = recovery
-        .and_then(|one| one.wait.as_ref())
+        .and_then(|recovery| recovery.wait.as_ref())
         .is_some_and(|wait| wait.what.needs_person());
     let (protection, text) = if ctx.is_up(name) == Some(true) {
         // A report about a host that is up in Nova is checked first.
@@ -156,7 +156,7 @@ fn under_recovery(
                     .as_ref()
                     .is_some_and(|wait| wait.what == WaitsFor::Nothing)
             })
-            .and_then(|one| one.message.as_deref())
+            .and_then(|recovery| recovery.message.as_deref())
             .map_or_else(String::new, |message| format!("; {message}"));
         (Protection::Down, format!("{text}{progress}{problem}"))
     };

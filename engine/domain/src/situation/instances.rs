@@ -72,8 +72,8 @@ pub(super) fn assess(
         .facts
         .waiting
         .iter()
-        .filter(|one| !resolved.contains(&one.server))
-        .map(|one| (one.server, one))
+        .filter(|failure| !resolved.contains(&failure.server))
+        .map(|failure| (failure.server, failure))
         .collect();
     let treatments = local_disk::treatments(ctx);
     let mut reported = BTreeSet::new();
@@ -100,23 +100,23 @@ pub(super) fn assess(
         let first = all.len();
         all.extend(instances.iter().map(|listed| {
             let disk = disks.disk(listed);
-            let one = &*disk.treated(listed);
-            let waiting = waiting.get(&one.id).copied();
-            reported.extend(waiting.map(|_| one.id));
-            if let Some(outage) = outage(one, &host, ctx).filter(|_| waiting.is_none()) {
-                found.note(outage.finding(one, &host, ctx));
+            let instance = &*disk.treated(listed);
+            let waiting = waiting.get(&instance.id).copied();
+            reported.extend(waiting.map(|_| instance.id));
+            if let Some(outage) = outage(instance, &host, ctx).filter(|_| waiting.is_none()) {
+                found.note(outage.finding(instance, &host, ctx));
             }
-            let (protection, reasons) = match own(one, waiting, &host, &base, ctx) {
+            let (protection, reasons) = match own(instance, waiting, &host, &base, ctx) {
                 Some(own) => (own.protection, Arc::new(own.reasons)),
                 None => (base.protection, Arc::clone(&reasons)),
             };
             InstanceSituation {
-                id: one.id,
-                name: Arc::clone(&one.name),
+                id: instance.id,
+                name: Arc::clone(&instance.name),
                 host: Arc::clone(&host),
                 protection,
                 reasons,
-                left: one.left.clone(),
+                left: instance.left.clone(),
                 disk: Some(disk),
             }
         }));
@@ -127,12 +127,15 @@ pub(super) fn assess(
     }
     // Instances that Nova shows on no host, or that were not listed since.
     let listed = all.len();
-    for one in waiting.values().filter(|one| !reported.contains(&one.server)) {
-        let protection_state = down(code(one));
+    for waiting_instance in waiting
+        .values()
+        .filter(|waiting_instance| !reported.contains(&waiting_instance.server))
+    {
+        let protection_state = down(code(waiting_instance));
         all.push(InstanceSituation {
-            id: one.server,
-            name: one.name.as_str().into(),
-            host: one.host.as_str().into(),
+            id: waiting_instance.server,
+            name: waiting_instance.name.as_str().into(),
+            host: waiting_instance.host.as_str().into(),
             protection: protection_state.protection,
             reasons: Arc::new(protection_state.reasons),
             left: None,
@@ -147,7 +150,7 @@ pub(super) fn assess(
 
 /// Returns the state of an instance that differs from the other instances on its host; `None` if it does not differ.
 fn own(
-    one: &Instance,
+    instance: &Instance,
     waiting: Option<&WaitingInstance>,
     host: &str,
     base: &ProtectionState,
@@ -156,17 +159,17 @@ fn own(
     if let Some(waiting) = waiting {
         return Some(down(code(waiting)));
     }
-    if ctx.facts.displaced_instances.contains(&one.id) {
+    if ctx.facts.displaced_instances.contains(&instance.id) {
         return Some(down(FindingCode::HostUnderRecovery));
     }
-    let frozen = ctx.ice.servers.contains(&one.id);
-    let outage = outage(one, host, ctx);
-    if !frozen && !one.moving && one.left.is_none() && outage.is_none() {
+    let frozen = ctx.ice.servers.contains(&instance.id);
+    let outage = outage(instance, host, ctx);
+    if !frozen && !instance.moving && instance.left.is_none() && outage.is_none() {
         return None;
     }
     let mut protection_state = base.clone();
     DirectFreeze::hold(&mut protection_state, frozen);
-    if one.moving {
+    if instance.moving {
         protection_state.worsen(Protection::Degraded, FindingCode::InstanceMoving);
     }
     match outage {
@@ -182,7 +185,7 @@ fn own(
         }
         None => {}
     }
-    if one.left.is_some() {
+    if instance.left.is_some() {
         protection_state.protection = Protection::NotMeant;
     }
     Some(protection_state)
@@ -199,12 +202,12 @@ enum Outage<'a> {
 }
 
 /// Returns why an instance is down, if policy includes it and no person is known to have stopped it.
-fn outage<'a>(one: &'a Instance, host: &str, ctx: &AssessContext<'a>) -> Option<Outage<'a>> {
-    if one.left.is_some() {
+fn outage<'a>(instance: &'a Instance, host: &str, ctx: &AssessContext<'a>) -> Option<Outage<'a>> {
+    if instance.left.is_some() {
         return None;
     }
-    let failed = ctx.facts.failed.get(&one.id);
-    match (failed, one.rest.as_ref()) {
+    let failed = ctx.facts.failed.get(&instance.id);
+    match (failed, instance.rest.as_ref()) {
         (_, Some(rest)) if rest.why == StopReason::Meant => None,
         (Some(failed), _) if failed.open.is_some() => Some(Outage::Reported(failed)),
         // A user has started it since, and what stopped it then is unclear.
@@ -212,7 +215,7 @@ fn outage<'a>(one: &'a Instance, host: &str, ctx: &AssessContext<'a>) -> Option<
         (Some(failed), _) => Some(Outage::Reported(failed)),
         (None, Some(rest)) => Some(Outage::Rests(rest)),
         (None, None) => {
-            let booted = one.ended_by_boot.filter(|_| !may_resume_guests(host, ctx));
+            let booted = instance.ended_by_boot.filter(|_| !may_resume_guests(host, ctx));
             booted.map(Outage::HostBooted)
         }
     }
@@ -228,31 +231,31 @@ fn may_resume_guests(host: &str, ctx: &AssessContext<'_>) -> bool {
 }
 
 impl Outage<'_> {
-    fn finding(&self, one: &Instance, host: &str, ctx: &AssessContext<'_>) -> Finding {
+    fn finding(&self, instance: &Instance, host: &str, ctx: &AssessContext<'_>) -> Finding {
         match self {
-            Self::Rests(rest) => resting(one, rest, host, ctx),
-            Self::Reported(failed) => reported(one, failed, host, ctx),
+            Self::Rests(rest) => resting(instance, rest, host, ctx),
+            Self::Reported(failed) => reported(instance, failed, host, ctx),
             Self::HostBooted(booted) => {
                 let text = "it should run, and its guest ended with the last boot of its host: Nova has not noticed yet";
                 let finding = Finding::new(FindingCode::InstanceDown, text)
                     .graded(Severity::Err)
-                    .about_instance(&*one.name, host)
+                    .about_instance(&*instance.name, host)
                     .since(*booted);
-                with_start(finding, one, false, host, ctx)
+                with_start(finding, instance, false, host, ctx)
             }
         }
     }
 }
 
 /// Describes an instance whose failure was reported. Once its recovery has failed, acting on it is up to an operator.
-fn reported(one: &Instance, failed: &ReportedFailure, host: &str, ctx: &AssessContext<'_>) -> Finding {
+fn reported(instance: &Instance, failed: &ReportedFailure, host: &str, ctx: &AssessContext<'_>) -> Finding {
     if let Some(recovery) = failed.open {
         return Finding::new(
             FindingCode::InstanceDown,
             "reported down, and its recovery is open",
         )
         .graded(Severity::Warn)
-        .about_instance(&*one.name, host)
+        .about_instance(&*instance.name, host)
         .since(failed.at)
         .fix(format!("tachi recovery show {recovery}"));
     }
@@ -261,23 +264,23 @@ fn reported(one: &Instance, failed: &ReportedFailure, host: &str, ctx: &AssessCo
         .as_deref()
         .unwrap_or("tachi recovery list --all shows the reason");
     let text = format!("it should run, and its recovery gave up: {reason}");
-    let is_stopped = one.rest.as_ref().is_some_and(|rest| rest.stopped);
-    let since = one
+    let is_stopped = instance.rest.as_ref().is_some_and(|rest| rest.stopped);
+    let since = instance
         .rest
         .as_ref()
         .map_or(failed.at, |rest| rest.since.min(failed.at));
     let finding = Finding::new(FindingCode::InstanceDown, text)
         .graded(Severity::Err)
-        .about_instance(&*one.name, host)
+        .about_instance(&*instance.name, host)
         .since(since);
-    with_start(finding, one, is_stopped, host, ctx)
+    with_start(finding, instance, is_stopped, host, ctx)
 }
 
 /// Adds the command that starts the instance, or that ends what Nova refuses that for. A host that is down or being recovered gets none: Nova would execute it when the host
 /// returns, and the instance may run elsewhere by then (R12).
 fn with_start(
     finding: Finding,
-    one: &Instance,
+    instance: &Instance,
     is_stopped: bool,
     host: &str,
     ctx: &AssessContext<'_>,
@@ -289,7 +292,7 @@ fn with_start(
         );
         return Finding { text, ..finding };
     }
-    let (blocker, command) = match one.start_blocker {
+    let (blocker, command) = match instance.start_blocker {
         Some(StartBlocker::Task) => (
             "; Nova refuses to start it before its current task has ended",
             "event list",
@@ -302,14 +305,14 @@ fn with_start(
         None => ("", "reboot --hard"),
     };
     let text = format!("{}{blocker}", finding.text);
-    Finding { text, ..finding }.fix(format!("openstack server {command} {}", one.id))
+    Finding { text, ..finding }.fix(format!("openstack server {command} {}", instance.id))
 }
 
 /// Time that Nova may work on an instance that should run before that is reported as an outage.
 const TASK_GRACE: Duration = Duration::from_mins(5);
 
 /// Describes an instance that does not run.
-fn resting(one: &Instance, rest: &Rest, host: &str, ctx: &AssessContext<'_>) -> Finding {
+fn resting(instance: &Instance, rest: &Rest, host: &str, ctx: &AssessContext<'_>) -> Finding {
     let age = u128::from(ctx.now.micros_since(rest.since).unsigned_abs());
     let (grade, text, is_startable) = match rest.why {
         StopReason::Due if rest.busy && age < TASK_GRACE.as_micros() => (
@@ -345,9 +348,9 @@ fn resting(one: &Instance, rest: &Rest, host: &str, ctx: &AssessContext<'_>) -> 
     };
     let finding = Finding::new(FindingCode::InstanceDown, text)
         .graded(grade)
-        .about_instance(&*one.name, host)
+        .about_instance(&*instance.name, host)
         .since(rest.since);
-    let with_start = with_start(finding.clone(), one, rest.stopped, host, ctx);
+    let with_start = with_start(finding.clone(), instance, rest.stopped, host, ctx);
     if is_startable || with_start.fix.is_none() {
         with_start
     } else {
@@ -363,7 +366,7 @@ fn down(code: FindingCode) -> ProtectionState {
 
 fn code(waiting: &WaitingInstance) -> FindingCode {
     let what = waiting.wait.as_ref().map_or(WaitsFor::GivenUp, |wait| wait.what);
-    if what.is_held() {
+    if what.is_on_hold() {
         FindingCode::MoveNeedsPerson
     } else {
         FindingCode::MoveFailed
@@ -397,19 +400,22 @@ pub(super) fn resolved(ctx: &AssessContext<'_>) -> BTreeSet<ServerId> {
     let given_up = |wait: &Wait| wait.what == WaitsFor::GivenUp && wait.since < known.as_of;
     let waiting = ctx.facts.waiting.iter();
     let mut found: BTreeMap<ServerId, &str> = waiting
-        .filter(|one| one.wait.as_ref().is_some_and(given_up))
-        .map(|one| (one.server, one.host.as_str()))
+        .filter(|move_line| move_line.wait.as_ref().is_some_and(given_up))
+        .map(|move_line| (move_line.server, move_line.host.as_str()))
         .collect();
     if found.is_empty() {
         return BTreeSet::new();
     }
     for (host, all) in &known.value.on {
-        for one in all.iter() {
+        for instance in all.iter() {
             let runs_elsewhere = |failed: &str| {
-                failed != host && one.rest.is_none() && !one.moving && ctx.is_up(host) == Some(true)
+                failed != host && instance.rest.is_none() && !instance.moving && ctx.is_up(host) == Some(true)
             };
-            if found.get(&one.id).is_some_and(|failed| !runs_elsewhere(failed)) {
-                found.remove(&one.id);
+            if found
+                .get(&instance.id)
+                .is_some_and(|failed| !runs_elsewhere(failed))
+            {
+                found.remove(&instance.id);
             }
         }
     }
@@ -418,30 +424,34 @@ pub(super) fn resolved(ctx: &AssessContext<'_>) -> BTreeSet<ServerId> {
 
 /// Reports the instances that wait for an operator, and the recoveries that are on hold.
 fn waiting(ctx: &AssessContext<'_>, resolved: &BTreeSet<ServerId>, found: &mut Findings) {
-    for one in ctx
+    for line in ctx
         .facts
         .waiting
         .iter()
-        .filter(|one| !resolved.contains(&one.server))
+        .filter(|line| !resolved.contains(&line.server))
     {
-        let finding = Finding::new(code(one), about(one.wait.as_ref()));
+        let finding = Finding::new(code(line), about(line.wait.as_ref()));
         found.note(
             finding
-                .about_instance(&one.name, &one.host)
-                .since(one.wait.as_ref().map(|wait| wait.since))
+                .about_instance(&line.name, &line.host)
+                .since(line.wait.as_ref().map(|wait| wait.since))
                 .fix("tachi instance list --waiting"),
         );
     }
-    let open = ctx.facts.recoveries.iter().filter(|one| one.life == Life::Open);
-    for one in open {
-        let Some(wait) = one.wait.as_ref().filter(|wait| wait.what.is_held()) else {
+    let open = ctx
+        .facts
+        .recoveries
+        .iter()
+        .filter(|recovery| recovery.life == Life::Open);
+    for recovery in open {
+        let Some(wait) = recovery.wait.as_ref().filter(|wait| wait.what.is_on_hold()) else {
             continue;
         };
         found.note(
             Finding::new(FindingCode::RecoveryHeld, about(Some(wait)))
-                .about(&one.host, ctx.instances_on(&one.host))
+                .about(&recovery.host, ctx.instances_on(&recovery.host))
                 .since(wait.since)
-                .fix(format!("tachi recovery show {}", one.host)),
+                .fix(format!("tachi recovery show {}", recovery.host)),
         );
     }
 }

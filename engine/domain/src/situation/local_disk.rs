@@ -33,13 +33,16 @@ const DISK_EXCLUDED_REASON: &str = "its disk is on this host alone, and local_di
 
 impl InstanceDisk {
     /// Returns the instance with the reason why policy excludes it, if it would be left because of its disk.
-    pub(super) fn treated(self, one: &Instance) -> Cow<'_, Instance> {
+    pub(super) fn treated(self, instance: &Instance) -> Cow<'_, Instance> {
         let is_left = self.place == DiskPlace::Local && self.treatment == LocalDisk::Leave;
-        if !is_left || one.left.is_some() {
-            return Cow::Borrowed(one);
+        if !is_left || instance.left.is_some() {
+            return Cow::Borrowed(instance);
         }
         let left = Some(DISK_EXCLUDED_REASON.to_owned());
-        Cow::Owned(Instance { left, ..one.clone() })
+        Cow::Owned(Instance {
+            left,
+            ..instance.clone()
+        })
     }
 }
 
@@ -69,24 +72,25 @@ impl<'a> HostDisks<'a> {
         }
     }
 
-    pub(super) fn disk(&self, one: &Instance) -> InstanceDisk {
+    pub(super) fn disk(&self, instance: &Instance) -> InstanceDisk {
         InstanceDisk {
             place: match self.read {
                 None => DiskPlace::NotRead,
-                Some(local) if local.contains(&one.id) => DiskPlace::Local,
+                Some(local) if local.contains(&instance.id) => DiskPlace::Local,
                 Some(_) => DiskPlace::SharedOrUnknown,
             },
-            treatment: one.local_disk.unwrap_or(self.usual),
+            treatment: instance.local_disk.unwrap_or(self.usual),
         }
     }
 
     /// Reports the instances that would come back without their disk. The subject is the host: there may be 50,000 such instances.
     pub(super) fn report(&self, instances: &[InstanceSituation], found: &mut Findings) {
-        let loses = |one: &&InstanceSituation| {
-            one.disk
+        let loses = |instance: &&InstanceSituation| {
+            instance
+                .disk
                 .is_some_and(|disk| disk.place == DiskPlace::Local && disk.treatment == LocalDisk::Evacuate)
                 && matches!(
-                    one.protection,
+                    instance.protection,
                     Protection::Protected | Protection::Degraded | Protection::Unknown
                 )
         };
@@ -121,14 +125,14 @@ mod tests {
 
     fn reported(facts: &Facts) -> Option<(Vec<String>, u64)> {
         let found = assess(facts, NOW).findings.into_iter();
-        let mut found = found.filter(|one| one.code == FindingCode::LocalDisk);
-        let one = found.next()?;
+        let mut found = found.filter(|finding| finding.code == FindingCode::LocalDisk);
+        let finding = found.next()?;
         assert_eq!(
-            (one.grade, found.next()),
+            (finding.grade, found.next()),
             (Severity::Info, None),
             "one for all hosts"
         );
-        Some((one.subjects, one.instances))
+        Some((finding.subjects, finding.instances))
     }
 
     fn set_own(facts: &mut Facts, treatment: LocalDisk) {
@@ -157,7 +161,7 @@ mod tests {
         let disks = situation.instances.unwrap();
         let places: Vec<DiskPlace> = disks
             .iter()
-            .filter_map(|one| one.disk)
+            .filter_map(|instance| instance.disk)
             .map(|one| one.place)
             .collect();
         let (local, other) = (DiskPlace::Local, DiskPlace::SharedOrUnknown);

@@ -92,10 +92,16 @@ pub(super) fn situations(ctx: &AssessContext<'_>) -> Vec<MonitorSituation> {
         .facts
         .monitors
         .iter()
-        .map(|one| one.situation(ctx.now))
+        .map(|monitor| monitor.situation(ctx.now))
         .collect();
     all.sort_by(|one, other| {
-        let key = |one: &MonitorSituation| (std::cmp::Reverse(one.grade), one.host.clone(), one.kind);
+        let key = |monitor: &MonitorSituation| {
+            (
+                std::cmp::Reverse(monitor.grade),
+                monitor.host.clone(),
+                monitor.kind,
+            )
+        };
         key(one).cmp(&key(other))
     });
     all
@@ -106,7 +112,7 @@ pub(super) fn are_known(ctx: &AssessContext<'_>) -> bool {
     ctx.facts
         .monitors
         .iter()
-        .any(|one| one.heartbeat.kind == MonitorKind::Host)
+        .any(|monitor| monitor.heartbeat.kind == MonitorKind::Host)
 }
 
 /// The monitors on other hosts that watch a host. One on the host itself does not count: it fails together with the host.
@@ -125,19 +131,19 @@ pub(super) fn watchers(facts: &super::Facts, now: Timestamp) -> Watchers<'_> {
     let hosts = facts
         .monitors
         .iter()
-        .filter(|one| one.heartbeat.kind == MonitorKind::Host);
-    for one in hosts {
-        let alive = one.heartbeat.watching && one.is_alive(now);
-        for name in one
+        .filter(|monitor| monitor.heartbeat.kind == MonitorKind::Host);
+    for monitor in hosts {
+        let alive = monitor.heartbeat.watching && monitor.is_alive(now);
+        for name in monitor
             .heartbeat
             .watches
             .iter()
-            .filter(|name| **name != one.heartbeat.host)
+            .filter(|name| **name != monitor.heartbeat.host)
         {
             let watch = by_host.entry(name).or_default();
             watch.now |= alive;
             if !alive {
-                watch.before = watch.before.max(Some(one.signed_at));
+                watch.before = watch.before.max(Some(monitor.signed_at));
             }
         }
     }
@@ -175,21 +181,26 @@ pub(super) fn assess_host(
             }
         }
     }
-    for one in ctx.facts.monitors.iter().filter(|one| one.heartbeat.host == name) {
-        let kind = one.heartbeat.kind;
-        if !one.is_alive(ctx.now) {
+    for monitor in ctx
+        .facts
+        .monitors
+        .iter()
+        .filter(|monitor| monitor.heartbeat.host == name)
+    {
+        let kind = monitor.heartbeat.kind;
+        if !monitor.is_alive(ctx.now) {
             let text = format!("its {kind} monitor sends no heartbeat");
             let fix = format!("systemctl status {}", unit(kind));
             found.note(
                 Finding::new(FindingCode::MonitorSilent, text)
                     .about(name, instances)
-                    .since(one.signed_at)
+                    .since(monitor.signed_at)
                     .fix(fix),
             );
-        } else if !one.heartbeat.troubles.is_empty() {
+        } else if !monitor.heartbeat.troubles.is_empty() {
             let text = format!(
                 "its {kind} monitor has a problem: {}",
-                troubles(&one.heartbeat.troubles)
+                troubles(&monitor.heartbeat.troubles)
             );
             found.note(Finding::new(FindingCode::MonitorPart, text).about(name, instances));
         } else {
@@ -197,7 +208,7 @@ pub(super) fn assess_host(
         }
         // The failure of a host is reported by the monitors of other hosts.
         if kind != MonitorKind::Host {
-            let code = if one.is_alive(ctx.now) {
+            let code = if monitor.is_alive(ctx.now) {
                 FindingCode::MonitorPart
             } else {
                 FindingCode::MonitorSilent
@@ -209,8 +220,12 @@ pub(super) fn assess_host(
 
 /// Reports guests that start at boot: they would run beside the moved instances. The latest heartbeat with this data counts.
 fn guests(name: &str, ctx: &AssessContext<'_>, protection_state: &mut ProtectionState, found: &mut Findings) {
-    let own = ctx.facts.monitors.iter().filter(|one| one.heartbeat.host == name);
-    let settings = own.filter_map(|one| Some((one.signed_at, one.heartbeat.guests.as_ref()?)));
+    let own = ctx
+        .facts
+        .monitors
+        .iter()
+        .filter(|monitor| monitor.heartbeat.host == name);
+    let settings = own.filter_map(|monitor| Some((monitor.signed_at, monitor.heartbeat.guests.as_ref()?)));
     let Some((_, guests)) = settings.max_by_key(|(at, _)| *at) else {
         return;
     };

@@ -161,21 +161,21 @@ proptest! {
             return Ok(());
         };
         let mut all = rests.into_iter();
-        for one in known.value.on.values_mut().flat_map(|all| std::sync::Arc::make_mut(all).iter_mut()) {
+        for instance in known.value.on.values_mut().flat_map(|all| std::sync::Arc::make_mut(all).iter_mut()) {
             let Some((why, seconds, (busy, stopped, left))) = all.next() else { break };
             let why = [None, Some(StopReason::Unasked), Some(StopReason::Meant), Some(StopReason::Due), Some(StopReason::Unclear)][usize::from(why)];
-            one.rest = why.map(|why| Rest { why, since: ago(seconds), busy, stopped, seen: None, judged: None });
-            one.left = (left && seconds % 2 == 0).then(|| "by policy".to_owned());
+            instance.rest = why.map(|why| Rest { why, since: ago(seconds), busy, stopped, observed: None, judged: None });
+            instance.left = (left && seconds % 2 == 0).then(|| "by policy".to_owned());
         }
         let on = facts.instances.as_ref().unwrap().value.on.clone();
         let situation = assess(&facts, NOW);
-        for one in on.values().flat_map(|all| all.iter()).filter(|one| one.left.is_none()) {
-            let shown = situation.instances.iter().flatten().find(|shown| shown.id == one.id).unwrap();
+        for instance in on.values().flat_map(|all| all.iter()).filter(|instance| instance.left.is_none()) {
+            let shown = situation.instances.iter().flatten().find(|shown| shown.id == instance.id).unwrap();
             let named = situation.findings.iter().any(|finding| {
-                finding.code == FindingCode::InstanceDown && finding.subjects.contains(&one.name.to_string())
+                finding.code == FindingCode::InstanceDown && finding.subjects.contains(&instance.name.to_string())
             });
-            match one.rest.as_ref().map(|rest| rest.why) {
-                None | Some(StopReason::Meant) => prop_assert!(!named, "{one:?}"),
+            match instance.rest.as_ref().map(|rest| rest.why) {
+                None | Some(StopReason::Meant) => prop_assert!(!named, "{instance:?}"),
                 Some(StopReason::Due) => prop_assert!(named && shown.protection == Protection::Down, "{shown:?}"),
                 Some(StopReason::Unasked | StopReason::Unclear) => {
                     prop_assert!(named && shown.protection >= Protection::Unknown, "{shown:?}");
@@ -189,8 +189,8 @@ proptest! {
         let situation = assess(&older(&facts, 2_000), NOW);
         prop_assert!(situation.grade >= Severity::Unknown);
         let good = [Protection::Protected, Protection::Degraded];
-        for one in situation.instances.iter().flatten() {
-            prop_assert!(!good.contains(&one.protection), "{one:?}");
+        for instance in situation.instances.iter().flatten() {
+            prop_assert!(!good.contains(&instance.protection), "{instance:?}");
         }
     }
 

@@ -88,16 +88,18 @@ pub fn forecast_region(facts: &Facts, now: Timestamp) -> Forecast {
 
 /// Forecasts the loss of these hosts of one segment together.
 pub fn forecast_loss(facts: &Facts, now: Timestamp, hosts: &[&str]) -> Outcome {
-    asked(facts, now, hosts, forecast)
+    run_forecast(facts, now, hosts, forecast)
 }
 
 /// Returns the hosts on which the instances of these hosts may land, and true if an instance is marked; marked ones come first.
 pub fn possible_destinations(facts: &Facts, now: Timestamp, hosts: &[&str]) -> Vec<(bool, Landing)> {
     let on = facts.instances.iter().flat_map(|known| &known.value.on);
     let own = on.filter(|(host, _)| hosts.contains(&host.as_str()));
-    let marked = own.flat_map(|(_, all)| all.iter()).filter(|one| one.marked);
-    let marked: BTreeSet<ServerId> = marked.map(|one| one.id).collect();
-    let all = asked(facts, now, hosts, destinations);
+    let marked = own
+        .flat_map(|(_, all)| all.iter())
+        .filter(|instance| instance.marked);
+    let marked: BTreeSet<ServerId> = marked.map(|instance| instance.id).collect();
+    let all = run_forecast(facts, now, hosts, destinations);
     let mut all: Vec<_> = all
         .into_iter()
         .map(|one| (marked.contains(&one.id), one))
@@ -107,7 +109,7 @@ pub fn possible_destinations(facts: &Facts, now: Timestamp, hosts: &[&str]) -> V
 }
 
 /// Runs `evaluate` for the loss of these hosts of one segment.
-fn asked<T>(
+fn run_forecast<T>(
     facts: &Facts,
     now: Timestamp,
     hosts: &[&str],
@@ -149,7 +151,7 @@ pub fn fit(facts: &Facts, now: Timestamp, host: &str, id: ServerId) -> Option<Fi
         return None;
     }
     let own = cloud.hosts.get(host)?.demands.as_ref()?;
-    let demand = own.iter().find(|one| one.id == id)?;
+    let demand = own.iter().find(|demand| demand.id == id)?;
     if demand.shape.not_reckoned.is_some() {
         return None;
     }
@@ -284,8 +286,8 @@ fn ready(segment: &Segment) -> Vec<&str> {
 }
 
 /// Builds the input of the forecast. Stale data does not count: a host of which little is known takes nothing, and its instances
-/// are unknown. Only the instances of the hosts that are `wanted` are read.
-fn cloud(facts: &Facts, now: Timestamp, wanted: impl Fn(&str) -> bool) -> (Cloud, Option<ForecastFailure>) {
+/// are unknown. Only the instances of the hosts that `selects` accepts are read.
+fn cloud(facts: &Facts, now: Timestamp, selects: impl Fn(&str) -> bool) -> (Cloud, Option<ForecastFailure>) {
     let (rooms, computes, instances) = match known(facts, now) {
         Ok(known) => known,
         Err(trouble) => return (Cloud::default(), Some(trouble)),
@@ -298,8 +300,10 @@ fn cloud(facts: &Facts, now: Timestamp, wanted: impl Fn(&str) -> bool) -> (Cloud
         .copied()
         .collect();
     for (name, own) in &instances.on {
-        let own = own.iter().filter(|one| in_groups.contains(&one.id));
-        cloud.places.extend(own.map(|one| (one.id, name.clone())));
+        let own = own.iter().filter(|instance| in_groups.contains(&instance.id));
+        cloud
+            .places
+            .extend(own.map(|instance| (instance.id, name.clone())));
     }
     let hosts = facts.segments.iter().flat_map(|segment| &segment.hosts);
     let out: BTreeSet<&str> = hosts
@@ -316,9 +320,9 @@ fn cloud(facts: &Facts, now: Timestamp, wanted: impl Fn(&str) -> bool) -> (Cloud
             open: compute.up && compute.enabled && !compute.cell_down && !out.contains(name),
             zone: zone.to_owned(),
             metadata: metadata_of(&rooms.aggregates, name),
-            demands: (!compute.cell_down && wanted(name)).then(|| {
-                let included = own.iter().filter(|one| one.left.is_none());
-                included.map(|one| shapes.demand(one, zone)).collect()
+            demands: (!compute.cell_down && selects(name)).then(|| {
+                let included = own.iter().filter(|instance| instance.left.is_none());
+                included.map(|instance| shapes.demand(instance, zone)).collect()
             }),
         };
         cloud.hosts.insert(compute.host.clone(), room);
@@ -382,14 +386,20 @@ fn known(facts: &Facts, now: Timestamp) -> Result<All<'_>, ForecastFailure> {
 }
 
 fn zone_of<'a>(rooms: &'a Rooms, host: &str) -> &'a str {
-    let mut own = rooms.aggregates.iter().filter(|one| one.hosts.contains(host));
-    own.find_map(|one| one.zone.as_deref()).unwrap_or(DEFAULT_ZONE)
+    let mut own = rooms
+        .aggregates
+        .iter()
+        .filter(|aggregate| aggregate.hosts.contains(host));
+    own.find_map(|aggregate| aggregate.zone.as_deref())
+        .unwrap_or(DEFAULT_ZONE)
 }
 
 fn metadata_of(aggregates: &[Aggregate], host: &str) -> BTreeMap<String, BTreeSet<String>> {
     let mut metadata: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    let own = aggregates.iter().filter(|one| one.hosts.contains(host));
-    for (key, value) in own.flat_map(|one| &one.metadata) {
+    let own = aggregates
+        .iter()
+        .filter(|aggregate| aggregate.hosts.contains(host));
+    for (key, value) in own.flat_map(|aggregate| &aggregate.metadata) {
         metadata.entry(key.clone()).or_default().insert(value.clone());
     }
     metadata
@@ -411,23 +421,26 @@ struct Shapes<'a> {
 
 impl<'a> Shapes<'a> {
     fn of(rooms: &Rooms) -> Self {
-        let mut keys = rooms.aggregates.iter().flat_map(|one| one.metadata.keys());
+        let mut keys = rooms
+            .aggregates
+            .iter()
+            .flat_map(|aggregate| aggregate.metadata.keys());
         Self {
             by_project: keys.any(|key| key.starts_with(TENANT)),
             made: HashMap::new(),
         }
     }
 
-    fn demand(&mut self, one: &'a Instance, zone: &'a str) -> Demand {
-        let project = one.needs.as_ref().filter(|_| self.by_project);
+    fn demand(&mut self, instance: &'a Instance, zone: &'a str) -> Demand {
+        let project = instance.needs.as_ref().filter(|_| self.by_project);
         let project = project.map_or("", |needs| needs.project.as_str());
-        let needs = one.needs.as_ref();
+        let needs = instance.needs.as_ref();
         let needs = needs.map(|needs| (needs.resources, &needs.wishes, needs.not_reckoned.as_deref()));
         let sort = (needs, zone, project);
         let shape = self.made.entry(sort).or_insert_with(|| Arc::new(shape(sort)));
         Demand {
-            id: one.id,
-            name: one.name.clone(),
+            id: instance.id,
+            name: instance.name.clone(),
             shape: Arc::clone(shape),
         }
     }

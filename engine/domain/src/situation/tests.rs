@@ -30,7 +30,7 @@ pub(super) type Change = fn(&mut Facts);
 
 /// Name, change, findings (code, subjects, part of the text), and the numbers of instances: protected,
 /// degraded, unknown, unprotected, down, excluded.
-pub(super) type Case = (
+pub(super) type TestCase = (
     &'static str,
     Change,
     &'static [(FindingCode, &'static str, &'static str)],
@@ -41,7 +41,7 @@ pub(super) const ALL_WELL: [u64; 6] = [6, 0, 0, 0, 0, 0];
 pub(super) const NONE: [u64; 6] = [0, 0, 0, 6, 0, 0];
 
 #[expect(clippy::too_many_lines, reason = "a table of cases")]
-fn cases() -> Vec<Case> {
+fn cases() -> Vec<TestCase> {
     vec![
         ("all is well", |_| {}, &[], ALL_WELL),
         (
@@ -646,7 +646,7 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-fn all_cases() -> Vec<Case> {
+fn all_cases() -> Vec<TestCase> {
     let mut all = cases();
     all.extend(outage::cases());
     all.extend(super::monitors::tests::cases());
@@ -676,20 +676,20 @@ fn each_finding_alone() {
         let findings: Vec<_> = situation
             .findings
             .iter()
-            .map(|one| (one.code, one.subjects.join(","), one.text.as_str()))
+            .map(|finding| (finding.code, finding.subjects.join(","), finding.text.as_str()))
             .collect();
         assert_eq!(findings.len(), expected.len(), "{name}: {findings:?}");
-        for ((code, subjects, text), wanted) in findings.iter().zip(expected) {
+        for ((code, subjects, text), expected) in findings.iter().zip(expected) {
             assert_eq!(
                 (*code, subjects.as_str()),
-                (wanted.0, wanted.1),
+                (expected.0, expected.1),
                 "{name}: {findings:?}"
             );
-            if !text.contains(wanted.2) {
-                wrong.push(format!("{name}: {text:?} lacks {:?}", wanted.2));
+            if !text.contains(expected.2) {
+                wrong.push(format!("{name}: {text:?} lacks {:?}", expected.2));
             }
         }
-        let worst = situation.findings.iter().map(|one| one.grade).max();
+        let worst = situation.findings.iter().map(|finding| finding.grade).max();
         assert_eq!(situation.grade, worst.unwrap_or(Severity::Ok), "{name}");
         assert_eq!(numbers(situation.counts.unwrap()), counts, "{name}");
         let by_host = situation
@@ -709,7 +709,7 @@ fn without_a_list_only_waiting_instances_are_reported() {
     facts.instances = None;
     facts.waiting.push(waiting(1, WaitsFor::Record));
     let situation = assess(&facts, NOW);
-    let codes: Vec<FindingCode> = situation.findings.iter().map(|one| one.code).collect();
+    let codes: Vec<FindingCode> = situation.findings.iter().map(|finding| finding.code).collect();
     assert_eq!(
         codes,
         [FindingCode::MoveNeedsPerson, FindingCode::InstancesNotListed]
@@ -752,7 +752,7 @@ fn every_code_has_a_case() {
     for (_, change, _, _) in all_cases() {
         let mut facts = fine();
         change(&mut facts);
-        met.extend(assess(&facts, NOW).findings.iter().map(|one| one.code));
+        met.extend(assess(&facts, NOW).findings.iter().map(|finding| finding.code));
     }
     let missing: Vec<&FindingCode> = FindingCode::ALL
         .iter()

@@ -16,13 +16,18 @@ use crate::recovery::{Command, DecisionTime, Elsewhere, Record, ServerCall, Step
 /// The longest time between an intent and its call, rounded up.
 const MAX_CALL_DELAY: Duration = Duration::from_secs(1);
 
-/// Handles an answer by Nova, requested at `asked`, that it knows no such instance. A copy of its database that lags behind, or a cell
+/// Handles an answer by Nova, requested at `requested_at`, that it knows no such instance. A copy of its database that lags behind, or a cell
 /// that is away, gives it too, so it counts only if a later answer repeats it.
-pub(super) fn not_found(state: &mut VmRecovery, asked: Elapsed, now: DecisionTime, record: &mut Record) {
-    if state.server_read.note_gone(asked, now.elapsed) {
+pub(super) fn not_found(
+    state: &mut VmRecovery,
+    requested_at: Elapsed,
+    now: DecisionTime,
+    record: &mut Record,
+) {
+    if state.server_read.note_gone(requested_at, now.elapsed) {
         return state.end(NotificationStatus::Ignored, "the instance does not exist", record);
     }
-    state.seen = None;
+    state.observed = None;
     state.blocker(
         BlockerKind::Instance,
         "Nova does not know the instance: reading it again".to_owned(),
@@ -44,31 +49,31 @@ impl VmRecovery {
             Stage::Starting => call == ServerCall::Start,
             Stage::Migrating => call == ServerCall::Migrate,
             Stage::Confirming => call == ServerCall::ConfirmMigration,
-            Stage::Begin | Stage::Waiting | Stage::Over => false,
+            Stage::Begin | Stage::Waiting | Stage::Done => false,
         };
-        let Some(asked) = self.asked.as_mut().filter(|_| expected) else {
+        let Some(journalled) = self.requested.as_mut().filter(|_| expected) else {
             return;
         };
         // Data read before the call does not show the call's effect.
-        self.seen = None;
+        self.observed = None;
         record.head = true;
         match result {
             Ok(()) => {
-                asked.answered = true;
+                journalled.answered = true;
                 self.server_read.not_before = now.elapsed.plus(FIRST_CHECK_DELAY);
                 self.clear_blocker(BlockerKind::Call);
             }
             Err(fault) if fault.maybe_done => {
                 if call == ServerCall::Stop {
-                    self.unanswered_stop = Some(asked.at);
+                    self.unanswered_stop = Some(journalled.at);
                 }
                 let text = format!("no answer: {}", fault.text);
                 record.step(self.task(), StepKind::Outcome, 0.5, text.clone());
                 self.blocker(BlockerKind::Call, text, now);
             }
             Err(fault) => {
-                let asked = *asked;
-                self.asked = None;
+                let call = *journalled;
+                self.requested = None;
                 match fault.class {
                     // The state has changed in the meantime, often by Nova itself: read it again.
                     FaultClass::Conflict | FaultClass::Transient => {
@@ -86,9 +91,9 @@ impl VmRecovery {
                     }
                     // Nova may be carrying out an earlier confirmation: it refuses another one, and the instance shows the result.
                     FaultClass::Permanent if self.stage == Stage::Confirming => {
-                        self.asked = Some(JournalledCall {
+                        self.requested = Some(JournalledCall {
                             answered: true,
-                            ..asked
+                            ..call
                         });
                         self.blocker(BlockerKind::Call, fault.text, now);
                     }
@@ -113,8 +118,8 @@ impl VmRecovery {
         what: &str,
     ) {
         let busy = self
-            .asked
-            .is_some_and(|asked| asked.answered && now.elapsed.since(asked.at) < self.policy.call_deadline);
+            .requested
+            .is_some_and(|call| call.answered && now.elapsed.since(call.at) < self.policy.call_deadline);
         if busy || self.may_take_effect(now) || now.elapsed < self.not_before {
             return;
         }
@@ -143,11 +148,11 @@ impl VmRecovery {
         self.stop_reason = None;
         freeze_state::note_first(self, record);
         // The limit covers what was sent to Nova and answered, not the waits before.
-        if !self.called || self.asked.is_some_and(|asked| !asked.answered) {
+        if !self.called || self.requested.is_some_and(|call| !call.answered) {
             self.since = now.elapsed;
         }
         self.called = true;
-        self.asked = Some(JournalledCall {
+        self.requested = Some(JournalledCall {
             at: now.elapsed,
             answered: false,
         });
@@ -228,17 +233,17 @@ impl VmRecovery {
 
     /// Records that Nova does not answer, or answers too late. No earlier data is used, and this period counts towards no limit.
     pub(super) fn record_nova_silence(&mut self, why: &str, now: DecisionTime) {
-        self.seen = None;
+        self.observed = None;
         self.silent_since.get_or_insert(now.elapsed);
         self.blocker(BlockerKind::Instance, format!("waiting for Nova: {why}"), now);
     }
 
     /// Drops readings that are too old for a decision. A read that hangs must not let old data pass for fresh data.
     pub(super) fn drop_stale_readings(&mut self, now: DecisionTime) {
-        let is_old = |asked: Elapsed| now.elapsed.since(asked) > MAX_READING_AGE;
-        self.seen.take_if(|seen| is_old(seen.at));
-        self.service.take_if(|seen| is_old(seen.at));
-        self.stop_reason.take_if(|seen| is_old(seen.at));
+        let is_old = |requested_at: Elapsed| now.elapsed.since(requested_at) > MAX_READING_AGE;
+        self.observed.take_if(|reading| is_old(reading.at));
+        self.service.take_if(|reading| is_old(reading.at));
+        self.stop_reason.take_if(|reading| is_old(reading.at));
     }
 
     pub(super) fn request_service(&mut self, now: DecisionTime, commands: &mut Vec<Command>) {
@@ -254,17 +259,17 @@ impl VmRecovery {
 
     /// True if the stage's call is unanswered and may still take effect.
     pub(super) fn may_take_effect(&self, now: DecisionTime) -> bool {
-        self.asked
-            .is_some_and(|asked| !asked.answered && !self.is_settled(asked.at, now))
+        self.requested
+            .is_some_and(|call| !call.answered && !self.is_settled(call.at, now))
     }
 
     /// True if the stage has taken longer than `limit`. The time of an unanswered call does not count: once the call can no
     /// longer take effect, it is sent again.
     pub(super) fn is_late(&self, limit: Duration, now: DecisionTime) -> bool {
-        let from = match self.asked {
-            Some(asked) if !asked.answered => self
+        let from = match self.requested {
+            Some(call) if !call.answered => self
                 .since
-                .max(asked.at.plus(self.policy.late_effect_window() + MAX_CALL_DELAY)),
+                .max(call.at.plus(self.policy.late_effect_window() + MAX_CALL_DELAY)),
             Some(_) | None => self.since,
         };
         now.elapsed.since(from) >= limit
@@ -278,9 +283,9 @@ impl VmRecovery {
     /// Returns the text for a stage that has taken too long.
     pub(super) fn timeout_text(&self, what: &str, limit: Duration) -> String {
         let state = self
-            .seen
+            .observed
             .as_ref()
-            .map(|seen| format!(", it is {}", seen.what.vm_state))
+            .map(|reading| format!(", it is {}", reading.what.vm_state))
             .unwrap_or_default();
         let why = self
             .blocker

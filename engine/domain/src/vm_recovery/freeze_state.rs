@@ -15,7 +15,7 @@ enum FirstCall {
     #[default]
     None,
     /// The call is about to be made.
-    About,
+    Pending,
     /// The call was not made after all.
     Withdrawn,
 }
@@ -53,9 +53,9 @@ pub(super) fn waits_for(state: &VmRecovery) -> Option<&Freeze> {
         | Stage::Stopping
         | Stage::Starting
         | Stage::Confirming
-        | Stage::Over => false,
+        | Stage::Done => false,
     };
-    let may_wait = (begins_anew || !has_begun(state)) && state.stage != Stage::Over;
+    let may_wait = (begins_anew || !has_begun(state)) && state.stage != Stage::Done;
     over(state).filter(|_| may_wait)
 }
 
@@ -90,7 +90,7 @@ pub(super) fn holds(state: &mut VmRecovery, now: DecisionTime, record: &mut Reco
     state.freeze.waited = message.is_some();
     if over && !has_begun(state) {
         state.freeze.seen_only = true;
-        state.seen = None;
+        state.observed = None;
         state.service = None;
         state.enter(Stage::Begin, now, record);
         let text = "the freeze has ended: the instance is checked again";
@@ -114,8 +114,8 @@ pub(super) fn holds(state: &mut VmRecovery, now: DecisionTime, record: &mut Reco
 
 /// Ends the recovery if the failure was reported before a freeze ended and the instance runs now: the operator of the freeze
 /// or the owner has repaired it.
-pub(super) fn runs_since_thaw(state: &mut VmRecovery, seen: &Server, record: &mut Record) -> bool {
-    let runs = seen.vm_state == VmState::Active && seen.power_state == PowerState::Running;
+pub(super) fn runs_since_thaw(state: &mut VmRecovery, server: &Server, record: &mut Record) -> bool {
+    let runs = server.vm_state == VmState::Active && server.power_state == PowerState::Running;
     if !state.freeze.seen_only || !runs {
         return false;
     }
@@ -131,7 +131,7 @@ pub(super) fn runs_since_thaw(state: &mut VmRecovery, seen: &Server, record: &mu
 pub(super) fn note_first(state: &mut VmRecovery, record: &mut Record) {
     state.freeze.first = FirstCall::None;
     if !has_begun(state) {
-        state.freeze.first = FirstCall::About;
+        state.freeze.first = FirstCall::Pending;
         unless_frozen(state, record);
     }
 }
@@ -147,11 +147,11 @@ pub(super) fn unless_frozen(state: &VmRecovery, record: &mut Record) {
 
 /// Records that the call was not made.
 pub(super) fn call_withdrawn(state: &mut VmRecovery) {
-    state.asked = None;
+    state.requested = None;
     if state.stage == Stage::Migrating {
         state.called = false;
     }
-    if state.freeze.first == FirstCall::About {
+    if state.freeze.first == FirstCall::Pending {
         state.freeze.first = FirstCall::Withdrawn;
     }
 }

@@ -45,7 +45,7 @@ pub(super) fn runs_elsewhere(hosts: &BTreeSet<String>, host: &str) -> String {
 /// True if Nova has shown for a while what ends the recovery before anything was done. A copy of its database that lags behind may
 /// show the instance where it was, or as it was; a monitor reports a failure once.
 fn confirm_end(state: &mut VmRecovery, now: DecisionTime) -> bool {
-    let at = state.seen.as_ref().map_or(now.elapsed, |seen| seen.at);
+    let at = state.observed.as_ref().map_or(now.elapsed, |server| server.at);
     at.since(*state.doubted_since.get_or_insert(at)) >= NOT_FOUND_CONFIRM_DELAY
 }
 
@@ -97,8 +97,8 @@ impl VmRecovery {
 
     /// True if the owner is not stopping or changing the running instance. An agent that stops before its guest is no
     /// failure, and an owner who has stopped an instance does not want it started.
-    fn is_owner_idle(&mut self, seen: &Server, now: DecisionTime, record: &mut Record) -> bool {
-        if let Some(task) = &seen.task_state {
+    fn is_owner_idle(&mut self, server: &Server, now: DecisionTime, record: &mut Record) -> bool {
+        if let Some(task) = &server.task_state {
             let limit = self.policy.stop_limit;
             if now.elapsed.since(self.since) > limit {
                 let text = format!(
@@ -109,7 +109,7 @@ impl VmRecovery {
             }
             return false;
         }
-        if seen.vm_state == VmState::Stopped && !self.rewound {
+        if server.vm_state == VmState::Stopped && !self.rewound {
             if !confirm_end(self, now) {
                 return false;
             }
@@ -121,12 +121,12 @@ impl VmRecovery {
 
     pub(super) fn judge(
         &mut self,
-        seen: &Server,
+        server: &Server,
         now: DecisionTime,
         record: &mut Record,
         commands: &mut Vec<Command>,
     ) {
-        let tagged = seen
+        let tagged = server
             .metadata
             .get(&self.policy.instance_ha_key)
             .is_some_and(|value| is_truthy(value));
@@ -137,8 +137,8 @@ impl VmRecovery {
             );
             return self.end(NotificationStatus::Finished, text, record);
         }
-        if seen.host.as_deref() != Some(self.host.as_str()) {
-            match &seen.host {
+        if server.host.as_deref() != Some(self.host.as_str()) {
+            match &server.host {
                 // As in Masakari, the instance counts wherever it is. All further requests concern its actual host.
                 Some(own) if !self.bound => {
                     let text = format!("Nova shows the instance on {own}, not on {}", self.host);
@@ -158,14 +158,14 @@ impl VmRecovery {
                 }
             }
         }
-        if freeze_state::runs_since_thaw(self, seen, record) {
+        if freeze_state::runs_since_thaw(self, server, record) {
             return;
         }
-        if is_set_by_owner(&seen.vm_state) {
-            let text = format!("the instance is {}: left to its owner", seen.vm_state);
+        if is_set_by_owner(&server.vm_state) {
+            let text = format!("the instance is {}: left to its owner", server.vm_state);
             return self.end(NotificationStatus::Ignored, text, record);
         }
-        if self.runs() && !self.is_owner_idle(seen, now, record) {
+        if self.runs() && !self.is_owner_idle(server, now, record) {
             return;
         }
         self.doubted_since = None;
@@ -175,7 +175,7 @@ impl VmRecovery {
         if !self.policy.flows.instance.acts {
             return self.run_hooks_only(now, record, commands);
         }
-        let next = if seen.vm_state == VmState::Resized {
+        let next = if server.vm_state == VmState::Resized {
             Stage::Activating
         } else {
             Stage::Stopping

@@ -22,7 +22,7 @@ impl VmRecovery {
     /// Runs the last hooks of the active instance and ends the recovery.
     pub(super) fn close(&mut self, now: DecisionTime, record: &mut Record, commands: &mut Vec<Command>) {
         if self.pass(Phase::Post, now, record, commands) {
-            self.stage = Stage::Over;
+            self.stage = Stage::Done;
             let text = relocation::success_text(self);
             self.end(
                 NotificationStatus::Finished,
@@ -104,7 +104,7 @@ impl VmRecovery {
             Gate::Abort(why) => {
                 let text = format!("{why}{}", self.instance_state_text(phase));
                 if self.active {
-                    self.stage = Stage::Over;
+                    self.stage = Stage::Done;
                 }
                 self.end(NotificationStatus::Failed, text, record);
                 false
@@ -124,10 +124,10 @@ impl VmRecovery {
     }
 
     fn hook_instance(&self, phase: Phase) -> Vec<HookInstance> {
-        let seen = self.seen.as_ref().map(|seen| &seen.what);
+        let server = self.observed.as_ref().map(|server| &server.what);
         let instance = self.server.map(|id| HookInstance {
             id,
-            name: seen.map(|seen| seen.name.clone()),
+            name: server.map(|server| server.name.clone()),
             status: match phase {
                 Phase::Pre => "pending",
                 Phase::Main => "ongoing",

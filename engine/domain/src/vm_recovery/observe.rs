@@ -16,7 +16,7 @@ impl VmRecovery {
     pub(super) fn observe(&mut self, observation: Observation, now: DecisionTime, record: &mut Record) {
         match observation {
             Observation::Claimed(operator_state) => {
-                // The last owner's call may or may not have been sent; `asked` holds its time.
+                // The last owner's call may or may not have been sent; `requested` holds its time.
                 self.server_read.not_sent();
                 self.service_read.not_sent();
                 self.actions_read.not_sent();
@@ -36,7 +36,7 @@ impl VmRecovery {
                 match result {
                     Ok(Some(_)) if is_slow(at, now) => self.record_nova_silence(&slow_text(), now),
                     // A reading from before the call does not show its effect.
-                    Ok(Some(_)) if self.asked.is_some_and(|call| call.at > at) => {}
+                    Ok(Some(_)) if self.requested.is_some_and(|call| call.at > at) => {}
                     // A copy of Nova's database that lags behind shows the instance as it was.
                     Ok(Some(server)) if server.updated.is_some() && server.updated < self.newest => {}
                     Ok(Some(server)) => {
@@ -47,7 +47,7 @@ impl VmRecovery {
                             let silence = now.elapsed.since(silent.max(self.since));
                             self.since = self.since.plus(silence);
                         }
-                        self.seen = Some(NovaReading { at, what: server });
+                        self.observed = Some(NovaReading { at, what: server });
                     }
                     Ok(None) => calls::not_found(self, at, now, record),
                     Err(fault) => self.record_nova_silence(&fault.text, now),
@@ -140,9 +140,9 @@ impl VmRecovery {
 
     fn apply_operator_state(&mut self, operator_state: OperatorState, record: &mut Record) {
         let task = self.task();
-        for applied in action::apply(&operator_state, &mut self.heard, task, record) {
-            let action = &applied.said;
-            if action.word == OperatorCommand::Reject && self.stage != Stage::Over {
+        for applied in action::apply(&operator_state, &mut self.last_action, task, record) {
+            let action = &applied.request;
+            if action.word == OperatorCommand::Reject && self.stage != Stage::Done {
                 let text = format!("aborted by {}", action.by);
                 self.end_without_restart(NotificationStatus::Failed, text, record);
             }

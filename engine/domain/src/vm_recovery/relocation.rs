@@ -34,10 +34,11 @@ pub(super) struct Relocation {
     /// True if the instance is moved before it is started, because it was restarted too often where it is.
     pub(super) first: bool,
     /// True if a move was requested at least once.
-    pub(super) asked: bool,
+    #[serde(rename = "asked")]
+    pub(super) requested: bool,
     /// The same before the request that was decided last, which may not be made.
     #[serde(skip)]
-    asked_before: bool,
+    requested_before: bool,
     /// The host that the instance was moved away from.
     pub(super) from: Option<String>,
     /// The reason why the instance does not run.
@@ -57,7 +58,7 @@ impl Relocation {
 
 /// Reverts a request that was not made.
 pub(super) fn not_requested(state: &mut VmRecovery) {
-    state.relocation.asked = state.relocation.asked_before;
+    state.relocation.requested = state.relocation.requested_before;
 }
 
 /// True if this recovery may move the instance to another host.
@@ -66,27 +67,27 @@ pub(super) fn may_move(state: &VmRecovery) -> bool {
 }
 
 /// True if Nova may still be moving the instance, or has moved it without that being seen.
-pub(super) fn may_be_moved(state: &VmRecovery, seen: &Server) -> bool {
-    let is_pending = state.relocation.asked && state.relocation.from.is_none();
-    let has_moved = seen.host.as_deref() != Some(state.host.as_str()) || seen.vm_state == VmState::Resized;
+pub(super) fn may_be_moved(state: &VmRecovery, shown: &Server) -> bool {
+    let is_pending = state.relocation.requested && state.relocation.from.is_none();
+    let has_moved = shown.host.as_deref() != Some(state.host.as_str()) || shown.vm_state == VmState::Resized;
     match state.stage {
         Stage::Migrating => is_pending,
         Stage::Waiting | Stage::Starting => is_pending && has_moved,
-        Stage::Begin | Stage::Activating | Stage::Stopping | Stage::Confirming | Stage::Over => false,
+        Stage::Begin | Stage::Activating | Stage::Stopping | Stage::Confirming | Stage::Done => false,
     }
 }
 
 /// Continues after a failed start: with a move, if the instance is stopped and may be moved.
-pub(super) fn start_failed(state: &mut VmRecovery, seen: &Server, now: DecisionTime, record: &mut Record) {
+pub(super) fn start_failed(state: &mut VmRecovery, shown: &Server, now: DecisionTime, record: &mut Record) {
     let text = state.timeout_text("active", state.policy.start_limit);
-    let movable = seen.vm_state == VmState::Stopped && seen.task_state.is_none();
+    let movable = shown.vm_state == VmState::Stopped && shown.task_state.is_none();
     if movable && may_move(state) {
         record.failed(Task::StartInstance, text.clone());
         state.relocation.failing_since.get_or_insert(now.elapsed);
         state.relocation.failure = Some(text);
         state.enter(Stage::Migrating, now, record);
         // A running instance is not moved on an old reading.
-        state.seen = None;
+        state.observed = None;
     } else {
         schedule_retry(state, text, now, record);
     }
@@ -109,14 +110,14 @@ pub(super) fn schedule_retry(state: &mut VmRecovery, text: String, now: Decision
     state.blocker(BlockerKind::Retry, text, now);
 }
 
-pub(super) fn act_waiting(state: &mut VmRecovery, seen: &Server, now: DecisionTime, record: &mut Record) {
-    if seen.vm_state == VmState::Active && seen.task_state.is_none() {
+pub(super) fn act_waiting(state: &mut VmRecovery, shown: &Server, now: DecisionTime, record: &mut Record) {
+    if shown.vm_state == VmState::Active && shown.task_state.is_none() {
         return state.enter(Stage::Starting, now, record);
     }
     if now.elapsed < state.pause_until {
         return;
     }
-    match (&seen.vm_state, &seen.task_state) {
+    match (&shown.vm_state, &shown.task_state) {
         (VmState::Stopped, None) => state.enter(Stage::Starting, now, record),
         (VmState::Error, None) => state.enter(Stage::Stopping, now, record),
         (vm_state, _) if now.elapsed.since(state.pause_until) >= state.policy.start_limit => {
@@ -130,13 +131,13 @@ pub(super) fn act_waiting(state: &mut VmRecovery, seen: &Server, now: DecisionTi
 pub(super) fn act_migrating(
     state: &mut VmRecovery,
     server: ServerId,
-    seen: &Server,
+    shown: &Server,
     now: DecisionTime,
     record: &mut Record,
     commands: &mut Vec<Command>,
 ) {
-    if seen.vm_state == VmState::Error {
-        let fault = seen.fault.as_deref().unwrap_or("Nova shows no reason");
+    if shown.vm_state == VmState::Error {
+        let fault = shown.fault.as_deref().unwrap_or("Nova shows no reason");
         let text = with_failure(state, &format!("its move to another host has failed: {fault}"));
         return state.end(NotificationStatus::Failed, text, record);
     }
@@ -151,29 +152,29 @@ pub(super) fn act_migrating(
         );
         return state.end(NotificationStatus::Failed, text, record);
     }
-    if seen.task_state.is_some() {
+    if shown.task_state.is_some() {
         return;
     }
-    let here = seen.host.as_deref() == Some(state.host.as_str());
-    match seen.vm_state {
+    let here = shown.host.as_deref() == Some(state.host.as_str());
+    match shown.vm_state {
         VmState::Resized => {
-            arrived(state, seen, now, record);
+            arrived(state, shown, now, record);
             state.enter(Stage::Confirming, now, record);
         }
         VmState::Active => {
-            arrived(state, seen, now, record);
+            arrived(state, shown, now, record);
             state.enter(Stage::Starting, now, record);
         }
         // Nova itself, or the owner, has confirmed the move.
         VmState::Stopped if !here => {
-            arrived(state, seen, now, record);
+            arrived(state, shown, now, record);
             state.enter(Stage::Starting, now, record);
         }
-        VmState::Stopped => match state.asked {
-            Some(asked) if asked.answered => {
-                let is_later = |seen: &NovaReading<Server>| seen.at.since(asked.at) >= MIN_GIVE_UP_DELAY;
-                if state.seen.as_ref().is_some_and(is_later) {
-                    let why = seen
+        VmState::Stopped => match state.requested {
+            Some(call) if call.answered => {
+                let is_later = |shown: &NovaReading<Server>| shown.at.since(call.at) >= MIN_GIVE_UP_DELAY;
+                if state.observed.as_ref().is_some_and(is_later) {
+                    let why = shown
                         .fault
                         .clone()
                         .unwrap_or_else(|| "Nova has given it up".to_owned());
@@ -205,7 +206,7 @@ fn request_migration(
     let before = commands.len();
     state.issue_call(Command::Migrate(server), now, record, commands, text);
     if commands.get(before..) == Some(&[Command::Migrate(server)][..]) {
-        state.relocation.asked_before = std::mem::replace(&mut state.relocation.asked, true);
+        state.relocation.requested_before = std::mem::replace(&mut state.relocation.requested, true);
         freeze_state::unless_frozen(state, record);
         record.move_order = Some(MoveOrder {
             server,
@@ -218,12 +219,12 @@ fn request_migration(
 pub(super) fn act_confirming(
     state: &mut VmRecovery,
     server: ServerId,
-    seen: &Server,
+    shown: &Server,
     now: DecisionTime,
     record: &mut Record,
     commands: &mut Vec<Command>,
 ) {
-    match (&seen.vm_state, &seen.task_state) {
+    match (&shown.vm_state, &shown.task_state) {
         (VmState::Stopped | VmState::Active, None) => state.enter(Stage::Starting, now, record),
         (_, _) if state.is_late(state.policy.move_limit, now) => {
             let text = state.timeout_text("confirmed", state.policy.move_limit);
@@ -234,7 +235,7 @@ pub(super) fn act_confirming(
             state.end(NotificationStatus::Failed, text, record);
         }
         // Nova shows it as resized until the host that it came from has confirmed.
-        (VmState::Resized, None) if state.asked.is_some_and(|asked| asked.answered) => {}
+        (VmState::Resized, None) if state.requested.is_some_and(|call| call.answered) => {}
         (VmState::Resized, None) => {
             let text = "confirming the move";
             state.issue_call(Command::ConfirmMigration(server), now, record, commands, text);
@@ -244,8 +245,8 @@ pub(super) fn act_confirming(
 }
 
 /// Notes that Nova shows the instance on another host. From now on that host counts.
-fn arrived(state: &mut VmRecovery, seen: &Server, now: DecisionTime, record: &mut Record) {
-    let Some(host) = seen.host.as_ref().filter(|host| **host != state.host) else {
+fn arrived(state: &mut VmRecovery, shown: &Server, now: DecisionTime, record: &mut Record) {
+    let Some(host) = shown.host.as_ref().filter(|host| **host != state.host) else {
         return;
     };
     let text = format!("moved to {host}");
@@ -258,7 +259,7 @@ fn arrived(state: &mut VmRecovery, seen: &Server, now: DecisionTime, record: &mu
 
 /// Notes that Nova has not moved the instance.
 pub(super) fn not_moved(state: &mut VmRecovery, why: &str, now: DecisionTime, record: &mut Record) {
-    state.asked = None;
+    state.requested = None;
     state.relocation.first = false;
     let text = with_failure(state, &format!("not moved to another host: {why}"));
     schedule_retry(state, text, now, record);

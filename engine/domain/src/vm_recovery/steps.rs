@@ -10,12 +10,12 @@ impl VmRecovery {
     pub(super) fn act_activating(
         &mut self,
         server: ServerId,
-        seen: &Server,
+        shown: &Server,
         now: DecisionTime,
         record: &mut Record,
         commands: &mut Vec<Command>,
     ) {
-        if seen.vm_state != VmState::Resized {
+        if shown.vm_state != VmState::Resized {
             // A late call would show a stopped instance as active.
             if !self.may_take_effect(now) {
                 self.enter(Stage::Stopping, now, record);
@@ -26,7 +26,7 @@ impl VmRecovery {
             return self.end_late("set active", self.policy.stop_limit, record);
         }
         // A task means that the owner is confirming or reverting the resize: the call would interrupt that.
-        if seen.task_state.is_none() {
+        if shown.task_state.is_none() {
             let to = VmState::Active;
             let command = Command::Activate { server, to };
             self.issue_call(command, now, record, commands, "setting it active");
@@ -36,12 +36,12 @@ impl VmRecovery {
     pub(super) fn act_stopping(
         &mut self,
         server: ServerId,
-        seen: &Server,
+        shown: &Server,
         now: DecisionTime,
         record: &mut Record,
         commands: &mut Vec<Command>,
     ) {
-        if seen.vm_state == VmState::Stopped && seen.task_state.is_none() {
+        if shown.vm_state == VmState::Stopped && shown.task_state.is_none() {
             // An unanswered stop may still arrive, and must not hit the started instance.
             let may_stop =
                 self.may_take_effect(now) || self.unanswered_stop.is_some_and(|at| !self.is_settled(at, now));
@@ -62,10 +62,10 @@ impl VmRecovery {
         }
         // Nova does not stop an instance that is being built, or that has been resized in the meantime.
         let stoppable = !matches!(
-            seen.vm_state,
+            shown.vm_state,
             VmState::Stopped | VmState::Building | VmState::Resized
         );
-        if stoppable && seen.task_state.is_none() {
+        if stoppable && shown.task_state.is_none() {
             self.issue_call(Command::Stop(server), now, record, commands, "Stopping instance");
         }
     }
@@ -73,12 +73,12 @@ impl VmRecovery {
     pub(super) fn act_starting(
         &mut self,
         server: ServerId,
-        seen: &Server,
+        shown: &Server,
         now: DecisionTime,
         record: &mut Record,
         commands: &mut Vec<Command>,
     ) {
-        if seen.vm_state == VmState::Active && seen.task_state.is_none() {
+        if shown.vm_state == VmState::Active && shown.task_state.is_none() {
             record.step(Task::StartInstance, StepKind::Outcome, 1.0, "Started instance");
             record.head = true;
             record.running_again = true;
@@ -92,13 +92,13 @@ impl VmRecovery {
         }
         if self.is_late(self.policy.start_limit, now) {
             // A start that was requested again just now may yet take effect.
-            let is_young = |asked: JournalledCall| now.elapsed.since(asked.at) < self.policy.call_deadline;
-            if !self.asked.is_some_and(is_young) {
-                relocation::start_failed(self, seen, now, record);
+            let is_young = |call: JournalledCall| now.elapsed.since(call.at) < self.policy.call_deadline;
+            if !self.requested.is_some_and(is_young) {
+                relocation::start_failed(self, shown, now, record);
             }
             return;
         }
-        if seen.vm_state == VmState::Stopped && seen.task_state.is_none() {
+        if shown.vm_state == VmState::Stopped && shown.task_state.is_none() {
             self.issue_call(Command::Start(server), now, record, commands, "Starting instance");
         }
     }

@@ -72,7 +72,7 @@ fn operator_state(segment_enabled: bool, operator_maintenance: bool) -> Operator
     }
 }
 
-fn said(number: u64, word: OperatorCommand) -> Observation {
+fn operator_action(number: u64, word: OperatorCommand) -> Observation {
     let word = OperatorRequest {
         number,
         word,
@@ -216,13 +216,13 @@ impl Run {
     }
 
     /// Returns a recovery in this stage, whose call is commanded and unanswered.
-    fn asked(stage: Stage) -> Self {
+    fn requested(stage: Stage) -> Self {
         let mut run = Self::begun();
         run.observe(is(match stage {
             Stage::Activating => VmState::Resized,
             Stage::Stopping => VmState::Active,
             Stage::Starting => VmState::Stopped,
-            Stage::Begin | Stage::Migrating | Stage::Confirming | Stage::Waiting | Stage::Over => {
+            Stage::Begin | Stage::Migrating | Stage::Confirming | Stage::Waiting | Stage::Done => {
                 panic!("not tested by this: {stage:?}")
             }
         }));
@@ -241,7 +241,11 @@ impl Run {
         let decision = decide(&mut self.state, observation, now);
         self.record = decision.record;
         self.commands = decision.commands;
-        let writes: Vec<_> = self.commands.iter().filter(|one| one.is_write()).collect();
+        let writes: Vec<_> = self
+            .commands
+            .iter()
+            .filter(|command| command.is_write())
+            .collect();
         assert!(writes.len() <= 1, "one call at a time: {writes:?}");
         if let Some(call) = writes.first() {
             let host = Some(self.state.host.as_str());
@@ -262,13 +266,13 @@ impl Run {
             }
             assert_eq!(
                 shown.0.is_open(),
-                self.state.stage != Stage::Over,
+                self.state.stage != Stage::Done,
                 "{shown:?} in {:?}",
                 self.state.stage
             );
             self.shown = Some(shown);
         }
-        if self.state.stage == Stage::Over && self.record.life.is_some() {
+        if self.state.stage == Stage::Done && self.record.life.is_some() {
             assert_eq!(self.record.life, Some(Life::Closed));
             assert!(self.commands.is_empty(), "{:?}", self.commands);
         }
@@ -284,12 +288,12 @@ impl Run {
 
     /// Answers reads of the actions at once.
     fn show_actions(&mut self) {
-        let asked = Command::ReadActions(server_id());
-        let Some(shown) = self.actions.clone().filter(|_| self.commands.contains(&asked)) else {
+        let read = Command::ReadActions(server_id());
+        let Some(shown) = self.actions.clone().filter(|_| self.commands.contains(&read)) else {
             return;
         };
         let mut earlier = std::mem::take(&mut self.commands);
-        earlier.retain(|command| *command != asked);
+        earlier.retain(|command| *command != read);
         let record = self.record.clone();
         self.observe(actions(Ok(Some(shown))));
         earlier.append(&mut self.commands);
@@ -307,7 +311,7 @@ impl Run {
 
     /// Shows this instance and a running host at every tick, until `millis`.
     fn goes_on(&mut self, millis: u64, sight: &Observation) {
-        while self.at < millis && self.state.stage != Stage::Over {
+        while self.at < millis && self.state.stage != Stage::Done {
             self.at = (self.at + 500).min(millis);
             self.observe(sight.clone());
             if self.commands.contains(&Command::ReadService) {
@@ -323,7 +327,7 @@ impl Run {
     }
 
     fn end(&self) -> (NotificationStatus, &str) {
-        assert_eq!(self.state.stage, Stage::Over);
+        assert_eq!(self.state.stage, Stage::Done);
         let (status, message) = self.shown.as_ref().unwrap();
         (*status, message.as_deref().unwrap())
     }
@@ -338,43 +342,43 @@ impl Run {
 /// Runs a recovery with a Nova that answers within a tick of 20 ms and needs `takes` ms to stop an instance.
 /// Returns the time from the stop to the start command, and the number of reads until then.
 fn stopped_by_a_nova_that_takes(takes: u64) -> (u64, usize) {
-    let mut run = Run::asked(Stage::Stopping);
-    let (began, mut asked) = (run.at, 0);
+    let mut run = Run::requested(Stage::Stopping);
+    let (began, mut requests) = (run.at, 0);
     run.at(began + 20, answer(ServerCall::Stop, Ok(())));
     let mut reads: Vec<Command> = Vec::new();
     while run.calls.len() < 2 {
         assert!(run.at < began + takes + 60_000, "never");
-        reads.extend(run.commands.iter().filter(|one| !one.is_write()).cloned());
+        reads.extend(run.commands.iter().filter(|command| !command.is_write()).cloned());
         run.at += 20;
         match reads.pop() {
             Some(Command::ReadServer(_)) => {
-                asked += 1;
+                requests += 1;
                 let done = run.at >= began + takes;
                 run.observe(is(if done { VmState::Stopped } else { VmState::Active }));
             }
             Some(Command::ReadService) => {
-                asked += 1;
+                requests += 1;
                 run.observe(up());
             }
             _ => run.observe(Observation::Tick),
         }
     }
-    (run.at - began, asked)
+    (run.at - began, requests)
 }
 
 #[test]
 fn a_stopped_instance_is_started_soon_and_nova_is_not_asked_all_the_time() {
     for takes in [40, 150, 300, 700] {
-        let (after, asked) = stopped_by_a_nova_that_takes(takes);
+        let (after, requests) = stopped_by_a_nova_that_takes(takes);
         assert!(
             after <= takes + takes / 2 + 150,
             "stopped after {takes} ms, started after {after}"
         );
-        assert!(asked <= 8, "stopped after {takes} ms: {asked} reads");
+        assert!(requests <= 8, "stopped after {takes} ms: {requests} reads");
     }
-    let (after, asked) = stopped_by_a_nova_that_takes(20_000);
+    let (after, requests) = stopped_by_a_nova_that_takes(20_000);
     assert!(after <= 20_000 + 600, "{after}");
-    assert!(asked <= 50, "every 500 ms in the long run: {asked} reads");
+    assert!(requests <= 50, "every 500 ms in the long run: {requests} reads");
 }
 
 fn call_of(stage: Stage) -> (Command, ServerCall) {
@@ -389,7 +393,7 @@ fn call_of(stage: Stage) -> (Command, ServerCall) {
         ),
         Stage::Stopping => (Command::Stop(server), ServerCall::Stop),
         Stage::Starting => (Command::Start(server), ServerCall::Start),
-        Stage::Begin | Stage::Migrating | Stage::Confirming | Stage::Waiting | Stage::Over => {
+        Stage::Begin | Stage::Migrating | Stage::Confirming | Stage::Waiting | Stage::Done => {
             panic!("not tested by this: {stage:?}")
         }
     }
@@ -401,7 +405,7 @@ fn unmoved(stage: Stage) -> Observation {
         Stage::Activating => VmState::Resized,
         Stage::Stopping => VmState::Active,
         Stage::Starting => VmState::Stopped,
-        Stage::Begin | Stage::Migrating | Stage::Confirming | Stage::Waiting | Stage::Over => {
+        Stage::Begin | Stage::Migrating | Stage::Confirming | Stage::Waiting | Stage::Done => {
             panic!("not tested by this: {stage:?}")
         }
     })
@@ -443,7 +447,7 @@ fn every_vm_state_has_its_way() {
 
 #[test]
 fn a_crashed_instance_is_stopped_and_started_once_each() {
-    let mut run = Run::asked(Stage::Stopping);
+    let mut run = Run::requested(Stage::Stopping);
     run.at(100, answer(ServerCall::Stop, Ok(())));
     run.at(600, shown(server(VmState::Active, Some("powering-off"))));
     run.at(1100, is(VmState::Stopped));
@@ -474,7 +478,7 @@ fn a_crashed_instance_is_stopped_and_started_once_each() {
 
 #[test]
 fn an_instance_that_nova_has_stopped_itself_is_only_started() {
-    let mut run = Run::asked(Stage::Starting);
+    let mut run = Run::requested(Stage::Starting);
     run.at(100, answer(ServerCall::Start, Ok(())));
     run.at(600, is(VmState::Active));
     assert_eq!(run.calls, [(0, Command::Start(server_id()))]);
@@ -483,7 +487,7 @@ fn an_instance_that_nova_has_stopped_itself_is_only_started() {
 
 #[test]
 fn a_resized_instance_is_set_active_first() {
-    let mut run = Run::asked(Stage::Activating);
+    let mut run = Run::requested(Stage::Activating);
     run.at(100, answer(ServerCall::Activate, Ok(())));
     run.at(600, is(VmState::Active));
     assert_eq!(run.state.stage, Stage::Stopping);
@@ -507,7 +511,7 @@ fn a_confirm_or_revert_under_way_is_not_cut_off_by_a_reset() {
 #[test]
 fn taken_over_in_each_stage_a_call_without_an_answer_is_only_looked_for() {
     for stage in CALL_STAGES {
-        let mut run = Run::asked(stage);
+        let mut run = Run::requested(stage);
         run.at(1000, Observation::Tick);
         run.taken_over();
         assert_eq!(run.state.stage, stage);
@@ -516,11 +520,11 @@ fn taken_over_in_each_stage_a_call_without_an_answer_is_only_looked_for() {
         run.goes_on(LATE_EFFECT_WINDOW + 2000, &unmoved(stage));
         assert_eq!(run.calls.len(), 2, "{stage:?}: it never took effect");
     }
-    let mut run = Run::asked(Stage::Stopping);
+    let mut run = Run::requested(Stage::Stopping);
     run.taken_over();
     run.goes_on(LATE_EFFECT_WINDOW - 1, &is(VmState::Stopped));
     assert_eq!(run.calls.len(), 1, "a stop that may come is waited for");
-    let mut run = Run::asked(Stage::Starting);
+    let mut run = Run::requested(Stage::Starting);
     run.taken_over();
     run.observe(is(VmState::Active));
     run.assert_end("the start took effect", NotificationStatus::Finished, "active");
@@ -533,7 +537,7 @@ fn taken_over_where_nothing_is_open_it_goes_on_at_once() {
     run.taken_over();
     assert_eq!(run.commands, [Command::ReadServer(server_id())]);
 
-    let mut run = Run::asked(Stage::Stopping);
+    let mut run = Run::requested(Stage::Stopping);
     run.observe(answer(ServerCall::Stop, Ok(())));
     run.taken_over();
     run.goes_on(2000, &is(VmState::Stopped));
@@ -543,7 +547,7 @@ fn taken_over_where_nothing_is_open_it_goes_on_at_once() {
         "an answered stop is waited for no longer than it takes"
     );
 
-    let mut run = Run::asked(Stage::Starting);
+    let mut run = Run::requested(Stage::Starting);
     run.observe(answer(ServerCall::Start, Ok(())));
     run.goes_on(500, &is(VmState::Active));
     run.taken_over();
@@ -564,12 +568,12 @@ fn a_host_recovery_ends_it_and_says_whether_the_instance_may_be_stopped() {
         (Stage::Stopping, Ignored),
         (Stage::Starting, Failed),
     ] {
-        let mut run = Run::asked(stage);
+        let mut run = Run::requested(stage);
         refuse(&mut run, stage);
         run.assert_end(&format!("{stage:?}"), status, "is being recovered");
         assert_eq!(run.calls.len(), 1, "{stage:?}");
     }
-    let mut run = Run::asked(Stage::Stopping);
+    let mut run = Run::requested(Stage::Stopping);
     run.observe(answer(ServerCall::Stop, Err(lost())));
     run.goes_on(LATE_EFFECT_WINDOW + 1000, &unmoved(Stage::Stopping));
     assert_eq!(run.calls.len(), 2);
@@ -589,7 +593,7 @@ fn nothing_is_done_to_an_instance_that_has_left_the_host() {
         (Stage::Stopping, Failed),
         (Stage::Starting, Failed),
     ] {
-        let mut run = Run::asked(stage);
+        let mut run = Run::requested(stage);
         run.observe(shown(Server {
             host: Some("c2".into()),
             ..server(VmState::Stopped, None)
@@ -645,7 +649,7 @@ fn a_host_that_is_down_gets_no_call() {
             let mut run = Run::begun();
             run.observe(unmoved(stage));
             run.observe(down.clone());
-            while run.state.stage != Stage::Over && run.at <= STOP_LIMIT {
+            while run.state.stage != Stage::Done && run.at <= STOP_LIMIT {
                 run.at += 500;
                 run.observe(unmoved(stage));
                 if run.commands.contains(&Command::ReadService) {
@@ -665,7 +669,7 @@ fn a_host_that_is_down_gets_no_call() {
 
 #[test]
 fn the_host_is_looked_at_before_each_call_and_an_old_look_counts_for_nothing() {
-    let mut run = Run::asked(Stage::Stopping);
+    let mut run = Run::requested(Stage::Stopping);
     run.observe(answer(
         ServerCall::Stop,
         Err(fault(FaultClass::Conflict, Some(409), false)),
@@ -734,7 +738,7 @@ fn an_answer_that_took_long_shows_nothing() {
 
 #[test]
 fn a_refusal_is_not_told_any_more_when_the_state_has_come_all_the_same() {
-    let mut run = Run::asked(Stage::Stopping);
+    let mut run = Run::requested(Stage::Stopping);
     run.observe(answer(
         ServerCall::Stop,
         Err(fault(FaultClass::Conflict, Some(409), false)),
@@ -748,7 +752,7 @@ fn a_refusal_is_not_told_any_more_when_the_state_has_come_all_the_same() {
 
 #[test]
 fn nothing_is_asked_any_more_when_it_ends() {
-    let mut run = Run::asked(Stage::Stopping);
+    let mut run = Run::requested(Stage::Stopping);
     run.observe(answer(ServerCall::Stop, Ok(())));
     run.at(
         STOP_LIMIT - 1000,

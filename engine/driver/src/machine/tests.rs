@@ -81,7 +81,7 @@ fn nothing_else() -> Region {
 fn commit_all(driver: &mut Driver, mut effects: Vec<Effect>, now: u64) -> Vec<Command> {
     let mut calls = Vec::new();
     loop {
-        let has_commit = matches!(effects.last(), Some(Effect::Commit(..) | Effect::Beat(_)));
+        let has_commit = matches!(effects.last(), Some(Effect::Commit(..) | Effect::RenewLease(_)));
         calls.extend(effects.into_iter().flat_map(called));
         if !has_commit {
             return calls;
@@ -143,13 +143,13 @@ fn a_lost_or_unanswered_transaction_causes_no_call_and_ends_the_driver() {
             DriverEnd::Uncertain(UncertainClaim::Joined),
         ),
     ];
-    for (outcome, wanted) in cases {
+    for (outcome, expected) in cases {
         let mut driver = driver();
         assert!(commits(&driver.handle(enabled(), at(10_100))));
         let sent = Duration::from_millis(10_100);
         let effects = driver.handle(Event::Journalled { sent, outcome }, at(10_200));
         assert!(
-            matches!(effects[..], [Effect::End(ended)] if ended == wanted),
+            matches!(effects[..], [Effect::End(ended)] if ended == expected),
             "{effects:?}"
         );
         assert!(driver.handle(enabled(), at(10_300)).is_empty(), "it has ended");
@@ -179,7 +179,10 @@ fn an_abort_during_the_write_of_the_intent_prevents_the_call() {
 fn an_operator_action_that_a_lease_renewal_reads_applies_at_once() {
     let mut driver = driver();
     let effects = driver.handle(Event::Observed(Vec::new()), at(11_000));
-    assert!(matches!(effects.last(), Some(Effect::Beat(_))), "{effects:?}");
+    assert!(
+        matches!(effects.last(), Some(Effect::RenewLease(_))),
+        "{effects:?}"
+    );
     let rejected = OperatorState {
         word: Some(OperatorRequest {
             number: 1,
@@ -237,7 +240,7 @@ fn a_drain_continues_if_its_end_is_refused_because_its_instances_are_being_recov
         last_heartbeat: None,
         nova_now: None,
     };
-    let seen = vec![Observation::Service(Ok(Some(service.clone())))];
+    let observations = vec![Observation::Service(Ok(Some(service.clone())))];
     let empty = || {
         Event::Observed(vec![Observation::Inventory(Ok(Inventory {
             migrations: Vec::new(),
@@ -251,7 +254,7 @@ fn a_drain_continues_if_its_end_is_refused_because_its_instances_are_being_recov
     };
     for (millis, event) in [
         (0, Event::Observed(Vec::new())),
-        (0, Event::Observed(seen)),
+        (0, Event::Observed(observations)),
         (100, empty()),
         (6_000, Event::Observed(Vec::new())),
     ] {
@@ -301,7 +304,7 @@ fn a_driver_wakes_in_time_for_its_heartbeat() {
     let mut beats = 0;
     while now < CLAIMED_AT + 5_000 {
         let mut effects = driver.handle(Event::Observed(Vec::new()), at(now));
-        if matches!(effects.last(), Some(Effect::Beat(_))) {
+        if matches!(effects.last(), Some(Effect::RenewLease(_))) {
             beats += 1;
             assert!(now - u64::try_from(driver.renewal_sent().as_millis()).unwrap() <= 1_001);
             effects = driver.handle(written(now, OperatorState::DEFAULT), at(now));
@@ -329,7 +332,10 @@ fn a_decision_from_before_a_stop_of_the_clocks_causes_no_call() {
     for (passed, goes_out) in [(1, true), (2, true), (3, false), (200, false), (-3_600, true)] {
         let mut driver = driver();
         let effects = driver.handle(Event::Observed(Vec::new()), at(11_000));
-        assert!(matches!(effects.last(), Some(Effect::Beat(_))), "{effects:?}");
+        assert!(
+            matches!(effects.last(), Some(Effect::RenewLease(_))),
+            "{effects:?}"
+        );
         let effects = driver.handle(written(11_000, shown_at(10_000)), at(11_005));
         assert!(
             matches!(effects.last(), Some(Effect::Wait(_))),
@@ -385,7 +391,10 @@ fn a_slow_database_is_not_mistaken_for_stopped_clocks() {
     let _ = driver.handle(Event::Observed(Vec::new()), at(11_000));
     let _ = driver.handle(written(11_000, shown_at(10_000)), at(15_000));
     let effects = driver.handle(Event::Observed(Vec::new()), at(15_500));
-    assert!(matches!(effects.last(), Some(Effect::Beat(_))), "{effects:?}");
+    assert!(
+        matches!(effects.last(), Some(Effect::RenewLease(_))),
+        "{effects:?}"
+    );
     // The first was written right after it was sent, this one after four seconds.
     let effects = driver.handle(written(15_500, shown_at(10_009)), at(19_500));
     assert!(matches!(effects.last(), Some(Effect::Wait(_))), "{effects:?}");
@@ -418,7 +427,7 @@ fn runs(driver: &mut Driver, until: u64) -> (Timed<Command>, Timed<Arc<journal::
                 writes.push((now, write));
                 driver.handle(written(now, OperatorState::DEFAULT), at(now))
             }
-            Effect::Beat(_) => driver.handle(written(now, OperatorState::DEFAULT), at(now)),
+            Effect::RenewLease(_) => driver.handle(written(now, OperatorState::DEFAULT), at(now)),
             Effect::Wait(wake) => {
                 let wake = u64::try_from(wake.as_millis()).unwrap();
                 assert!(wake > now, "it must not spin");
@@ -502,7 +511,10 @@ fn every_write_compares_the_result_of_the_previous_one() {
     let after = driver.claim().clone();
     assert!(after.seq > before.seq && after.beat > before.beat, "{after:?}");
     let effects = driver.handle(Event::Observed(Vec::new()), at(11_300));
-    assert!(matches!(effects.last(), Some(Effect::Beat(_))), "{effects:?}");
+    assert!(
+        matches!(effects.last(), Some(Effect::RenewLease(_))),
+        "{effects:?}"
+    );
     let _ = driver.handle(written(11_300, OperatorState::DEFAULT), at(11_301));
     assert_eq!(
         (driver.claim().seq, driver.claim().beat),

@@ -47,7 +47,7 @@ impl Recovery for HostRecovery {
     }
 
     fn is_finished(&self) -> bool {
-        self.stage == host_recovery::Stage::Over
+        self.stage == host_recovery::Stage::Done
     }
 
     fn why(&self, what: WaitsFor) -> Option<&str> {
@@ -86,7 +86,7 @@ impl Recovery for VmRecovery {
     }
 
     fn is_finished(&self) -> bool {
-        self.stage == vm_recovery::Stage::Over
+        self.stage == vm_recovery::Stage::Done
     }
 }
 
@@ -124,7 +124,7 @@ impl Recovery for PlannedState {
     }
 
     fn is_finished(&self) -> bool {
-        self.stage == planned::PlannedStage::Over
+        self.stage == planned::PlannedStage::Done
     }
 
     fn plan(&self) -> Option<&PlannedState> {

@@ -68,25 +68,28 @@ pub async fn wait(
     let mut claims = operator_journal.claims().await?;
     let before: Vec<PeerClaim> = claims
         .iter()
-        .filter(|one| rows.contains_key(&one.id) && one.owner.is_some())
+        .filter(|recovery| rows.contains_key(&recovery.id) && recovery.owner.is_some())
         .cloned()
         .collect();
-    let (begun, mut said) = (Instant::now(), false);
+    let (begun, mut reported) = (Instant::now(), false);
     let pending = loop {
         let missing: Vec<String> = before
             .iter()
-            .filter(|one| !has_read_freeze(one, &claims))
-            .map(|one| {
-                let host = rows.get(&one.id).map(|row| row.host.as_str()).unwrap_or_default();
-                let owner = one.owner.as_deref().unwrap_or_default();
-                format!("{} of {host} ({owner})", one.id)
+            .filter(|recovery| !has_read_freeze(recovery, &claims))
+            .map(|recovery| {
+                let host = rows
+                    .get(&recovery.id)
+                    .map(|row| row.host.as_str())
+                    .unwrap_or_default();
+                let owner = recovery.owner.as_deref().unwrap_or_default();
+                format!("{} of {host} ({owner})", recovery.id)
             })
             .collect();
         if missing.is_empty() || begun.elapsed() >= limit {
             break missing;
         }
-        if !said && begun.elapsed() >= PROGRESS_DELAY {
-            said = true;
+        if !reported && begun.elapsed() >= PROGRESS_DELAY {
+            reported = true;
             waiting(&missing);
         }
         sleep(POLL_INTERVAL).await;
@@ -100,7 +103,7 @@ pub async fn wait(
         let moves = if what.scope == FreezeScope::Instance {
             let all = operator_journal.moves(MoveFilter::Unsettled).await?;
             all.into_iter()
-                .filter(|one| one.server.to_string() == what.target)
+                .filter(|row| row.server.to_string() == what.target)
                 .collect()
         } else {
             Vec::new()
@@ -119,7 +122,7 @@ pub async fn wait(
 
 /// True if the recovery has completed a transaction that started after `before` was read, whichever engine owns it now.
 fn has_read_freeze(before: &PeerClaim, claims: &[PeerClaim]) -> bool {
-    let now = claims.iter().find(|one| one.id == before.id);
+    let now = claims.iter().find(|claim| claim.id == before.id);
     now.is_none_or(|now| now.epoch != before.epoch || now.beat >= before.beat.saturating_add(2))
 }
 
@@ -134,7 +137,7 @@ impl WaitResult {
             && self
                 .moves
                 .iter()
-                .all(|one| waits::what(one.wait.as_ref()) == WaitsFor::Frozen)
+                .all(|row| waits::what(row.wait.as_ref()) == WaitsFor::Frozen)
     }
 
     /// Returns the work in progress on the frozen object, one sentence each.

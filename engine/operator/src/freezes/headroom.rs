@@ -15,7 +15,10 @@ pub(super) fn headroom_note(what: &FreezeTarget, snapshot: &RegionSnapshot) -> O
     let host = snapshot.situation.hosts.iter().find(|host| host.name == *name)?;
     let segment = host.segment.as_ref().filter(|_| host.up != Some(false))?;
     let segments = &snapshot.situation.segments;
-    let headroom = segments.iter().find(|one| one.name == *segment)?.headroom?;
+    let headroom = segments
+        .iter()
+        .find(|forecast| forecast.name == *segment)?
+        .headroom?;
     let at_least = if headroom.exact { "" } else { "at least " };
     Some(match headroom.hosts.checked_sub(1) {
         Some(left) => format!(

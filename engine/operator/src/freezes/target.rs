@@ -49,25 +49,25 @@ impl FreezeTarget {
     /// # Errors
     ///
     /// There is no match, or there are several.
-    pub fn find(scope: FreezeScope, wanted: &str, snapshot: &RegionSnapshot) -> Result<Self, ActionError> {
-        let wanted = wanted.trim();
+    pub fn find(scope: FreezeScope, query: &str, snapshot: &RegionSnapshot) -> Result<Self, ActionError> {
+        let query = query.trim();
         let segments = &snapshot.tables.segments;
         let (found, where_to_look) = match scope {
             FreezeScope::Region => (vec![(String::new(), String::new())], String::new()),
             FreezeScope::Segment => {
                 let all = segments.iter().map(|view| &view.segment);
-                let all = all.map(|one| (one.id.to_string(), one.name.clone()));
-                (candidates(wanted, all), "see `openstack segment list`".to_owned())
+                let all = all.map(|instance| (instance.id.to_string(), instance.name.clone()));
+                (candidates(query, all), "see `openstack segment list`".to_owned())
             }
             FreezeScope::Host => {
                 let all = segments.iter().flat_map(|view| &view.hosts);
                 let all = all.map(|view| (view.host.id.to_string(), view.host.name.clone()));
                 let why = "no segment has a host of that name or id, and other hosts are neither fenced nor evacuated";
-                (candidates(wanted, all), why.to_owned())
+                (candidates(query, all), why.to_owned())
             }
-            FreezeScope::Instance => instances(wanted, snapshot),
+            FreezeScope::Instance => instances(query, snapshot),
         };
-        let (target, name) = only(scope.as_str(), wanted, found, &where_to_look)?;
+        let (target, name) = only(scope.as_str(), query, found, &where_to_look)?;
         let of = |view: &SegmentView| view.hosts.iter().map(|one| one.host.name.clone()).collect();
         let hosts = match scope {
             FreezeScope::Region | FreezeScope::Instance => BTreeSet::new(),
@@ -99,41 +99,45 @@ impl FreezeTarget {
     }
 
     /// True if the instance belongs to the object.
-    pub fn has(&self, one: &InstanceSituation) -> bool {
+    pub fn has(&self, instance: &InstanceSituation) -> bool {
         match self.scope {
-            FreezeScope::Instance => one.id.to_string() == self.target,
-            FreezeScope::Region | FreezeScope::Segment | FreezeScope::Host => self.has_host(&one.host),
+            FreezeScope::Instance => instance.id.to_string() == self.target,
+            FreezeScope::Region | FreezeScope::Segment | FreezeScope::Host => self.has_host(&instance.host),
         }
     }
 }
 
 /// Strips control characters and shortens the name: owners choose names, and terminals show them.
 fn printable(name: &str) -> String {
-    let clean = name.chars().map(|one| if one.is_control() { ' ' } else { one });
+    let clean = name
+        .chars()
+        .map(|character| if character.is_control() { ' ' } else { character });
     clean.take(MAX_NAME).collect()
 }
 
 /// Returns the ids and names of the best matches.
-fn candidates(wanted: &str, all: impl Iterator<Item = (String, String)>) -> Vec<(String, String)> {
-    search::best_matches(wanted, all, Clone::clone).1
+fn candidates(query: &str, all: impl Iterator<Item = (String, String)>) -> Vec<(String, String)> {
+    search::best_matches(query, all, Clone::clone).1
 }
 
-fn instances(wanted: &str, snapshot: &RegionSnapshot) -> (Vec<(String, String)>, String) {
+fn instances(query: &str, snapshot: &RegionSnapshot) -> (Vec<(String, String)>, String) {
     let Some(all) = &snapshot.situation.instances else {
         // No engine has listed the instances yet, so a complete id is accepted unchecked.
-        let id: Option<ServerId> = wanted.parse().ok();
+        let id: Option<ServerId> = query.parse().ok();
         let found = id.into_iter().map(|id| (id.to_string(), id.to_string()));
         let why = "no engine has read Nova's instances yet, so only a complete id is accepted";
         return (found.collect(), why.to_owned());
     };
-    let all = all.iter().map(|one| (one.id.to_string(), one.name.to_string()));
+    let all = all
+        .iter()
+        .map(|instance| (instance.id.to_string(), instance.name.to_string()));
     let why = "no engine has read such an instance from Nova; a new one is read within half a minute";
-    (candidates(wanted, all), why.to_owned())
+    (candidates(query, all), why.to_owned())
 }
 
 fn only(
     kind: &str,
-    wanted: &str,
+    query: &str,
     found: Vec<(String, String)>,
     where_to_look: &str,
 ) -> Result<(String, String), ActionError> {
@@ -143,13 +147,13 @@ fn only(
         let more = (more > 0).then(|| format!("and {more} more"));
         let each = found.iter().take(MAX_LISTED).map(each).chain(more);
         return Err(ActionError::Ambiguous(search::several_matches(
-            wanted,
+            query,
             &format!("{kind}s"),
             each,
         )));
     }
     let one = found.into_iter().next();
-    one.ok_or_else(|| ActionError::Unknown(search::no_match(wanted, kind, where_to_look)))
+    one.ok_or_else(|| ActionError::Unknown(search::no_match(query, kind, where_to_look)))
 }
 
 /// Returns the freeze in force of an object.
@@ -157,8 +161,8 @@ fn only(
 /// # Errors
 ///
 /// There is no match, or there are several.
-pub fn frozen(scope: FreezeScope, wanted: &str, listed: &[FreezeView]) -> Result<FreezeView, ActionError> {
-    let wanted = wanted.trim();
+pub fn frozen(scope: FreezeScope, query: &str, listed: &[FreezeView]) -> Result<FreezeView, ActionError> {
+    let query = query.trim();
     let own = || listed.iter().filter(|view| view.scope == scope);
     let id = |view: &FreezeView| view.id.clone().unwrap_or_default();
     // A host may be frozen twice, by its drain and by an operator. The operator's is ended first: `tachi host undrain` ends the other.
@@ -171,8 +175,8 @@ pub fn frozen(scope: FreezeScope, wanted: &str, listed: &[FreezeView]) -> Result
         let kind = format!("frozen {scope}");
         only(
             &kind,
-            wanted,
-            candidates(wanted, all.into_iter()),
+            query,
+            candidates(query, all.into_iter()),
             "see `tachi freeze list`",
         )?
         .0
@@ -227,7 +231,7 @@ mod tests {
             instance(3, "bad\u{1b}[2J\n"),
             instance(4, &"x".repeat(300)),
         ]);
-        let find = |scope, wanted: &str| render_frozen(FreezeTarget::find(scope, wanted, &snapshot));
+        let find = |scope, query: &str| render_frozen(FreezeTarget::find(scope, query, &snapshot));
         assert_eq!(find(FreezeScope::Region, ""), "everything = ");
         let all = id(1);
         assert_eq!(find(FreezeScope::Segment, "all"), format!("segment all = {all}"));
@@ -312,8 +316,8 @@ mod tests {
             line(FreezeScope::Instance, "3333-a", "vm"),
             line(FreezeScope::Host, "1111-a", "cmp1"),
         ];
-        let find = |scope, wanted: &str| {
-            let found = frozen(scope, wanted, &listed);
+        let find = |scope, query: &str| {
+            let found = frozen(scope, query, &listed);
             found.map_or_else(|error| error.to_string(), |view| view.id.unwrap_or_default())
         };
         assert_eq!(find(FreezeScope::Host, "cmp1"), "1111-a");

@@ -255,7 +255,7 @@ async fn a_repeated_freeze_is_not_written_again_and_a_different_one_is() {
         reason: "cables".to_owned(),
         ..freeze_request(HOUR)
     };
-    for (name, freeze_operator, wanted) in [
+    for (name, freeze_operator, expected) in [
         (
             "somebody else",
             paper.freeze_operator("bob"),
@@ -271,7 +271,7 @@ async fn a_repeated_freeze_is_not_written_again_and_a_different_one_is() {
             },
         ),
     ] {
-        let written = freeze(&freeze_operator, &wanted).await.unwrap();
+        let written = freeze(&freeze_operator, &expected).await.unwrap();
         assert!(!written.already && written.before.is_some(), "{name}");
         assert_eq!(paper.done().len(), 3, "{name}");
     }
@@ -363,12 +363,12 @@ async fn an_older_engine_blocks_a_freeze_and_a_dead_one_causes_a_warning() {
 fn how_long_and_why_are_bounded() {
     let long = "x".repeat(MAX_REASON_BYTES + 1);
     let of = |seconds: u64, force, reason: &str| {
-        let wanted = FreezeRequest {
+        let request = FreezeRequest {
             force,
             reason: reason.to_owned(),
             ..freeze_request(Duration::from_secs(seconds))
         };
-        wanted
+        request
             .validate("FORCE")
             .map(|freeze_request| freeze_request.reason)
     };

@@ -25,21 +25,24 @@ pub struct AwayInstance {
 }
 
 impl From<&AwayInstance> for AwayView {
-    fn from(one: &AwayInstance) -> Self {
+    fn from(instance: &AwayInstance) -> Self {
         Self {
-            instance: one.moved.server.to_string(),
-            name: one.name.clone(),
-            on: one.moved.dest.clone(),
-            recovery: one.moved.recovery,
-            stays: one.stays.clone(),
+            instance: instance.moved.server.to_string(),
+            name: instance.name.clone(),
+            on: instance.moved.dest.clone(),
+            recovery: instance.moved.recovery,
+            stays: instance.stays.clone(),
         }
     }
 }
 
 /// Returns the instances that go back first, at most [`MAX_RETURNED`], each with the host that it was moved to.
 pub fn instances_to_return(all: &[AwayInstance]) -> BTreeMap<ServerId, String> {
-    let back = all.iter().filter(|one| one.stays.is_none()).take(MAX_RETURNED);
-    back.map(|one| (one.moved.server, one.moved.dest.clone()))
+    let back = all
+        .iter()
+        .filter(|instance| instance.stays.is_none())
+        .take(MAX_RETURNED);
+    back.map(|instance| (instance.moved.server, instance.moved.dest.clone()))
         .collect()
 }
 
@@ -61,7 +64,10 @@ pub async fn list_away(
     let needy: BTreeSet<ServerId> = needy.map(|line| line.server).collect();
     let on = snapshot.facts.instances.iter().flat_map(|known| &known.value.on);
     let at: BTreeMap<ServerId, (&str, bool)> = on
-        .flat_map(|(host, all)| all.iter().map(move |one| (one.id, (host.as_str(), one.moving))))
+        .flat_map(|(host, all)| {
+            all.iter()
+                .map(move |instance| (instance.id, (host.as_str(), instance.moving)))
+        })
         .collect();
     let mut all = Vec::with_capacity(moved.len());
     for moved in moved {

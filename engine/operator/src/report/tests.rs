@@ -53,7 +53,8 @@ fn milestones_are_listed_reached_or_not() {
     let mut history = history();
     let rendered = |history: &RecoveryHistoryView| {
         let all = moments(history).into_iter();
-        all.map(|one| (one.what, one.after)).collect::<Vec<_>>()
+        all.map(|milestone| (milestone.what, milestone.after))
+            .collect::<Vec<_>>()
     };
     assert_eq!(
         rendered(&history),
@@ -84,7 +85,7 @@ fn milestones_are_listed_reached_or_not() {
 fn every_instance_that_is_not_what_it_was_is_listed_with_what_to_type() {
     let history = history();
     let report = RecoveryReport::of(&history);
-    let names: Vec<_> = report.left.iter().map(|one| one.name).collect();
+    let names: Vec<_> = report.left.iter().map(|entry| entry.name).collect();
     assert_eq!(names[..2], ["paused-1", "ha-9"]);
     assert_eq!(names.len(), 4, "{names:?}");
     assert_eq!(report.left[1].commands, history.instances[2].commands);
@@ -95,11 +96,11 @@ fn every_instance_that_is_not_what_it_was_is_listed_with_what_to_type() {
          1 left where it was. Its host is not back yet."
     );
     for status in VmoveStatus::ALL {
-        let mut one = history.instances[0].clone();
-        one.status = Some(*status);
-        one.down_seconds = None;
+        let mut instance = history.instances[0].clone();
+        instance.status = Some(*status);
+        instance.down_seconds = None;
         assert_eq!(
-            left(&one).is_none(),
+            left(&instance).is_none(),
             *status == VmoveStatus::Succeeded,
             "{status}"
         );
@@ -291,8 +292,8 @@ fn names_chosen_by_others_stay_text() {
 fn a_story_of_an_older_api_makes_a_report_too() {
     let mut old: Value = serde_json::from_str(HISTORY).unwrap();
     old.as_object_mut().unwrap().remove("instance_words");
-    for one in old["instances"].as_array_mut().unwrap() {
-        let one = one.as_object_mut().unwrap();
+    for instance in old["instances"].as_array_mut().unwrap() {
+        let instance = instance.as_object_mut().unwrap();
         for new in [
             "ha_enabled",
             "down_seconds",
@@ -301,7 +302,7 @@ fn a_story_of_an_older_api_makes_a_report_too() {
             "commands",
             "seen_to",
         ] {
-            one.remove(new);
+            instance.remove(new);
         }
     }
     let old: RecoveryHistoryView = serde_json::from_value(old).unwrap();

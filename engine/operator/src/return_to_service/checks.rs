@@ -318,10 +318,10 @@ fn instances(facts: &ReturnFacts, report: &mut impl FnMut(CheckResult, String)) 
     let needy: Vec<String> = facts
         .vmoves
         .iter()
-        .filter(|one| one.status == Some(VmoveStatus::Failed))
-        .map(|one| {
-            let why = one.message.as_deref().unwrap_or("see the vmove");
-            format!("{} ({}): {why}", one.instance_name, one.instance_uuid)
+        .filter(|vmove| vmove.status == Some(VmoveStatus::Failed))
+        .map(|vmove| {
+            let why = vmove.message.as_deref().unwrap_or("see the vmove");
+            format!("{} ({}): {why}", vmove.instance_name, vmove.instance_uuid)
         })
         .collect();
     if !needy.is_empty() {

@@ -40,19 +40,19 @@ impl ReturnFacts {
     pub fn is_elsewhere(&self, server: ServerId) -> bool {
         self.servers
             .as_ref()
-            .is_ok_and(|here| here.iter().all(|one| one.id != server))
+            .is_ok_and(|listed| listed.iter().all(|instance| instance.id != server))
     }
 
     /// True if one of the host's last recoveries has moved the migration's instance since the migration started, and it is not on the host.
     pub fn was_overtaken(&self, record: &Migration) -> bool {
         let id = record.server.to_string();
-        let moved = |one: &Vmove| {
-            one.instance_uuid == id
-                && one.status == Some(VmoveStatus::Succeeded)
+        let moved = |vmove: &Vmove| {
+            vmove.instance_uuid == id
+                && vmove.status == Some(VmoveStatus::Succeeded)
                 && record
                     .created_at
-                    .zip(one.start_time)
-                    .is_some_and(|(begun, asked)| begun < asked)
+                    .zip(vmove.start_time)
+                    .is_some_and(|(begun, requested_at)| begun < requested_at)
         };
         self.moved.iter().any(moved) && self.is_elsewhere(record.server)
     }

@@ -72,13 +72,13 @@ pub(super) fn steps(facts: &ReturnFacts) -> Vec<Step> {
     let closing = BlockingEvacuations::of(facts);
     let nothing_open = facts.open.is_none() && facts.migrations.is_ok() && closing.under_way.is_empty();
     let closed = nothing_open && up && closing.not_closed.is_empty();
-    let seen = |known, text: &str, commands: Vec<String>| Step {
+    let check_step = |known, text: &str, commands: Vec<String>| Step {
         known,
         text: text.to_owned(),
         commands,
     };
-    let step = |done, text: &str, commands| seen(StepState::of(done), text, commands);
-    let by_a_person = |text: &str, commands| seen(StepState::by_a_person(up), text, commands);
+    let step = |done, text: &str, commands| check_step(StepState::of(done), text, commands);
+    let by_a_person = |text: &str, commands| check_step(StepState::by_a_person(up), text, commands);
     let mut all = vec![
         step(
             nothing_open,
@@ -148,7 +148,9 @@ fn nothing_to_clean_up(facts: &ReturnFacts) -> bool {
     let closing = BlockingEvacuations::of(facts);
     let open = !closing.under_way.is_empty() || !closing.not_closed.is_empty();
     let evacuated = records.map_or(true, |all| {
-        let any = all.iter().any(|one| one.kind == MigrationType::Evacuation);
+        let any = all
+            .iter()
+            .any(|migration| migration.kind == MigrationType::Evacuation);
         any && (!drained || open)
     });
     let recovered = facts.watched
@@ -310,8 +312,11 @@ mod tests {
         if let Ok(Some(service)) = &mut facts.service {
             service.up = false;
         }
-        let away = steps(&facts);
-        assert_eq!(away[place(&away, "purge_queue")].known, StepState::Open);
+        let steps_away = steps(&facts);
+        assert_eq!(
+            steps_away[place(&steps_away, "purge_queue")].known,
+            StepState::Open
+        );
     }
 
     #[test]

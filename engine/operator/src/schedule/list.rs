@@ -37,10 +37,10 @@ pub async fn listed(
 
 /// Summarises the tests of fence devices, which engines make continuously.
 fn of_devices(tests: &[DeviceTest], every: Option<Duration>, now: Timestamp) -> Option<JobView> {
-    let last = tests.iter().map(|one| one.as_of).max()?;
+    let last = tests.iter().map(|test| test.as_of).max()?;
     // The devices are tested round-robin: the next is the one whose test is oldest.
-    let first = tests.iter().map(|one| one.as_of).min()?;
-    let good = tests.iter().filter(|one| one.fault.is_none()).count();
+    let first = tests.iter().map(|test| test.as_of).min()?;
+    let good = tests.iter().filter(|test| test.fault.is_none()).count();
     Some(JobView {
         job: "devices".to_owned(),
         when: every

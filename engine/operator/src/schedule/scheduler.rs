@@ -111,13 +111,13 @@ impl<Z: TimeZone> Scheduler<Z> {
             if due > now {
                 continue;
             }
-            let seen = line.map_or(0, |line| line.run);
+            let last_run = line.map_or(0, |line| line.run);
             match self
                 .jobs
-                .begin_job(job.as_str(), seen, Some(due), &self.name)
+                .begin_job(job.as_str(), last_run, Some(due), &self.name)
                 .await
             {
-                Ok(true) => self.carry_out(job, seen.saturating_add(1), stop).await,
+                Ok(true) => self.carry_out(job, last_run.saturating_add(1), stop).await,
                 Ok(false) => {}
                 Err(error) => {
                     self.uncertain.insert(job.as_str());

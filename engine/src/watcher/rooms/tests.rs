@@ -27,7 +27,7 @@ impl Placement {
         *self.generations.lock().unwrap().get_mut(id).unwrap() += 1;
     }
 
-    fn asked(&self, requests: u64) -> Result<(), CallError> {
+    fn count_requests(&self, requests: u64) -> Result<(), CallError> {
         *self.requests.lock().unwrap() += requests;
         match *self.refuses.lock().unwrap() {
             None => Ok(()),
@@ -55,7 +55,7 @@ impl Placement {
 #[async_trait]
 impl Port for Placement {
     async fn providers(&self) -> Result<Vec<ProviderLine>, CallError> {
-        self.asked(1)?;
+        self.count_requests(1)?;
         let all = self.generations.lock().unwrap().clone();
         let lines = all
             .into_iter()
@@ -63,7 +63,7 @@ impl Port for Placement {
         Ok(lines.collect())
     }
     async fn nodes(&self) -> Result<BTreeMap<String, String>, CallError> {
-        self.asked(1)?;
+        self.count_requests(1)?;
         let all = self.generations.lock().unwrap().clone();
         Ok(all
             .into_keys()
@@ -71,7 +71,7 @@ impl Port for Placement {
             .collect())
     }
     async fn provider(&self, id: &str) -> Result<Option<(u64, Provider)>, CallError> {
-        self.asked(3)?;
+        self.count_requests(3)?;
         let generation = self.generations.lock().unwrap()[id];
         // Two kinds of hosts.
         let sort = id.bytes().last().unwrap() % 2;
@@ -82,11 +82,11 @@ impl Port for Placement {
         Ok(Some((generation, provider)))
     }
     async fn all_aggregates(&self) -> Result<Vec<Aggregate>, CallError> {
-        self.asked(1)?;
+        self.count_requests(1)?;
         Ok(Vec::new())
     }
     async fn groups(&self) -> Result<Vec<Group>, CallError> {
-        self.asked(1)?;
+        self.count_requests(1)?;
         Ok(Vec::new())
     }
 }
@@ -152,8 +152,8 @@ async fn a_refusal_is_reported_with_its_remedy_until_it_ends() {
     for (status, advice) in [(403, "role admin"), (404, "catalogue"), (500, "refused")] {
         *placement.refuses.lock().unwrap() = Some(status);
         rooms.poll(&placement, NOW).await;
-        let trouble = rooms.snapshot().unwrap().value.state.trouble.unwrap();
-        assert!(trouble.contains(advice), "{status}: {trouble}");
+        let problem = rooms.snapshot().unwrap().value.state.trouble.unwrap();
+        assert!(problem.contains(advice), "{status}: {problem}");
         assert_eq!(rooms.state.refused, status != 500, "{status}");
     }
     *placement.refuses.lock().unwrap() = None;
@@ -194,6 +194,9 @@ async fn equal_traits_are_stored_once() {
     let mut rooms = Rooms::default();
     rooms.poll(&Placement::of(8), NOW).await;
     let providers = rooms.snapshot().unwrap().value.providers;
-    let traits: BTreeSet<_> = providers.values().map(|one| Arc::as_ptr(&one.traits)).collect();
+    let traits: BTreeSet<_> = providers
+        .values()
+        .map(|provider| Arc::as_ptr(&provider.traits))
+        .collect();
     assert_eq!((providers.len(), traits.len()), (8, 2));
 }

@@ -25,7 +25,11 @@ async fn instances_of_a_cell_that_is_down_stay_known() {
         }
         // The instance was deleted while its cell was down.
         *world.cell_down.lock().unwrap() = false;
-        world.servers.lock().unwrap().retain(|(one, _)| one.id != gone);
+        world
+            .servers
+            .lock()
+            .unwrap()
+            .retain(|(server, _)| server.id != gone);
         for _ in 0..2 {
             world.pass(15);
             world.round(&mut watcher).await;

@@ -10,7 +10,11 @@ async fn an_instance_that_stopped_without_an_operator_is_known_in_the_round_that
     world.pass(600);
     let mut watcher = world.watcher("one");
     world.round(&mut watcher).await;
-    assert_eq!(*world.asked.lock().unwrap(), [], "what runs is asked nothing");
+    assert_eq!(
+        *world.reason_reads.lock().unwrap(),
+        [],
+        "what runs is asked nothing"
+    );
     world.stop(ids[0], &[("stop", Actor::Person), ("create", Actor::Person)]);
     world.stop(
         ids[1],
@@ -117,8 +121,8 @@ async fn an_instance_that_nova_stopped_soon_after_the_boot_of_its_host_is_down()
         world.stop(*id, &[("stop", Actor::Nova), ("create", Actor::Person)]);
     }
     let now = world.wall();
-    for one in world.orders.lock().unwrap().values_mut().flatten() {
-        one.at = (one.action == "stop").then_some(now);
+    for order in world.orders.lock().unwrap().values_mut().flatten() {
+        order.at = (order.action == "stop").then_some(now);
     }
     world.boots.lock().unwrap().insert("a".to_owned(), world.wall());
     let mut watcher = world.watcher("one");
@@ -266,16 +270,16 @@ async fn a_failed_recovery_is_forgotten_once_its_instance_is_deleted() {
 #[tokio::test]
 async fn a_change_that_novas_timestamp_hides_is_found() {
     let world = Arc::new(World::default());
-    let one = world.boot("a", 1);
-    world.stop(one, &[("stop", Actor::Person)]);
+    let guest = world.boot("a", 1);
+    world.stop(guest, &[("stop", Actor::Person)]);
     let mut watcher = world.watcher("one");
     world.round(&mut watcher).await;
-    world.record(one, &[("start", Actor::Person), ("stop", Actor::Person)]);
+    world.record(guest, &[("start", Actor::Person), ("stop", Actor::Person)]);
     for _ in 0..3 {
         world.pass(15);
         world.round(&mut watcher).await;
     }
-    assert_eq!(rest(&watcher, one).unwrap().why, StopReason::Due);
+    assert_eq!(rest(&watcher, guest).unwrap().why, StopReason::Due);
 }
 
 /// Covers R36.
@@ -292,20 +296,20 @@ async fn a_thousand_stopped_instances_cost_few_requests() {
     world.pass(15);
     world.round(&mut watcher).await;
     assert!(
-        world.asked.lock().unwrap().len() <= MAX_REASONS_PER_ROUND,
+        world.reason_reads.lock().unwrap().len() <= MAX_REASONS_PER_ROUND,
         "once, before anything was known"
     );
     *world.moves.lock().unwrap() = false;
-    while watcher.query_reason().await && world.asked.lock().unwrap().len() < ids.len() {}
+    while watcher.query_reason().await && world.reason_reads.lock().unwrap().len() < ids.len() {}
     let why = |id| rest(&watcher, id).unwrap().why;
     assert!(ids.iter().all(|id| why(*id) == StopReason::Meant));
-    world.asked.lock().unwrap().clear();
+    world.reason_reads.lock().unwrap().clear();
     for _ in 0..60 {
         for _ in 0..5 {
             watcher.query_reason().await;
         }
         world.pass(1);
     }
-    let asked = world.asked.lock().unwrap().len();
-    assert!(asked < 10, "{asked} requests in a minute at rest");
+    let reads_before = world.reason_reads.lock().unwrap().len();
+    assert!(reads_before < 10, "{reads_before} requests in a minute at rest");
 }

@@ -6,13 +6,13 @@ use super::*;
 #[tokio::test]
 async fn findings_of_one_watcher_are_known_to_the_engine_that_takes_over_the_round() {
     let world = Arc::new(World::default());
-    let one = world.boot("a", 1);
-    world.stop(one, &[("stop", Actor::Person)]);
+    let guest = world.boot("a", 1);
+    world.stop(guest, &[("stop", Actor::Person)]);
     let (mut first, mut second) = (world.watcher("one"), world.watcher("two"));
     world.round(&mut first).await;
-    let asked = world.asked.lock().unwrap().len();
+    let reads_before = world.reason_reads.lock().unwrap().len();
     world.pass(5);
     world.round(&mut second).await;
-    assert_eq!(rest(&second, one).unwrap().why, StopReason::Meant);
-    assert!(world.asked.lock().unwrap().len() <= asked + 1);
+    assert_eq!(rest(&second, guest).unwrap().why, StopReason::Meant);
+    assert!(world.reason_reads.lock().unwrap().len() <= reads_before + 1);
 }

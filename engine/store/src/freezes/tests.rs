@@ -91,8 +91,8 @@ async fn a_target_may_be_frozen_again_and_thawed_once() {
 async fn two_that_freeze_the_same_at_once_leave_one_freeze() {
     let bench = Bench::new().await;
     let (store, other) = (bench.store.freezes(), bench.another().await.freezes().clone());
-    let wanted = new(FreezeScope::Instance, "i", 60);
-    let (one, two) = tokio::join!(begun(store, &wanted), begun(&other, &wanted));
+    let freeze = new(FreezeScope::Instance, "i", 60);
+    let (one, two) = tokio::join!(begun(store, &freeze), begun(&other, &freeze));
     let last = std::cmp::max(one.freeze.number, two.freeze.number);
     let listed = store.freezes().await.unwrap();
     let numbers: Vec<i64> = listed.iter().map(|line| line.freeze.number).collect();
@@ -181,7 +181,7 @@ async fn freezes_of_a_drain_and_of_an_operator_coexist() {
         let all = store.freezes().await.unwrap();
         let shown = all
             .into_iter()
-            .map(|one| (one.by_drain, one.freeze.by, one.freeze.reason));
+            .map(|line| (line.by_drain, line.freeze.by, line.freeze.reason));
         shown.collect::<Vec<_>>()
     };
     let shorter = begun(store, &new(FreezeScope::Host, &id, 10)).await;

@@ -46,9 +46,9 @@ fn action(row: &Model, now: Timestamp) -> Result<OperatorAction, Stop> {
     let lasts = i64::try_from(APPROVAL_LIFETIME.as_micros()).unwrap_or(i64::MAX);
     Ok(OperatorAction {
         id: row.id,
-        said: OperatorRequest {
+        request: OperatorRequest {
             number: cell("number").count(row.number)?,
-            word: cell("word").word(&row.word, OperatorCommand::from_value)?,
+            word: cell("word").parse(&row.word, OperatorCommand::from_value)?,
             by: row.said_by.clone(),
             at: Timestamp::from_micros(row.at),
         },

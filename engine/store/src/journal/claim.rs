@@ -28,35 +28,35 @@ use crate::transaction::{Transaction, Tx, TxOutcome, roll_back};
 
 /// Claims recoveries in one transaction and reads them.
 ///
-/// A recovery is claimed if it is unchanged: with the epoch, sequence and owner of `seen`. It is read only after
+/// A recovery is claimed if it is unchanged: with the epoch, sequence and owner of `claims`. It is read only after
 /// the claims are committed, in one snapshot on the same connection. If another engine claims it in between, the
 /// data read may be newer than the claim; then every write of this owner is refused. The results have the order of
-/// `seen`: `None` if another engine was faster.
+/// `claims`: `None` if another engine was faster.
 pub(super) async fn claim_all(
     db: &Database,
-    seen: &[PeerClaim],
+    claims: &[PeerClaim],
     owner: &str,
 ) -> Result<Vec<Result<Option<ClaimedRecovery>, Stop>>, Stop> {
     let now = db.now();
-    let taken = db.write_journal(&Take { seen, owner, now }).await?;
+    let taken = db.write_journal(&Take { claims, owner, now }).await?;
     if taken.is_empty() {
-        return Ok(seen.iter().map(|_| Ok(None)).collect());
+        return Ok(claims.iter().map(|_| Ok(None)).collect());
     }
     let snapshot = db.snapshot().await?;
-    let claimed = read_all(&snapshot, (seen, owner), &taken, now).await;
+    let claimed = read_all(&snapshot, (claims, owner), &taken, now).await;
     roll_back(snapshot).await;
     claimed
 }
 
 async fn read_all(
     snapshot: &Tx,
-    (seen, owner): (&[PeerClaim], &str),
+    (claims, owner): (&[PeerClaim], &str),
     taken: &BTreeSet<String>,
     now: Timestamp,
 ) -> Result<Vec<Result<Option<ClaimedRecovery>, Stop>>, Stop> {
     let mut reading = Reading::of(snapshot, taken, now).await?;
-    let mut claimed = Vec::with_capacity(seen.len());
-    for view in seen {
+    let mut claimed = Vec::with_capacity(claims.len());
+    for view in claims {
         claimed.push(if taken.contains(&view.id.to_string()) {
             reading.claimed(view, owner).await.map(Some)
         } else {
@@ -67,7 +67,7 @@ async fn read_all(
 }
 
 struct Take<'a> {
-    seen: &'a [PeerClaim],
+    claims: &'a [PeerClaim],
     owner: &'a str,
     now: Timestamp,
 }
@@ -78,10 +78,10 @@ impl Transaction for Take<'_> {
     type Output = BTreeSet<String>;
 
     async fn run(&self, tx: &Tx) -> Result<TxOutcome<BTreeSet<String>>, Stop> {
-        let mut seen = Vec::with_capacity(self.seen.len());
-        let mut next = Vec::with_capacity(self.seen.len());
-        for view in self.seen {
-            seen.push(as_seen(view)?);
+        let mut targets = Vec::with_capacity(self.claims.len());
+        let mut next = Vec::with_capacity(self.claims.len());
+        for view in self.claims {
+            targets.push(as_seen(view)?);
             next.push((view.id.to_string(), signed("epoch", view.epoch + 1)?));
         }
         let taken = recovery::Entity::update_many()
@@ -89,7 +89,7 @@ impl Transaction for Take<'_> {
             .col_expr(recovery::Column::Seq, Expr::col(recovery::Column::Seq).add(1))
             .col_expr(recovery::Column::Beat, Expr::col(recovery::Column::Beat).add(1))
             .col_expr(recovery::Column::Owner, Expr::value(self.owner))
-            .filter(any_of(&seen))
+            .filter(any_of(&targets))
             .filter(recovery::Column::Life.ne(Life::Closed.as_str()))
             .exec(tx)
             .await?;
@@ -149,7 +149,7 @@ fn as_seen(view: &PeerClaim) -> Result<ClaimTarget, Failure> {
 }
 
 /// Returns the condition for the row of a claim that is still held.
-pub(super) fn held(claim: &Claim) -> Result<Condition, Failure> {
+pub(super) fn current_claim(claim: &Claim) -> Result<Condition, Failure> {
     Ok(Condition::all()
         .add(recovery::Column::Uuid.eq(claim.id.to_string()))
         .add(recovery::Column::Epoch.eq(signed("epoch", claim.epoch)?))
@@ -157,13 +157,13 @@ pub(super) fn held(claim: &Claim) -> Result<Condition, Failure> {
 }
 
 /// Selects the rows that meet one of the conditions.
-pub(super) fn any_of(wanted: &[ClaimTarget]) -> Condition {
-    let wanted = padded(wanted);
-    let each = wanted
+pub(super) fn any_of(targets: &[ClaimTarget]) -> Condition {
+    let targets = padded(targets);
+    let each = targets
         .iter()
         .fold(Condition::any(), |each, (_, row)| each.add(row.clone()));
     // Forces the use of the index, whatever the planner concludes from the many conditions.
-    let ids = wanted.iter().map(|(uuid, _)| uuid);
+    let ids = targets.iter().map(|(uuid, _)| uuid);
     Condition::all().add(recovery::Column::Uuid.is_in(ids)).add(each)
 }
 
@@ -232,7 +232,7 @@ impl<'a> Reading<'a> {
             now,
             notifications: notifications
                 .into_iter()
-                .map(|one| (one.notification_uuid.clone(), one))
+                .map(|row| (row.notification_uuid.clone(), row))
                 .collect(),
             places: host_and_segment::of_all(tx, &padded(&hosts)).await?,
             moves: moves(tx, &rows).await?,
@@ -351,7 +351,7 @@ impl Transaction for Release<'_> {
         let released = recovery::Entity::update_many()
             .col_expr(recovery::Column::Seq, Expr::value(seq + 1))
             .col_expr(recovery::Column::Owner, Expr::value(None::<String>))
-            .filter(held(self.claim)?)
+            .filter(current_claim(self.claim)?)
             .filter(recovery::Column::Seq.eq(seq))
             .exec(tx)
             .await?;

@@ -53,7 +53,12 @@ impl Transaction for Commit<'_> {
         let mut hosts: Vec<&str> = write.unless_host_recovery.as_deref().into_iter().collect();
         if convert::recovery_kind(&row)?.is_planned() {
             // A planned recovery must not take instances from a host that is being recovered, either.
-            hosts.extend(write.unless_elsewhere.as_ref().map(|asked| asked.host.as_str()));
+            hosts.extend(
+                write
+                    .unless_elsewhere
+                    .as_ref()
+                    .map(|condition| condition.host.as_str()),
+            );
         }
         if !hosts.is_empty() && self.is_one_recovered(tx, &row, &hosts).await? {
             return Ok(TxOutcome::Undo(WriteOutcome::HostUnderRecovery));
@@ -65,8 +70,8 @@ impl Transaction for Commit<'_> {
             }
         }
         // This follows the host's lock: a recovery of the host that finishes first has stored its results.
-        if let Some(asked) = &write.unless_elsewhere {
-            let hosts = given_up::other_hosts(tx, asked).await?;
+        if let Some(condition) = &write.unless_elsewhere {
+            let hosts = given_up::other_hosts(tx, condition).await?;
             if !hosts.is_empty() {
                 return Ok(TxOutcome::Undo(WriteOutcome::MayRunOn(hosts)));
             }
@@ -74,7 +79,7 @@ impl Transaction for Commit<'_> {
         let brings_evidence =
             |off_claim: Option<OffClaim>| off_claim.is_some_and(|off_claim| off_claim.evidence.is_some());
         if write.unless_joined && row.joined_normal
-            || write.unless_evidence && brings_evidence(operator_state::off_word(&row)?)
+            || write.unless_evidence && brings_evidence(operator_state::stored_off_claim(&row)?)
         {
             return Ok(TxOutcome::Undo(WriteOutcome::Joined));
         }
@@ -185,12 +190,12 @@ impl Commit<'_> {
         if write.rewind_done {
             update = update.col_expr(recovery::Column::Rewound, Expr::value(false));
         }
-        let held = update
-            .filter(claim::held(self.claim)?)
+        let updated = update
+            .filter(claim::current_claim(self.claim)?)
             .filter(recovery::Column::Seq.eq(signed("seq", self.claim.seq)?))
             .exec(tx)
             .await?;
-        Ok(held.rows_affected == 1)
+        Ok(updated.rows_affected == 1)
     }
 
     /// True if another recovery is open for a host of these names. Takes the hosts' locks, as the acceptance of a

@@ -160,7 +160,7 @@ impl Harness {
                 self.recoveries.push(recovery);
                 Answer::Opened(self.recoveries.len() - 1)
             }
-            PlanOutcome::Busy(..) | PlanOutcome::Held(_) => Answer::NotOpened,
+            PlanOutcome::Busy(..) | PlanOutcome::Reserved(_) => Answer::NotOpened,
             PlanOutcome::Unknown => panic!("host {host} is registered"),
         }
     }
@@ -179,10 +179,10 @@ impl Harness {
 
     async fn waits(&self) -> Answer {
         let filter = RecoveryFilter {
-            state: Some(RecoveryState::Held),
+            state: Some(RecoveryState::OnHold),
             ..RecoveryFilter::default()
         };
-        let mut held = Vec::new();
+        let mut on_hold = Vec::new();
         for row in self
             .engine
             .operator_journal()
@@ -192,7 +192,7 @@ impl Harness {
         {
             let recovery = self.recoveries.iter().position(|id| *id == row.id).unwrap();
             let wait = row.wait.unwrap();
-            held.push((recovery, wait.what, wait.on.into_iter().collect()));
+            on_hold.push((recovery, wait.what, wait.on.into_iter().collect()));
         }
         let lines = self
             .engine
@@ -204,7 +204,7 @@ impl Harness {
             .into_iter()
             .map(|line| (tachi_contract::number(line.server), line.wait.unwrap().what));
         Answer::Waits {
-            held,
+            held: on_hold,
             servers: servers.collect(),
         }
     }
@@ -246,7 +246,7 @@ impl Harness {
                     .unwrap();
                 return Answer::Committed(Outcome::of(committed, |id| self.host(id)));
             }
-            Operation::Beat {
+            Operation::RenewLease {
                 recovery,
                 epoch,
                 millis,
@@ -283,12 +283,12 @@ impl Harness {
             Operation::MarkRewound { recovery, lost } => {
                 let id = self.recoveries[*recovery];
                 let views = journal.unsettled().await.unwrap();
-                let seen = views.iter().find(|view| view.id == id).unwrap();
+                let view = views.iter().find(|view| view.id == id).unwrap();
                 let known = RowVersion {
-                    epoch: seen.epoch,
-                    seq: seen.seq + lost,
+                    epoch: view.epoch,
+                    seq: view.seq + lost,
                 };
-                journal.mark_rewound(seen, known).await.unwrap();
+                journal.mark_rewound(view, known).await.unwrap();
             }
             Operation::Release { recovery, epoch } => {
                 journal

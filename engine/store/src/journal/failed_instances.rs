@@ -50,7 +50,7 @@ pub(super) async fn ended(
         return Ok(());
     }
     let at = clock::now(tx, now).await?;
-    let one = failed_instance::ActiveModel {
+    let model = failed_instance::ActiveModel {
         instance_uuid: Set(server.to_string()),
         failed_at: Set(at.micros()),
         reason: Set(message.map(str::to_owned)),
@@ -58,7 +58,7 @@ pub(super) async fn ended(
     let over = OnConflict::column(failed_instance::Column::InstanceUuid)
         .update_columns([failed_instance::Column::FailedAt, failed_instance::Column::Reason])
         .to_owned();
-    let insert = failed_instance::Entity::insert(one).on_conflict(over);
+    let insert = failed_instance::Entity::insert(model).on_conflict(over);
     tx.execute(&insert.into_query()).await?;
     Ok(())
 }
@@ -233,7 +233,7 @@ mod tests {
         let failed = known(&bench).await;
         assert_eq!(failed, [(VM1.to_owned(), begun[0].1 + 10)]);
         let shown = bench.store.operator_journal().reported_failures().await.unwrap();
-        let reasons: Vec<_> = shown.values().map(|one| one.reason.as_deref()).collect();
+        let reasons: Vec<_> = shown.values().map(|failure| failure.reason.as_deref()).collect();
         assert_eq!(reasons, [Some("not stopped")]);
         let other = claimed(&bench, VM2).await;
         end(&bench, &other, NotificationStatus::Finished).await;
@@ -246,13 +246,13 @@ mod tests {
         end(&bench, &again, NotificationStatus::Failed).await;
         let later = known(&bench).await;
         assert!(later[0].1 > failed[0].1, "{later:?}");
-        let forget = async |micros: i64| {
+        let discard = async |micros: i64| {
             let gone = [(VM1.parse().unwrap(), Timestamp::from_micros(micros))].into();
             bench.store.journal().forget_instances(&gone).await.unwrap();
         };
-        forget(START + later[0].1 * 1_000_000 - 1).await;
+        discard(START + later[0].1 * 1_000_000 - 1).await;
         assert_eq!(known(&bench).await, later, "it has failed since");
-        forget(START + later[0].1 * 1_000_000).await;
+        discard(START + later[0].1 * 1_000_000).await;
         assert_eq!(known(&bench).await, []);
         let again = claimed(&bench, VM1).await;
         abort(&bench, &again).await;

@@ -58,39 +58,39 @@ pub(super) async fn of(
     }
     let now = clock::now(db, own).await?;
     let mut hosts = Vec::new();
-    for one in &rows {
-        let found = freeze(one)?;
-        let in_force = one.open_key.is_some() && one.until_at > now.micros();
+    for freeze_row in &rows {
+        let found = freeze(freeze_row)?;
+        let in_force = freeze_row.open_key.is_some() && freeze_row.until_at > now.micros();
         let own = match found.scope {
             FreezeScope::Region => true,
-            FreezeScope::Segment => segment == Some(one.target.as_str()),
-            FreezeScope::Host => one.target == row.host_uuid || name == Some(one.name.as_str()),
+            FreezeScope::Segment => segment == Some(freeze_row.target.as_str()),
+            FreezeScope::Host => freeze_row.target == row.host_uuid || name == Some(freeze_row.name.as_str()),
             FreezeScope::Instance => {
-                of_instance && row.open_key.as_deref() == Some(&format!("vm:{}", one.target))
+                of_instance && row.open_key.as_deref() == Some(&format!("vm:{}", freeze_row.target))
             }
         };
         if !in_force {
-            if own && since(one, row.opened_at) {
+            if own && since(freeze_row, row.opened_at) {
                 frozen.thawed = std::cmp::max(frozen.thawed, found.number);
             }
             continue;
         }
         match found.scope {
             FreezeScope::Instance => {
-                frozen.instances.insert(instance(one)?, found);
+                frozen.instances.insert(instance(freeze_row)?, found);
             }
             FreezeScope::Region => frozen.over.push(found),
             FreezeScope::Segment | FreezeScope::Host if own => frozen.over.push(found),
             FreezeScope::Segment => {
-                hosts.push((host::Column::FailoverSegmentId.eq(&one.target), found));
+                hosts.push((host::Column::FailoverSegmentId.eq(&freeze_row.target), found));
             }
             FreezeScope::Host => {
                 frozen.hosts.insert(found.name.clone(), found.clone());
-                hosts.push((host::Column::Uuid.eq(&one.target), found));
+                hosts.push((host::Column::Uuid.eq(&freeze_row.target), found));
             }
         }
     }
-    frozen.over.sort_by_key(|one| one.number);
+    frozen.over.sort_by_key(|freeze| freeze.number);
     // By the current names of the hosts.
     for (which, freeze) in hosts {
         let hosts = host::Entity::find()
@@ -98,8 +98,8 @@ pub(super) async fn of(
             .filter(host::Column::Deleted.eq(0))
             .all(db)
             .await?;
-        for one in hosts {
-            frozen.hosts.entry(one.name).or_insert_with(|| freeze.clone());
+        for host in hosts {
+            frozen.hosts.entry(host.name).or_insert_with(|| freeze.clone());
         }
     }
     Ok(frozen)

@@ -128,16 +128,16 @@ fn moves_of(server: ServerId) -> Select<recovery_move::Entity> {
 /// operator has acknowledged it. A finished recovery has either resolved it or given the instance up.
 pub(super) async fn other_hosts(
     db: &impl ConnectionTrait,
-    asked: &Elsewhere,
+    condition: &Elsewhere,
 ) -> Result<BTreeSet<String>, Stop> {
-    let youngest = moves_of(asked.server).one(db).await?;
+    let youngest = moves_of(condition.server).one(db).await?;
     let Some(row) = youngest.filter(|row| row.seen_to.is_none()) else {
         return Ok(BTreeSet::new());
     };
     let given_up = row.waits_for.as_deref() == Some(WaitsFor::GivenUp.as_str());
     let stored = (row.instance_uuid, row.may_run, Some(row.state));
     let (_, mut hosts) = read(stored, "may_run", may_run_in)?;
-    hosts.remove(&asked.host);
+    hosts.remove(&condition.host);
     if hosts.is_empty() || given_up {
         return Ok(hosts);
     }

@@ -88,14 +88,14 @@ mod tests {
         let claimed = bench.claim_newest("engine").await;
         let server = ServerId(Uuid::from_u128(1));
         let at = bench.clock_wall();
-        let mut one = pending_move(server, 0);
-        one.wait = Some(Wait {
+        let mut instance = pending_move(server, 0);
+        instance.wait = Some(Wait {
             what: WaitsFor::GivenUp,
             on: [].into(),
             since: at,
         });
         let write = Write {
-            moves: vec![one],
+            moves: vec![instance],
             ..Write::default()
         };
         let journal = bench.store.journal();

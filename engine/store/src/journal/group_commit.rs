@@ -191,26 +191,29 @@ impl Drop for Lead {
 
 async fn write_all(db: &Database, all: Vec<PendingWrite>) {
     let outcomes = match all.as_slice() {
-        [alone] => db.write_journal(&alone.commit()).await.map(|one| Some(vec![one])),
+        [alone] => db
+            .write_journal(&alone.commit())
+            .await
+            .map(|outcome| Some(vec![outcome])),
         _ => in_one(db, &all).await,
     };
     match outcomes {
         Ok(Some(outcomes)) => {
-            for (one, outcome) in all.into_iter().zip(outcomes) {
-                one.answer(Some(Ok(outcome)));
+            for (waiting, outcome) in all.into_iter().zip(outcomes) {
+                waiting.answer(Some(Ok(outcome)));
             }
         }
         // All callers are released at once, because each has its own timeout for a failing database.
         Ok(None) => {
-            for one in all {
-                one.answer(None);
+            for waiting in all {
+                waiting.answer(None);
             }
         }
         // It is unknown whether anything was written.
         Err(stop) => {
             let error = stop.journal(WHAT);
-            for one in all {
-                one.answer(Some(Err(error.clone())));
+            for waiting in all {
+                waiting.answer(Some(Err(error.clone())));
             }
         }
     }
@@ -222,8 +225,8 @@ async fn in_one(db: &Database, all: &[PendingWrite]) -> Result<Option<Vec<WriteO
         return Ok(None);
     };
     let mut outcomes = Vec::with_capacity(all.len());
-    for one in all {
-        match one.commit().run(&tx).await {
+    for waiting in all {
+        match waiting.commit().run(&tx).await {
             Ok(TxOutcome::Keep(outcome)) => outcomes.push(outcome),
             Ok(TxOutcome::Undo(_)) | Err(_) => {
                 transaction::roll_back(tx).await;

@@ -18,7 +18,7 @@ use crate::database::Database;
 use crate::entity::{fence_order, host, host_state, recovery, recovery_proof};
 use crate::error::{Failure, Stop};
 use crate::heartbeats;
-use crate::reporters::{key, set_aside};
+use crate::reporters::{key, muted_keys};
 use crate::store::FirstStart;
 
 pub(super) async fn first_start(db: &Database) -> Result<Duration, Stop> {
@@ -39,12 +39,12 @@ pub(super) async fn read(db: &Database, lately: Duration) -> Result<HostRecords,
         .filter(recovery::Column::OpenKey.is_not_null())
         .all(reader)
         .await?;
-    let muted = set_aside(reader).await?;
+    let muted = muted_keys(reader).await?;
     let reporters = rows.iter().map(|row| {
         let host = recovery_cell(row, "host_uuid").id(&row.host_uuid)?;
         let mut reporters = convert::reporters(row)?;
         for reporter in &mut reporters {
-            reporter.set_aside = muted.contains(&key(reporter)?);
+            reporter.muted = muted.contains(&key(reporter)?);
         }
         Ok((host, reporters))
     });

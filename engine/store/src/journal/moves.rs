@@ -29,8 +29,8 @@ pub(super) async fn taken(
 ) -> Result<Vec<ServerId>, Stop> {
     let open: Vec<String> = moves
         .iter()
-        .filter(|one| one.open)
-        .map(|one| one.server.to_string())
+        .filter(|instance| instance.open)
+        .map(|instance| instance.server.to_string())
         .collect();
     if open.is_empty() {
         return Ok(Vec::new());
@@ -38,7 +38,7 @@ pub(super) async fn taken(
     let row = claim::without_state(db, &id.to_string()).await?;
     let mut taken = Vec::new();
     for batch in batches(&open) {
-        let held: Vec<String> = recovery_move::Entity::find()
+        let open_keys: Vec<String> = recovery_move::Entity::find()
             .select_only()
             .column(recovery_move::Column::OpenKey)
             .filter(recovery_move::Column::OpenKey.is_in(batch))
@@ -46,7 +46,7 @@ pub(super) async fn taken(
             .into_tuple()
             .all(db)
             .await?;
-        for key in held {
+        for key in open_keys {
             let cell = Cell {
                 table: "recovery_move",
                 row: &key,
@@ -81,17 +81,17 @@ pub(super) async fn write(
     let known: BTreeSet<String> = known.into_iter().collect();
     let (old, new): (Vec<_>, Vec<_>) = moves
         .iter()
-        .partition(|one| known.contains(&one.vmove.to_string()));
+        .partition(|instance| known.contains(&instance.vmove.to_string()));
     for batch in new.chunks(BATCH) {
         insert(tx, row, batch, now).await?;
     }
     // Moves that end come first, because they release their instance for one that starts.
-    for one in old
+    for instance in old
         .iter()
-        .filter(|one| !one.open)
-        .chain(old.iter().filter(|one| one.open))
+        .filter(|instance| !instance.open)
+        .chain(old.iter().filter(|instance| instance.open))
     {
-        update(tx, one, now).await?;
+        update(tx, instance, now).await?;
     }
     Ok(())
 }
@@ -100,31 +100,31 @@ async fn insert(tx: &Tx, row: &recovery::Model, moves: &[&MoveWrite], now: Times
     let created_at = to_column(now.whole_seconds())?;
     let mut shown = Vec::with_capacity(moves.len());
     let mut behind = Vec::with_capacity(moves.len());
-    for one in moves {
+    for instance in moves {
         shown.push(vmove::ActiveModel {
-            uuid: Set(one.vmove.to_string()),
+            uuid: Set(instance.vmove.to_string()),
             notification_uuid: Set(row.notification_uuid.clone()),
-            instance_uuid: Set(one.server.to_string()),
-            instance_name: Set(one.name.clone()),
-            source_host: Set(Some(one.source_host.clone())),
-            dest_host: Set(one.dest_host.clone()),
-            start_time: Set(to_column_opt(one.start_time)?),
-            end_time: Set(to_column_opt(one.end_time)?),
+            instance_uuid: Set(instance.server.to_string()),
+            instance_name: Set(instance.name.clone()),
+            source_host: Set(Some(instance.source_host.clone())),
+            dest_host: Set(instance.dest_host.clone()),
+            start_time: Set(to_column_opt(instance.start_time)?),
+            end_time: Set(to_column_opt(instance.end_time)?),
             kind: Set(Some(VmoveType::Evacuation.as_str().to_owned())),
-            status: Set(Some(one.status.as_str().to_owned())),
-            message: Set(one.message.clone()),
+            status: Set(Some(instance.status.as_str().to_owned())),
+            message: Set(instance.message.clone()),
             created_at: Set(Some(created_at)),
             deleted: Set(Some(0)),
             ..Default::default()
         });
-        let facts = Facts::of(one)?;
+        let facts = Facts::of(instance)?;
         behind.push(recovery_move::ActiveModel {
-            vmove_uuid: Set(one.vmove.to_string()),
+            vmove_uuid: Set(instance.vmove.to_string()),
             recovery_id: Set(row.id),
-            instance_uuid: Set(one.server.to_string()),
-            open_key: Set(open_key(one)),
-            rank: Set(i64::from(one.rank)),
-            state: Set(one.state.clone()),
+            instance_uuid: Set(instance.server.to_string()),
+            open_key: Set(open_key(instance)),
+            rank: Set(i64::from(instance.rank)),
+            state: Set(instance.state.clone()),
             waits_for: Set(facts.wait.what),
             waits_on: Set(facts.wait.on),
             waits_since: Set(facts.wait.since),
@@ -140,19 +140,25 @@ async fn insert(tx: &Tx, row: &recovery::Model, moves: &[&MoveWrite], now: Times
     Ok(())
 }
 
-async fn update(tx: &Tx, one: &MoveWrite, now: Timestamp) -> Result<(), Stop> {
-    let uuid = one.vmove.to_string();
+async fn update(tx: &Tx, instance: &MoveWrite, now: Timestamp) -> Result<(), Stop> {
+    let uuid = instance.vmove.to_string();
     vmove::Entity::update_many()
-        .col_expr(vmove::Column::InstanceName, Expr::value(one.name.as_str()))
-        .col_expr(vmove::Column::SourceHost, Expr::value(one.source_host.as_str()))
-        .col_expr(vmove::Column::DestHost, Expr::value(one.dest_host.clone()))
+        .col_expr(vmove::Column::InstanceName, Expr::value(instance.name.as_str()))
+        .col_expr(
+            vmove::Column::SourceHost,
+            Expr::value(instance.source_host.as_str()),
+        )
+        .col_expr(vmove::Column::DestHost, Expr::value(instance.dest_host.clone()))
         .col_expr(
             vmove::Column::StartTime,
-            Expr::value(to_column_opt(one.start_time)?),
+            Expr::value(to_column_opt(instance.start_time)?),
         )
-        .col_expr(vmove::Column::EndTime, Expr::value(to_column_opt(one.end_time)?))
-        .col_expr(vmove::Column::Status, Expr::value(one.status.as_str()))
-        .col_expr(vmove::Column::Message, Expr::value(one.message.clone()))
+        .col_expr(
+            vmove::Column::EndTime,
+            Expr::value(to_column_opt(instance.end_time)?),
+        )
+        .col_expr(vmove::Column::Status, Expr::value(instance.status.as_str()))
+        .col_expr(vmove::Column::Message, Expr::value(instance.message.clone()))
         .col_expr(
             vmove::Column::UpdatedAt,
             Expr::value(to_column(now.whole_seconds())?),
@@ -160,24 +166,24 @@ async fn update(tx: &Tx, one: &MoveWrite, now: Timestamp) -> Result<(), Stop> {
         .filter(vmove::Column::Uuid.eq(&uuid))
         .exec(tx)
         .await?;
-    let facts = Facts::of(one)?;
+    let facts = Facts::of(instance)?;
     recovery_move::Entity::update_many()
         .col_expr(recovery_move::Column::WaitsFor, Expr::value(facts.wait.what))
         .col_expr(recovery_move::Column::WaitsOn, Expr::value(facts.wait.on))
         .col_expr(recovery_move::Column::WaitsSince, Expr::value(facts.wait.since))
         .col_expr(recovery_move::Column::WrittenOff, Expr::value(facts.written_off))
         .col_expr(recovery_move::Column::MayRun, Expr::value(facts.may_run))
-        .col_expr(recovery_move::Column::OpenKey, Expr::value(open_key(one)))
-        .col_expr(recovery_move::Column::Rank, Expr::value(i64::from(one.rank)))
-        .col_expr(recovery_move::Column::State, Expr::value(one.state.as_str()))
+        .col_expr(recovery_move::Column::OpenKey, Expr::value(open_key(instance)))
+        .col_expr(recovery_move::Column::Rank, Expr::value(i64::from(instance.rank)))
+        .col_expr(recovery_move::Column::State, Expr::value(instance.state.as_str()))
         .filter(recovery_move::Column::VmoveUuid.eq(&uuid))
         .exec(tx)
         .await?;
     Ok(())
 }
 
-fn open_key(one: &MoveWrite) -> Option<String> {
-    one.open.then(|| one.server.to_string())
+fn open_key(instance: &MoveWrite) -> Option<String> {
+    instance.open.then(|| instance.server.to_string())
 }
 
 /// The data of a move that is stored in separate columns.
@@ -188,12 +194,12 @@ struct Facts {
 }
 
 impl Facts {
-    fn of(one: &MoveWrite) -> Result<Self, Stop> {
-        let wait = one.wait.as_ref().map(WaitColumns::of).transpose()?;
+    fn of(instance: &MoveWrite) -> Result<Self, Stop> {
+        let wait = instance.wait.as_ref().map(WaitColumns::of).transpose()?;
         Ok(Self {
             wait: wait.unwrap_or_default(),
-            written_off: json(&one.written_off)?,
-            may_run: json(&one.may_run)?,
+            written_off: json(&instance.written_off)?,
+            may_run: json(&instance.may_run)?,
         })
     }
 }

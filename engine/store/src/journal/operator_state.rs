@@ -33,7 +33,7 @@ pub(super) fn last(row: &recovery::Model) -> Result<OperatorState, Stop> {
         word: word(row)?,
         actions: Vec::new(),
         joined_normal: row.joined_normal,
-        off_word: off_word(row)?,
+        off_claim: stored_off_claim(row)?,
         move_words: move_words(row)?,
         frozen: FreezeStatus::NONE,
         clock: None,
@@ -55,7 +55,7 @@ pub(super) async fn with(
         word: word(row)?,
         actions: actions::unread(db, row, own).await?,
         joined_normal: row.joined_normal,
-        off_word: off_word(row)?,
+        off_claim: stored_off_claim(row)?,
         move_words: move_words(row)?,
         frozen,
         clock: None,
@@ -91,8 +91,8 @@ async fn segment_enabled(
 }
 
 /// Returns the fencing claim of the recovery's reports.
-pub(crate) fn off_word(row: &recovery::Model) -> Result<Option<OffClaim>, Stop> {
-    let read = |text: &String| recovery_cell(row, "off_word").off_word(text);
+pub(crate) fn stored_off_claim(row: &recovery::Model) -> Result<Option<OffClaim>, Stop> {
+    let read = |text: &String| recovery_cell(row, "off_word").off_claim(text);
     Ok(row.off_word.as_ref().map(read).transpose()?)
 }
 
@@ -110,7 +110,7 @@ fn word(row: &recovery::Model) -> Result<Option<OperatorRequest>, Stop> {
     };
     Ok(Some(OperatorRequest {
         number: recovery_cell(row, "word_number").count(row.word_number)?,
-        word: recovery_cell(row, "word").word(text, OperatorCommand::from_value)?,
+        word: recovery_cell(row, "word").parse(text, OperatorCommand::from_value)?,
         by: row.word_by.clone().unwrap_or_default(),
         at: Timestamp::from_micros(row.word_at.unwrap_or_default()),
     }))

@@ -37,21 +37,21 @@ pub(super) async fn write(
         .await?;
     let known: BTreeSet<String> = known.into_iter().collect();
     let at = to_column(now.whole_seconds())?;
-    for one in moves {
-        let uuid = one.vmove.to_string();
+    for instance in moves {
+        let uuid = instance.vmove.to_string();
         if !known.contains(&uuid) {
             let shown = vmove::ActiveModel {
                 uuid: Set(uuid),
                 notification_uuid: Set(row.notification_uuid.clone()),
-                instance_uuid: Set(one.server.to_string()),
-                instance_name: Set(one.name.clone()),
-                source_host: Set(Some(one.source_host.clone())),
-                dest_host: Set(one.dest_host.clone()),
-                start_time: Set(to_column_opt(one.start_time)?),
-                end_time: Set(to_column_opt(one.end_time)?),
+                instance_uuid: Set(instance.server.to_string()),
+                instance_name: Set(instance.name.clone()),
+                source_host: Set(Some(instance.source_host.clone())),
+                dest_host: Set(instance.dest_host.clone()),
+                start_time: Set(to_column_opt(instance.start_time)?),
+                end_time: Set(to_column_opt(instance.end_time)?),
                 kind: Set(Some(VmoveType::LiveMigration.as_str().to_owned())),
-                status: Set(Some(one.status.as_str().to_owned())),
-                message: Set(one.message.clone()),
+                status: Set(Some(instance.status.as_str().to_owned())),
+                message: Set(instance.message.clone()),
                 created_at: Set(Some(at)),
                 deleted: Set(Some(0)),
                 ..Default::default()
@@ -60,15 +60,18 @@ pub(super) async fn write(
             continue;
         }
         vmove::Entity::update_many()
-            .col_expr(vmove::Column::InstanceName, Expr::value(one.name.as_str()))
-            .col_expr(vmove::Column::DestHost, Expr::value(one.dest_host.clone()))
+            .col_expr(vmove::Column::InstanceName, Expr::value(instance.name.as_str()))
+            .col_expr(vmove::Column::DestHost, Expr::value(instance.dest_host.clone()))
             .col_expr(
                 vmove::Column::StartTime,
-                Expr::value(to_column_opt(one.start_time)?),
+                Expr::value(to_column_opt(instance.start_time)?),
             )
-            .col_expr(vmove::Column::EndTime, Expr::value(to_column_opt(one.end_time)?))
-            .col_expr(vmove::Column::Status, Expr::value(one.status.as_str()))
-            .col_expr(vmove::Column::Message, Expr::value(one.message.clone()))
+            .col_expr(
+                vmove::Column::EndTime,
+                Expr::value(to_column_opt(instance.end_time)?),
+            )
+            .col_expr(vmove::Column::Status, Expr::value(instance.status.as_str()))
+            .col_expr(vmove::Column::Message, Expr::value(instance.message.clone()))
             .col_expr(vmove::Column::UpdatedAt, Expr::value(at))
             .filter(vmove::Column::Uuid.eq(&uuid))
             .exec(tx)

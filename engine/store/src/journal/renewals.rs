@@ -31,19 +31,19 @@ impl Transaction for Renewals<'_> {
     type Output = Vec<WriteOutcome>;
 
     async fn run(&self, tx: &Tx) -> Result<TxOutcome<Vec<WriteOutcome>>, Stop> {
-        let mut held = BTreeMap::new();
+        let mut leases = BTreeMap::new();
         if !self.renewals.is_empty() {
             let renewals = padded(self.renewals);
             let raised = raise(tx, &renewals).await?;
-            held = self.read(tx, &renewals).await?;
+            leases = self.read(tx, &renewals).await?;
             // On a node that lags behind, a claim may become visible between the two statements.
-            if let Some(row) = held.keys().next().filter(|_| held.len() as u64 != raised) {
+            if let Some(row) = leases.keys().next().filter(|_| leases.len() as u64 != raised) {
                 return Err(Failure::Stale { row: row.0.clone() }.into());
             }
         }
         let mut outcomes = Vec::new();
         for beat in self.renewals {
-            outcomes.push(match held.get(&claim_of(beat)?) {
+            outcomes.push(match leases.get(&claim_of(beat)?) {
                 Some(operator_state) => WriteOutcome::Written(operator_state.clone()),
                 None => match rewind::why_missing(tx, &beat.claim).await? {
                     TxOutcome::Keep(outcome) | TxOutcome::Undo(outcome) => outcome,
@@ -62,7 +62,7 @@ fn claim_of(beat: &LeaseRenewal) -> Result<(String, i64), Failure> {
 /// Returns the condition for the row of a held claim, `past` heartbeats after the one that its owner knows. The
 /// sequence is not compared.
 fn row_of(beat: &LeaseRenewal, past: u64) -> Result<(String, Condition), Failure> {
-    let row = claim::held(&beat.claim)?
+    let row = claim::current_claim(&beat.claim)?
         .add(recovery::Column::Beat.eq(signed("beat", beat.claim.beat.saturating_add(past))?));
     Ok((beat.claim.id.to_string(), row))
 }
@@ -79,7 +79,7 @@ async fn raise(tx: &Tx, renewals: &[LeaseRenewal]) -> Result<u64, Stop> {
         elapsed = elapsed.case(this, Expr::value(signed("elapsed time", beat.elapsed.millis())?));
         claims.push(row_of(beat, 0)?);
     }
-    let held = recovery::Entity::update_many()
+    let updated = recovery::Entity::update_many()
         .col_expr(recovery::Column::Beat, Expr::col(recovery::Column::Beat).add(1))
         .col_expr(
             recovery::Column::ElapsedMs,
@@ -88,7 +88,7 @@ async fn raise(tx: &Tx, renewals: &[LeaseRenewal]) -> Result<u64, Stop> {
         .filter(claim::any_of(&claims))
         .exec(tx)
         .await?;
-    Ok(held.rows_affected)
+    Ok(updated.rows_affected)
 }
 
 impl Renewals<'_> {
@@ -112,7 +112,7 @@ impl Renewals<'_> {
         let hosts: Vec<&str> = rows.iter().map(|row| row.host_uuid.as_str()).collect();
         let places = host_and_segment::of_all(tx, &padded(&hosts)).await?;
         let freezes = frozen::anything(tx, opened).await?;
-        let mut held = BTreeMap::new();
+        let mut leases = BTreeMap::new();
         for row in rows {
             let place = places.get(&row.host_uuid);
             let operator_state = if freezes {
@@ -120,13 +120,13 @@ impl Renewals<'_> {
             } else {
                 operator_state::with(tx, &row, place, FreezeStatus::NONE, self.now).await?
             };
-            held.insert((row.uuid, row.epoch), operator_state);
+            leases.insert((row.uuid, row.epoch), operator_state);
         }
         let shown = clock::server_time(tx).await?;
-        for operator_state in held.values_mut() {
+        for operator_state in leases.values_mut() {
             operator_state.clock = shown;
         }
-        Ok(held)
+        Ok(leases)
     }
 }
 

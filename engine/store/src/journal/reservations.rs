@@ -19,21 +19,21 @@ use crate::lock;
 use crate::time::to_column;
 use crate::transaction::Tx;
 
-/// Returns the hosts in the segment of `asked` that are reserved, or held by a recovery, the oldest first. `own` is
+/// Returns the hosts in the segment of `host_id` that are reserved, or held by a recovery, the oldest first. `own` is
 /// this machine's time.
 pub(super) async fn reserve(
     db: &impl ConnectionTrait,
-    asked: HostId,
+    host_id: HostId,
     own: Timestamp,
 ) -> Result<Vec<ReserveRow>, Stop> {
     let Some(source) = host::Entity::find()
-        .filter(host::Column::Uuid.eq(asked.to_string()))
+        .filter(host::Column::Uuid.eq(host_id.to_string()))
         .one(db)
         .await?
     else {
         return Ok(Vec::new());
     };
-    let held: BTreeSet<String> = host_reservation::Entity::find()
+    let reserved: BTreeSet<String> = host_reservation::Entity::find()
         .select_only()
         .column(host_reservation::Column::HostUuid)
         .filter(host_reservation::Column::OpenKey.is_not_null())
@@ -58,7 +58,7 @@ pub(super) async fn reserve(
     // The row of a held host may no longer show that it is reserved, but the host may be returned.
     let in_reserve = Condition::any()
         .add(host::Column::Reserved.eq(true))
-        .add(host::Column::Uuid.is_in(held.iter().cloned()));
+        .add(host::Column::Uuid.is_in(reserved.iter().cloned()));
     let rows = host::Entity::find()
         .filter(host::Column::FailoverSegmentId.eq(&source.failover_segment_id))
         .filter(host::Column::Deleted.eq(0))
@@ -78,7 +78,7 @@ pub(super) async fn reserve(
             };
             Ok(ReserveRow {
                 id: cell.id(&row.uuid)?,
-                busy: held.contains(&row.uuid) || busy.contains(&row.uuid) || frozen.has(&row),
+                busy: reserved.contains(&row.uuid) || busy.contains(&row.uuid) || frozen.has(&row),
                 name: row.name,
             })
         })
@@ -132,7 +132,7 @@ async fn is_free(tx: &Tx, host: HostId, own: Timestamp) -> Result<bool, Stop> {
     if !in_reserve {
         return Ok(false);
     }
-    let held = held(tx, &uuid).await?;
+    let reservation = open_reservation(tx, &uuid).await?;
     // No instance is placed on a host with a planned operation.
     let planned = open_key(RecoveryKind::Drain, host, &BTreeMap::new());
     let busy = recovery::Entity::find()
@@ -140,10 +140,10 @@ async fn is_free(tx: &Tx, host: HostId, own: Timestamp) -> Result<bool, Stop> {
         .filter(recovery::Column::Life.eq(Life::Open.as_str()))
         .one(tx)
         .await?;
-    Ok(held.is_none() && busy.is_none())
+    Ok(reservation.is_none() && busy.is_none())
 }
 
-async fn held(tx: &Tx, host: &str) -> Result<Option<host_reservation::Model>, Stop> {
+async fn open_reservation(tx: &Tx, host: &str) -> Result<Option<host_reservation::Model>, Stop> {
     Ok(host_reservation::Entity::find()
         .filter(host_reservation::Column::OpenKey.eq(host))
         .one(tx)
@@ -152,10 +152,12 @@ async fn held(tx: &Tx, host: &str) -> Result<Option<host_reservation::Model>, St
 
 /// Returns the recovery that holds the host of this UUID.
 pub(crate) async fn holder(tx: &Tx, host: &str) -> Result<Option<recovery::Model>, Stop> {
-    let Some(held) = held(tx, host).await? else {
+    let Some(reservation) = open_reservation(tx, host).await? else {
         return Ok(None);
     };
-    Ok(recovery::Entity::find_by_id(held.recovery_id).one(tx).await?)
+    Ok(recovery::Entity::find_by_id(reservation.recovery_id)
+        .one(tx)
+        .await?)
 }
 
 pub(super) async fn write(
@@ -176,7 +178,7 @@ pub(super) async fn write(
         let reserved = match write.state {
             ReservationState::Consumed | ReservationState::Used if !consumed => false,
             ReservationState::GivenBack if consumed => true,
-            ReservationState::Held
+            ReservationState::Reserved
             | ReservationState::Consumed
             | ReservationState::Used
             | ReservationState::GivenBack => continue,
@@ -247,7 +249,7 @@ async fn set_reserved(tx: &Tx, host: HostId, reserved: bool, now: Timestamp) -> 
 pub(super) async fn free(tx: &Tx, recovery: i64, now: Timestamp) -> Result<(), Stop> {
     let ends = [
         (ReservationState::Consumed, ReservationState::Used),
-        (ReservationState::Held, ReservationState::GivenBack),
+        (ReservationState::Reserved, ReservationState::GivenBack),
     ];
     for (open, end) in ends {
         host_reservation::Entity::update_many()

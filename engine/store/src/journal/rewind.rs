@@ -65,7 +65,7 @@ async fn mark(tx: &Tx, row: &recovery::Model, known: RowVersion) -> Result<bool,
 
 /// Marks a row that an engine has found to be older than a version it knew.
 pub(super) struct Mark<'a> {
-    pub(super) seen: &'a PeerClaim,
+    pub(super) claim: &'a PeerClaim,
     pub(super) known: RowVersion,
 }
 
@@ -74,9 +74,9 @@ impl Transaction for Mark<'_> {
     type Output = bool;
 
     async fn run(&self, tx: &Tx) -> Result<TxOutcome<bool>, Stop> {
-        let row = claim::without_state(tx, &self.seen.id.to_string()).await?;
+        let row = claim::without_state(tx, &self.claim.id.to_string()).await?;
         let as_seen =
-            row.epoch == signed("epoch", self.seen.epoch)? && row.seq == signed("seq", self.seen.seq)?;
+            row.epoch == signed("epoch", self.claim.epoch)? && row.seq == signed("seq", self.claim.seq)?;
         let is_older =
             row.epoch < signed("epoch", self.known.epoch)? || row.seq < signed("seq", self.known.seq)?;
         if as_seen && is_older && mark(tx, &row, self.known).await? {

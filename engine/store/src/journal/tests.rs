@@ -180,13 +180,13 @@ async fn moves_are_inserted_then_overwritten_and_shown_as_vmoves() {
 
     bench.clock.set_wall_on(7);
     let at = bench.clock_wall();
-    let one = &mut moves[0];
-    one.status = VmoveStatus::Succeeded;
-    one.dest_host = Some("cmp2".to_owned());
-    (one.start_time, one.end_time) = (Some(at), Some(at));
-    one.message = Some("moved".to_owned());
-    one.open = false;
-    one.state = "done".to_owned();
+    let instance = &mut moves[0];
+    instance.status = VmoveStatus::Succeeded;
+    instance.dest_host = Some("cmp2".to_owned());
+    (instance.start_time, instance.end_time) = (Some(at), Some(at));
+    instance.message = Some("moved".to_owned());
+    instance.open = false;
+    instance.state = "done".to_owned();
     let more = pending_move(server(3), 2);
     written(
         &bench,
@@ -217,12 +217,12 @@ async fn moves_are_inserted_then_overwritten_and_shown_as_vmoves() {
         .unwrap()
         .unwrap();
     assert_eq!(untouched.stamps.updated_at, None);
-    let elsewhere = tachi_domain::NotificationId(Uuid::nil());
+    let other_notification = tachi_domain::NotificationId(Uuid::nil());
     assert_eq!(
         bench
             .store
             .registry()
-            .get_vmove(elsewhere, more.vmove)
+            .get_vmove(other_notification, more.vmove)
             .await
             .unwrap(),
         None
@@ -236,17 +236,17 @@ async fn moves_are_inserted_then_overwritten_and_shown_as_vmoves() {
 async fn an_instance_is_moved_by_one_recovery_at_a_time() {
     let (bench, host) = one_down().await;
     let first = bench.claim_newest("engine").await;
-    let mut held = moves(3);
-    written(&bench, &first, &with_moves(held.clone())).await;
+    let mut stored = moves(3);
+    written(&bench, &first, &with_moves(stored.clone())).await;
     let other = bench.host(&host.segment, "cmp2").await;
     bench.stopped(&other).await;
     let second = bench.claim_newest("engine").await;
     assert_ne!(second.id, first.id);
 
     let before = contents(&bench).await;
-    let wanted = vec![pending_move(server(2), 0), pending_move(server(9), 1)];
+    let moves = vec![pending_move(server(2), 0), pending_move(server(9), 1)];
     let write = Write {
-        moves: wanted.clone(),
+        moves: moves.clone(),
         ..everything(other.id)
     };
     let refused = bench
@@ -259,11 +259,11 @@ async fn an_instance_is_moved_by_one_recovery_at_a_time() {
     assert_eq!(contents(&bench).await, before, "nothing was written");
 
     // A finished move releases its instance, and a closed one requests none.
-    held[1].open = false;
-    written(&bench, &first, &with_moves(vec![held[1].clone()])).await;
+    stored[1].open = false;
+    written(&bench, &first, &with_moves(vec![stored[1].clone()])).await;
     let mut listed = pending_move(server(1), 2);
     listed.open = false;
-    written(&bench, &second, &with_moves([wanted, vec![listed]].concat())).await;
+    written(&bench, &second, &with_moves([moves, vec![listed]].concat())).await;
 }
 
 /// Covers R6.
@@ -317,12 +317,12 @@ async fn a_recovery_that_is_closed_frees_its_host_and_its_instances() {
             .unwrap();
         assert_eq!(row.open_key, None, "{life}");
         assert_eq!(row.life, life.as_str());
-        let one = recovery_move::Entity::find()
+        let row = recovery_move::Entity::find()
             .one(bench.store.db.reader())
             .await
             .unwrap()
             .unwrap();
-        assert_eq!(one.open_key.is_some(), moves_stay, "{life}");
+        assert_eq!(row.open_key.is_some(), moves_stay, "{life}");
     }
 }
 
@@ -579,8 +579,8 @@ async fn a_thousand_moves_and_a_beat_take_no_longer_than_they_may() {
     let start = Instant::now();
     written(&bench, &claimed, &with_moves(moves.clone())).await;
     let inserted = start.elapsed();
-    for one in &mut moves {
-        one.status = VmoveStatus::Ongoing;
+    for instance in &mut moves {
+        instance.status = VmoveStatus::Ongoing;
     }
     let start = Instant::now();
     written(&bench, &claimed, &with_moves(moves)).await;

@@ -45,7 +45,7 @@ async fn a_machine_is_recorded_once_and_changed_by_an_operator_only() {
             .unwrap()
     );
     let lines = store.machines().machines().await.unwrap();
-    let wanted = MachineLine {
+    let line = MachineLine {
         host: "c1".into(),
         device: "bmc".into(),
         machine: Some(b.clone()),
@@ -53,7 +53,7 @@ async fn a_machine_is_recorded_once_and_changed_by_an_operator_only() {
         said_by: Some("ada".into()),
         foreign: None,
     };
-    assert_eq!(lines, [wanted]);
+    assert_eq!(lines, [line]);
     store.machines().note("c1", "bmc", Some(None)).await.unwrap();
     let foreign = store.machines().machines().await.unwrap().remove(0).foreign;
     assert_eq!(foreign, Some((None, bench.clock_wall())));
@@ -94,7 +94,7 @@ async fn many_devices_are_known_as_each_is_by_itself() {
         record_machine(&bench, "gone", "bmc", &id("guid=d")).await,
         "not a registered host"
     );
-    let mut asked = Vec::new();
+    let mut statements = Vec::new();
     for host in ["c1", "c2", "c3", "gone", "nobody"] {
         for device in ["bmc", "maas"] {
             for answers in [
@@ -104,17 +104,17 @@ async fn many_devices_are_known_as_each_is_by_itself() {
                 Some("guid=c"),
                 Some("guid=d"),
             ] {
-                asked.push((host, device.to_owned(), answers.map(id)));
+                statements.push((host, device.to_owned(), answers.map(id)));
             }
         }
     }
-    let asked: Vec<_> = asked
+    let statements: Vec<_> = statements
         .iter()
         .map(|(host, device, answers)| (*host, device.clone(), answers.as_ref()))
         .collect();
-    let together = store.machines().known_of(&asked).await.unwrap();
-    assert_eq!(together.len(), asked.len());
-    for ((host, device, answers), entry) in asked.iter().zip(together) {
+    let together = store.machines().known_of(&statements).await.unwrap();
+    assert_eq!(together.len(), statements.len());
+    for ((host, device, answers), entry) in statements.iter().zip(together) {
         let alone = store.machines().known(host, device, *answers).await.unwrap();
         assert_eq!(entry, alone, "{host} {device} {answers:?}");
     }

@@ -128,10 +128,10 @@ mod tests {
     async fn left(bench: &Bench, life: Life, states: &[(u128, &str)]) {
         let claimed = bench.claim_newest("engine").await;
         let moves = states.iter().map(|(number, more)| {
-            let mut one = pending_move(server(*number), 0);
-            one.state = state(*number, more);
-            one.open = false;
-            one
+            let mut instance = pending_move(server(*number), 0);
+            instance.state = state(*number, more);
+            instance.open = false;
+            instance
         });
         let write = Write {
             life: Some(life),
@@ -176,18 +176,18 @@ mod tests {
                 may_run.into_iter().collect::<Vec<_>>(),
             )
         };
-        let wanted = (
+        let expected = (
             vec![server(1)],
             vec![(server(2), BTreeSet::from(["cmp3".to_owned()]))],
         );
-        assert_eq!(found().await, wanted, "read from the states");
+        assert_eq!(found().await, expected, "read from the states");
         bench.store.migrate().await.unwrap();
         let db = &bench.store.db.writer().db;
         // The filled-in columns must not depend on the states.
         db.execute_unprepared("UPDATE recovery_move SET state = '{}'")
             .await
             .unwrap();
-        assert_eq!(found().await, wanted, "read from the columns");
+        assert_eq!(found().await, expected, "read from the columns");
         let nobody = bench
             .store
             .operator_journal()
@@ -230,12 +230,12 @@ mod tests {
         let host = bench.host(&segment, "cmp1").await;
         bench.stopped(&host).await;
         let claimed = bench.claim_newest("engine").await;
-        let mut one = pending_move(server(1), 0);
-        one.open = false;
-        one.wait = Some(Wait::bare(WaitsFor::GivenUp, Timestamp::from_micros(1)));
+        let mut instance = pending_move(server(1), 0);
+        instance.open = false;
+        instance.wait = Some(Wait::bare(WaitsFor::GivenUp, Timestamp::from_micros(1)));
         let write = Write {
             life: Some(Life::Closed),
-            moves: vec![one],
+            moves: vec![instance],
             ..Write::default()
         };
         let written = bench

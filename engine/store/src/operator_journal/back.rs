@@ -159,7 +159,7 @@ mod tests {
     fn one(number: u32, status: VmoveStatus, start: Option<StartEnd>) -> MoveWrite {
         let start = start.map(|end| ExcludedStart {
             tries: 1,
-            asked: None,
+            requested: None,
             end: Some(end),
         });
         MoveWrite {

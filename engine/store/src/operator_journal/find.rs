@@ -22,7 +22,7 @@ use crate::error::{Failure, Stop};
 use crate::waits::WaitColumns;
 
 pub(super) async fn recoveries(db: &Database, filter: &RecoveryFilter) -> Result<Vec<RecoverySummary>, Stop> {
-    let mut wanted = condition(filter);
+    let mut condition = condition(filter);
     if let Some(id) = filter.before {
         let younger = recovery::Entity::find()
             .filter(recovery::Column::Uuid.eq(id.to_string()))
@@ -31,10 +31,10 @@ pub(super) async fn recoveries(db: &Database, filter: &RecoveryFilter) -> Result
         let Some(younger) = younger else {
             return Ok(Vec::new());
         };
-        wanted = wanted.add(recovery::Column::Id.lt(younger.id));
+        condition = condition.add(recovery::Column::Id.lt(younger.id));
     }
     let found = recovery::Entity::find()
-        .filter(wanted)
+        .filter(condition)
         .order_by_desc(recovery::Column::Id)
         .limit(filter.limit);
     let rows = rows(found).all(db.reader()).await?;
@@ -65,8 +65,8 @@ pub(super) async fn of_host(
         let last = last.limit(closed).select_only().column(recovery::Column::Id);
         ids.extend(last.into_tuple::<i64>().all(db.reader()).await?);
     }
-    let wanted = is_closed().not().or(recovery::Column::Id.is_in(ids));
-    summaries(db, rows(all().filter(wanted)).all(db.reader()).await?).await
+    let shown = is_closed().not().or(recovery::Column::Id.is_in(ids));
+    summaries(db, rows(all().filter(shown)).all(db.reader()).await?).await
 }
 
 /// The columns of a listed recovery. They exclude its state, which can be long: thousands are listed while reports are
@@ -95,13 +95,13 @@ struct ShownStatus {
     segment: Option<String>,
 }
 
-/// Selects the columns of the recoveries that `wanted` finds.
-pub(super) fn rows(wanted: Select<recovery::Entity>) -> Selector<SelectModel<Row>> {
+/// Selects the columns of the recoveries that `select` finds.
+pub(super) fn rows(select: Select<recovery::Entity>) -> Selector<SelectModel<Row>> {
     use recovery::Column::{
         Dismissed, FirstReportedAt, HostName, HostUuid, Kind, Life, NotificationUuid, OpenedAt, Owner, Uuid,
         WaitsFor, WaitsOn, WaitsSince,
     };
-    wanted
+    select
         .select_only()
         .columns([
             Uuid,
@@ -141,12 +141,12 @@ pub(super) async fn summaries(db: &Database, rows: Vec<Row>) -> Result<Vec<Recov
                 .all(db.reader())
                 .await?;
         shown.extend(notifications.into_iter().map(|(uuid, status, message, segment)| {
-            let one = ShownStatus {
+            let shown = ShownStatus {
                 status,
                 message,
                 segment,
             };
-            (uuid, one)
+            (uuid, shown)
         }));
         count_moves(db, &ids, &mut moves).await?;
         back::count(db, &ids, &mut moves).await?;
@@ -159,15 +159,15 @@ pub(super) async fn summaries(db: &Database, rows: Vec<Row>) -> Result<Vec<Recov
             column,
         };
         let (status, message, segment) = match notification {
-            Some(one) if row.dismissed => (DISMISSED_STATUS.to_owned(), one.message, one.segment),
-            Some(one) => (one.status, one.message, one.segment),
+            Some(shown) if row.dismissed => (DISMISSED_STATUS.to_owned(), shown.message, shown.segment),
+            Some(shown) => (shown.status, shown.message, shown.segment),
             None => ("purged".to_owned(), None, None),
         };
         Ok::<_, Failure>(RecoverySummary {
             id: cell("uuid").id(&row.uuid)?,
             notification: cell("notification_uuid").id(&row.notification_uuid)?,
-            kind: cell("kind").word(&row.kind, RecoveryKind::from_value)?,
-            life: cell("life").word(&row.life, Life::from_value)?,
+            kind: cell("kind").parse(&row.kind, RecoveryKind::from_value)?,
+            life: cell("life").parse(&row.life, Life::from_value)?,
             host_id: cell("host_uuid").id(&row.host_uuid)?,
             segment: segment
                 .map(|id| cell("failover_segment_uuid of its notification").id(&id))
@@ -237,7 +237,7 @@ async fn count_moves(
             column,
         };
         let Some(status) = status else { continue };
-        let status = cell("status").word(&status, VmoveStatus::from_value)?;
+        let status = cell("status").parse(&status, VmoveStatus::from_value)?;
         let rows = cell("rows").count(rows)?;
         counts.entry(notification).or_default().add(status, rows);
     }
@@ -251,11 +251,11 @@ fn condition(filter: &RecoveryFilter) -> Condition {
             all = all.add(recovery::Column::Life.eq(life.as_str()));
             true
         }
-        Some(RecoveryState::Held) => {
-            let held = WaitsFor::ALL.iter().filter(|what| what.is_held());
+        Some(RecoveryState::OnHold) => {
+            let on_hold = WaitsFor::ALL.iter().filter(|what| what.is_on_hold());
             all = all
                 .add(recovery::Column::Life.eq(Life::Open.as_str()))
-                .add(recovery::Column::WaitsFor.is_in(held.map(|what| what.as_str())));
+                .add(recovery::Column::WaitsFor.is_in(on_hold.map(|what| what.as_str())));
             true
         }
         Some(RecoveryState::Status(status)) => {
@@ -437,7 +437,7 @@ mod tests {
                 },
                 "fedcba",
             ),
-            ("held", of(RecoveryState::Held), "c"),
+            ("held", of(RecoveryState::OnHold), "c"),
             ("open", of(RecoveryState::Life(Life::Open)), "fdc"),
             ("watching", of(RecoveryState::Life(Life::Watching)), "a"),
             ("closed", of(RecoveryState::Life(Life::Closed)), "eb"),

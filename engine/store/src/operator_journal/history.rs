@@ -23,11 +23,11 @@ use crate::waits::WaitColumns;
 
 pub(super) async fn history(db: &Database, id: RecoveryId) -> Result<Option<RecoveryHistory>, Stop> {
     let reader = db.reader();
-    let wanted = recovery::Entity::find().filter(recovery::Column::Uuid.eq(id.to_string()));
-    let Some(row) = wanted.clone().one(reader).await? else {
+    let select = recovery::Entity::find().filter(recovery::Column::Uuid.eq(id.to_string()));
+    let Some(row) = select.clone().one(reader).await? else {
         return Ok(None);
     };
-    let rows = find::rows(wanted).all(reader).await?;
+    let rows = find::rows(select).all(reader).await?;
     let Some(summary) = find::summaries(db, rows).await?.pop() else {
         return Ok(None);
     };
@@ -56,7 +56,7 @@ pub(super) async fn history(db: &Database, id: RecoveryId) -> Result<Option<Reco
         .filter_map(|row| shown.remove(&row.vmove_uuid))
         .collect();
     if recovery_cell(&row, "kind")
-        .word(&row.kind, RecoveryKind::from_value)?
+        .parse(&row.kind, RecoveryKind::from_value)?
         .is_planned()
     {
         // These have no move. Their rows are in the order in which they are started.
@@ -102,8 +102,8 @@ async fn later(
         .filter(recovery::Column::Id.gt(row.id))
         .filter(recovery::Column::Kind.eq(&row.kind))
         .order_by_desc(recovery::Column::Id);
-    let instance = notification.and_then(|one| one.payload.get("instance_uuid"));
-    let wanted = match (summary.kind, instance) {
+    let instance = notification.and_then(|row| row.payload.get("instance_uuid"));
+    let moves = match (summary.kind, instance) {
         (RecoveryKind::Host, _) => newer.filter(recovery::Column::HostUuid.eq(&row.host_uuid)),
         (RecoveryKind::Vm, Some(instance)) => {
             let of_it = notification::Entity::find()
@@ -117,7 +117,7 @@ async fn later(
             return Ok(None);
         }
     };
-    let found: Option<String> = wanted
+    let found: Option<String> = moves
         .select_only()
         .column(recovery::Column::Uuid)
         .into_tuple()
@@ -282,8 +282,8 @@ mod tests {
         assert_eq!(history.state.as_deref(), Some("{}"));
         assert_eq!(history.steps.len(), 1);
         assert_eq!(history.proofs[0].from, "maas");
-        let word = Some(("reject".to_owned(), "alice".to_owned(), bench.clock_wall()));
-        assert_eq!(history.word, word);
+        let action = Some(("reject".to_owned(), "alice".to_owned(), bench.clock_wall()));
+        assert_eq!(history.word, action);
         let nobody = bench
             .store
             .operator_journal()

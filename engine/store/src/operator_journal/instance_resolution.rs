@@ -103,16 +103,21 @@ mod tests {
             );
         }
         let resolutions = bench.claim_newest("engine").await.operator_state.move_words;
-        let said: Vec<(u64, ResolutionKind)> =
-            resolutions.iter().map(|word| (word.number, word.word)).collect();
-        assert_eq!(said, [(1, ResolutionKind::Failure), (2, ResolutionKind::Ignore)]);
+        let stored: Vec<(u64, ResolutionKind)> = resolutions
+            .iter()
+            .map(|resolution| (resolution.number, resolution.word))
+            .collect();
+        assert_eq!(
+            stored,
+            [(1, ResolutionKind::Failure), (2, ResolutionKind::Ignore)]
+        );
         let nobody = RecoveryId(Uuid::from_u128(1));
-        let said = bench
+        let outcome = bench
             .store
             .operator_journal()
             .resolve_instance(nobody, &resolutions[0])
             .await
             .unwrap();
-        assert_eq!(said, ActionOutcome::Unknown);
+        assert_eq!(outcome, ActionOutcome::Unknown);
     }
 }

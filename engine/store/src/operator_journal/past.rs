@@ -40,15 +40,16 @@ pub(super) async fn past(db: &Database, name: &str, span: Span) -> Result<Option
     let (freezes, more_freezes) = frozen(db, &place, &rows, span).await?;
     let mut reports = Vec::new();
     for row in rows {
-        let of = |one: &&PastRecovery| one.summary.notification.to_string() == row.notification_uuid;
-        let recovery = recoveries.iter().find(of).map(|one| one.summary.id);
+        let of =
+            |recovery: &&PastRecovery| recovery.summary.notification.to_string() == row.notification_uuid;
+        let recovery = recoveries.iter().find(of).map(|recovery| recovery.summary.id);
         reports.push(PastReport {
             accepted_at: from_column(row.created_at.unwrap_or(row.generated_time)),
             notification: convert::notification(row)?,
             recovery,
         });
     }
-    reports.sort_by_key(|one| (one.accepted_at, one.notification.row));
+    reports.sort_by_key(|report| (report.accepted_at, report.notification.row));
     Ok(Some(Past {
         registered: place.registered.is_some(),
         maintenance: place.maintenance(db).await?,
@@ -135,7 +136,7 @@ impl PastHost {
             row: &row.uuid,
             column: "why",
         };
-        let why = state.map(|state| cell.word(&state.why, MaintenanceReason::from_value));
+        let why = state.map(|state| cell.parse(&state.why, MaintenanceReason::from_value));
         let why = why.transpose()?.unwrap_or(MaintenanceReason::Operator);
         Ok(Some((why, row.updated_at.map(from_column))))
     }
@@ -169,7 +170,7 @@ async fn reports(
 }
 
 /// Selects the recoveries that were opened or active in the period, or that one of the reports started.
-fn wanted(place: &PastHost, reports: &[notification::Model], span: Span) -> Select<recovery::Entity> {
+fn recoveries_of(place: &PastHost, reports: &[notification::Model], span: Span) -> Select<recovery::Entity> {
     use recovery::Column::{HostName, Id, Life as InLife, NotificationUuid, OpenedAt};
     let written = Query::select()
         .expr(Expr::value(1))
@@ -200,7 +201,7 @@ async fn recoveries(
 ) -> Result<(Vec<PastRecovery>, bool), Stop> {
     use recovery::Column::{Id, Uuid, Word, WordAt, WordBy};
     type Head = (i64, String, Option<String>, Option<String>, Option<i64>);
-    let heads: Vec<Head> = wanted(place, reports, span)
+    let heads: Vec<Head> = recoveries_of(place, reports, span)
         .select_only()
         .columns([Id, Uuid, Word, WordBy, WordAt])
         .limit(MAX_ITEMS + 1)
@@ -211,7 +212,10 @@ async fn recoveries(
     let ids = heads.iter().map(|(id, ..)| *id);
     let rows = find::rows(recovery::Entity::find().filter(Id.is_in(ids)));
     let summaries = find::summaries(db, rows.all(db.reader()).await?).await?;
-    let mut by_id: BTreeMap<RecoveryId, _> = summaries.into_iter().map(|one| (one.id, one)).collect();
+    let mut by_id: BTreeMap<RecoveryId, _> = summaries
+        .into_iter()
+        .map(|summary| (summary.id, summary))
+        .collect();
     let mut moves = Vec::new();
     for (id, uuid, word, by, at) in heads.into_iter().rev() {
         let cell = Cell {

@@ -69,7 +69,7 @@ pub(super) async fn region(db: &Database) -> Result<Vec<SegmentView>, Stop> {
                     row: &row.uuid,
                     column: "why",
                 };
-                cell.word(why, MaintenanceReason::from_value)
+                cell.parse(why, MaintenanceReason::from_value)
             });
             let why = why.transpose()?.unwrap_or(MaintenanceReason::Operator);
             let recovery = recoveries.get(&row.uuid).copied();

@@ -22,9 +22,9 @@ use crate::database::Database;
 use crate::entity::{host, notification, recovery, recovery_step};
 use crate::error::{Failure, Stop};
 use crate::heartbeats;
-use crate::journal::off_word;
+use crate::journal::stored_off_claim;
 use crate::registry::RegistryTables;
-use crate::reporters::{key, set_aside};
+use crate::reporters::{key, muted_keys};
 use crate::transaction::{Transaction, Tx, TxOutcome};
 
 #[expect(clippy::too_many_lines, reason = "one transaction")]
@@ -79,12 +79,12 @@ pub(super) async fn retry(registry: &RegistryTables, id: RecoveryId, by: &str) -
     };
     let now = db.now();
     // A user who may not write to the history cannot start an attempt, because its origin would not be recorded.
-    let asked = Note {
+    let request_note = Note {
         notification: notification.id,
         text: format!("another attempt requested by {by}"),
         now,
     };
-    if db.write(&asked).await?.is_none() {
+    if db.write(&request_note).await?.is_none() {
         return Ok(RetryOutcome::Unknown);
     }
     let evidence = match kind {
@@ -142,10 +142,10 @@ async fn standing_evidence(
     db: &Database,
     failed: &recovery::Model,
 ) -> Result<Option<Box<GivenEvidence>>, Stop> {
-    let Some(evidence) = off_word(failed)?.and_then(|off_claim| off_claim.evidence) else {
+    let Some(evidence) = stored_off_claim(failed)?.and_then(|off_claim| off_claim.evidence) else {
         return Ok(None);
     };
-    let muted = set_aside(db.reader()).await?;
+    let muted = muted_keys(db.reader()).await?;
     for reporter in convert::reporters(failed)? {
         if muted.contains(&key(&reporter)?) {
             return Ok(None);
@@ -344,7 +344,7 @@ mod tests {
         let payload = &again.notification.payload;
         assert_eq!(payload["host_status"], "UNKNOWN");
         assert_eq!(payload["retry_of"], failed.to_string());
-        assert!(again.operator_state.off_word.is_none() && !again.operator_state.joined_normal);
+        assert!(again.operator_state.off_claim.is_none() && !again.operator_state.joined_normal);
     }
 
     /// Covers R31.
@@ -387,7 +387,7 @@ mod tests {
             .await
             .unwrap();
         let again = bench.claim_newest("engine").await;
-        let off_claim = again.operator_state.off_word.unwrap();
+        let off_claim = again.operator_state.off_claim.unwrap();
         assert_eq!(off_claim.evidence.as_deref(), Some(&given));
         assert_eq!(off_claim.dated, given.dated());
         assert_eq!(again.notification.payload["host_status"], "NORMAL");
@@ -417,7 +417,7 @@ mod tests {
             .await
             .unwrap();
         let again = bench.claim_newest("engine").await;
-        assert!(again.operator_state.off_word.is_none());
+        assert!(again.operator_state.off_claim.is_none());
         assert_eq!(again.notification.payload["host_status"], "UNKNOWN");
     }
 

@@ -152,7 +152,7 @@ async fn only_what_is_old_and_over_goes() {
     bench.store.registry().delete_segment(gone.id).await.unwrap();
     recovered(&bench, &kept, "cmp3", Life::Closed).await;
     let early = bench.clock_wall();
-    for (case, before, wanted) in [
+    for (case, before, expected) in [
         ("a moment too early", early.whole_seconds(), vec![]),
         (
             "a second later",
@@ -173,7 +173,7 @@ async fn only_what_is_old_and_over_goes() {
             let mut options = PurgeOptions::before(before);
             options.dry_run = dry_run;
             let purged = bench.store.purge(&options, |_| ()).await.unwrap();
-            assert_eq!(rows(&purged), wanted, "{case}, dry run {dry_run}");
+            assert_eq!(rows(&purged), expected, "{case}, dry run {dry_run}");
         }
     }
     assert_eq!(
@@ -196,7 +196,7 @@ async fn the_budget_counts_what_masakari_manage_counts() {
     let mut options = all_of(&bench);
     options.max_rows = Some(2);
     let mut progress_calls = 0;
-    for (run, wanted) in [
+    for (run, expected) in [
         ("first", vec![("notifications", 2)]),
         ("second", vec![("notifications", 1), ("hosts", 1)]),
         ("third", vec![("hosts", 2)]),
@@ -212,7 +212,7 @@ async fn the_budget_counts_what_masakari_manage_counts() {
             .into_iter()
             .filter(|(table, _)| ["notifications", "hosts", "failover_segments"].contains(table))
             .collect();
-        assert_eq!(counted, wanted, "{run}");
+        assert_eq!(counted, expected, "{run}");
     }
     assert_eq!(progress_calls, 5);
     assert_eq!(count(&bench, "recovery").await, 0);
@@ -234,7 +234,7 @@ async fn rows_left_behind_by_masakari_manage_are_purged() {
         .unwrap();
     bench.clock.set_wall_on(DAY);
     // The open notification's recovery stays. Its vmove has no notification that an API could show.
-    let wanted = [
+    let expected = [
         ("vmoves", 2),
         ("recovery", 1),
         ("recovery_step", 2),
@@ -244,6 +244,9 @@ async fn rows_left_behind_by_masakari_manage_are_purged() {
     for dry_run in [true, false] {
         let mut options = all_of(&bench);
         options.dry_run = dry_run;
-        assert_eq!(rows(&bench.store.purge(&options, |_| ()).await.unwrap()), wanted);
+        assert_eq!(
+            rows(&bench.store.purge(&options, |_| ()).await.unwrap()),
+            expected
+        );
     }
 }

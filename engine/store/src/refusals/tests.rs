@@ -118,7 +118,10 @@ async fn the_api_user_writes_and_a_user_without_the_grant_reads_the_rest() {
     api.refusals().forget_refusals(at(-10)).await.unwrap();
     // A user with the grants of an earlier version: all other data is returned.
     let (old, given) = bench.granted(Role::Api).await.unwrap();
-    let of_this = given.iter().find(|one| one.contains("tachi_refusal")).unwrap();
+    let of_this = given
+        .iter()
+        .find(|statement| statement.contains("tachi_refusal"))
+        .unwrap();
     let taken = of_this
         .replacen("GRANT", "REVOKE", 1)
         .replacen(" TO ", " FROM ", 1);

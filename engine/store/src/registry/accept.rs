@@ -32,7 +32,7 @@ use crate::convert::{self, Cell};
 use crate::entity::{fact, host, notification, recovery, recovery_move};
 use crate::error::{Stop, is_unique_violation};
 use crate::heartbeats::{self, ReportedBoot};
-use crate::journal::off_word;
+use crate::journal::stored_off_claim;
 use crate::lock;
 use crate::reporters;
 use crate::time::to_column;
@@ -140,7 +140,7 @@ impl<'a> AcceptTransaction<'a> {
             None => None,
             Some(mut off_claim) => {
                 off_claim.arrived = Some(clock::now(tx, self.now).await?);
-                let known = off_word(holder)?;
+                let known = stored_off_claim(holder)?;
                 let is_new = known.is_none_or(|known| known.clone().with(off_claim.clone()) != known);
                 (is_new || !holder.joined_normal).then_some(off_claim)
             }
@@ -229,7 +229,9 @@ async fn is_down_since(tx: &Tx, host: &str, since: Timestamp, now: Timestamp) ->
         as_of: Timestamp::from_micros(known.as_of),
         value: serde_json::from_str(&known.value).unwrap_or_default(),
     };
-    let is_down = |one: &ComputeService| one.host == host && !one.up && !one.cell_down && one.since <= since;
+    let is_down = |service: &ComputeService| {
+        service.host == host && !service.up && !service.cell_down && service.since <= since
+    };
     Ok(computes.is_fresh(clock::now(tx, now).await?) && computes.value.iter().any(is_down))
 }
 
@@ -317,7 +319,7 @@ impl AcceptContext<'_> {
         let off_claim = off_claim.filter(|off_claim| off_claim.evidence.is_some());
         let reporter = self.accept.new.reporter.as_deref();
         Ok(FirstReport {
-            off_word: off_claim.as_ref().map(json).transpose()?,
+            off_claim: off_claim.as_ref().map(json).transpose()?,
             reporters: reporter.map(|reporter| json(&[reporter])).transpose()?,
             first_reported: first_reported(&self.accept.new.payload, self.accept.now),
         })
@@ -327,10 +329,11 @@ impl AcceptContext<'_> {
         let new = self.accept.new;
         let payload = serde_json::Value::from_iter(new.payload.clone());
         let muted = self.accept.muted.is_some();
-        let reporter = new.reporter.as_deref().cloned().map(|reporter| Reporter {
-            set_aside: muted,
-            ..reporter
-        });
+        let reporter = new
+            .reporter
+            .as_deref()
+            .cloned()
+            .map(|reporter| Reporter { muted, ..reporter });
         let status = if muted {
             NotificationStatus::Ignored
         } else {
@@ -358,7 +361,7 @@ impl AcceptContext<'_> {
 /// The data of the first report that a recovery stores.
 #[derive(Default)]
 pub(crate) struct FirstReport {
-    off_word: Option<String>,
+    off_claim: Option<String>,
     reporters: Option<String>,
     /// The time at which the first attempt was opened, if this is a later one.
     first_reported: Option<Timestamp>,
@@ -418,7 +421,7 @@ pub(crate) fn recovery_row(
         open_key: Set(key),
         opened_at: Set(now.micros()),
         first_reported_at: Set(first_data.first_reported.map(Timestamp::micros)),
-        off_word: Set(first_data.off_word),
+        off_word: Set(first_data.off_claim),
         reporters: Set(first_data.reporters),
         waits_for: Set(Some(WaitsFor::Nothing.as_str().to_owned())),
         waits_since: Set(Some(now.micros())),
@@ -451,7 +454,7 @@ pub(crate) async fn join(
         .filter(recovery::Column::Id.eq(holder.id))
         .filter(recovery::Column::OpenKey.is_not_null());
     if let Some(off_claim) = more.off_claim {
-        let together = match off_word(holder)? {
+        let together = match stored_off_claim(holder)? {
             Some(known) => known.with(off_claim),
             None => off_claim,
         };

@@ -91,7 +91,9 @@ async fn waits_for(
         elapsed = elapsed.plus(since_the_end(db, row, now.min(clock)).await?);
     }
     match HostRecovery::restore(state, &[]) {
-        Ok(recovery) if life == Life::Open && is_confirmed_off(db, row, recovery.heard, clock).await? => {
+        Ok(recovery)
+            if life == Life::Open && is_confirmed_off(db, row, recovery.last_action, clock).await? =>
+        {
             Ok(Some(BootHeldFor::Recovery))
         }
         Ok(recovery) => Ok(recovery.holds_boot(life, elapsed, clock)),
@@ -269,8 +271,8 @@ mod tests {
         bench.stopped(&host).await;
         let claimed = bench.claim_newest("engine").await;
         write(&bench, &claimed, Life::Closed, head(&claimed, ordered)).await;
-        let held = bench.store.registry().boot_hold("cmp1").await.unwrap();
-        assert_eq!(held.map(|hold| hold.waits_for), Some(BootHeldFor::PowerOff));
+        let on_hold = bench.store.registry().boot_hold("cmp1").await.unwrap();
+        assert_eq!(on_hold.map(|hold| hold.waits_for), Some(BootHeldFor::PowerOff));
         bench.clock.set_wall_on(-3_600);
         assert!(
             bench.store.registry().boot_hold("cmp1").await.unwrap().is_some(),
@@ -315,7 +317,7 @@ mod tests {
         let host = bench.host(&segment, "cmp1").await;
         bench.stopped(&host).await;
         let id = bench.newest().await;
-        let said = bench
+        let outcome = bench
             .store
             .operator_journal()
             .submit(
@@ -326,8 +328,8 @@ mod tests {
             )
             .await
             .unwrap();
-        assert!(matches!(said, ActionOutcome::Submitted), "{said:?}");
-        let held = |what: &'static str| {
+        assert!(matches!(outcome, ActionOutcome::Submitted), "{outcome:?}");
+        let hold_after = |what: &'static str| {
             let registry = bench.store.registry();
             async move {
                 let hold = registry.boot_hold("cmp1").await.unwrap();
@@ -335,7 +337,7 @@ mod tests {
             }
         };
         let recovery = Some(BootHeldFor::Recovery);
-        assert_eq!(held("not taken up").await, ("not taken up", recovery));
+        assert_eq!(hold_after("not taken up").await, ("not taken up", recovery));
         let approved = bench
             .store
             .operator_journal()
@@ -348,19 +350,19 @@ mod tests {
             .await
             .unwrap();
         assert!(matches!(approved, ActionOutcome::Submitted), "{approved:?}");
-        assert_eq!(held("not the last").await, ("not the last", recovery));
+        assert_eq!(hold_after("not the last").await, ("not the last", recovery));
         let claimed = bench.claim_newest("engine").await;
         write(&bench, &claimed, Life::Open, head(&claimed, |_| {})).await;
-        assert_eq!(held("not heard").await, ("not heard", recovery));
-        let heard = head(&claimed, |state| state.heard = 2);
+        assert_eq!(hold_after("not heard").await, ("not heard", recovery));
+        let state = head(&claimed, |state| state.last_action = 2);
         let actions = claimed
             .operator_state
             .actions
             .iter()
             .map(|action| action.id)
             .collect();
-        write_applied(&bench, &claimed, heard, actions).await;
-        assert_eq!(held("given up").await, ("given up", None));
+        write_applied(&bench, &claimed, state, actions).await;
+        assert_eq!(hold_after("given up").await, ("given up", None));
         let unread = bench
             .store
             .operator_journal()
@@ -373,8 +375,8 @@ mod tests {
             .await
             .unwrap();
         assert!(matches!(unread, ActionOutcome::Submitted), "{unread:?}");
-        assert_eq!(held("again").await, ("again", recovery));
+        assert_eq!(hold_after("again").await, ("again", recovery));
         bench.clock.set_wall_on(601);
-        assert_eq!(held("expired").await, ("expired", None));
+        assert_eq!(hold_after("expired").await, ("expired", None));
     }
 }

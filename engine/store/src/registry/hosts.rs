@@ -177,7 +177,7 @@ impl Transaction for Update<'_> {
         }
         match change.on_maintenance {
             Some(true) => maintenance::record(tx, &old.uuid, MaintenanceReason::Operator, None).await?,
-            Some(false) => maintenance::forget(tx, [old.uuid.clone()]).await?,
+            Some(false) => maintenance::delete_states(tx, [old.uuid.clone()]).await?,
             None => {}
         }
         let name = change.name.clone().unwrap_or_else(|| old.name.clone());
@@ -225,7 +225,7 @@ impl Transaction for Delete {
             .filter(host::Column::Id.eq(old.id))
             .exec(tx)
             .await?;
-        maintenance::forget(tx, [old.uuid]).await?;
+        maintenance::delete_states(tx, [old.uuid]).await?;
         Ok(TxOutcome::Keep(()))
     }
 }

@@ -34,10 +34,10 @@ pub(crate) async fn reasons<'a>(
         return Ok(reasons);
     }
     // The padding keeps the statement's text the same for similar numbers of hosts, see `registry::accept`.
-    let mut wanted: Vec<&String> = reasons.keys().collect();
-    wanted.resize(wanted.len().next_power_of_two(), wanted[0]);
+    let mut hosts: Vec<&String> = reasons.keys().collect();
+    hosts.resize(hosts.len().next_power_of_two(), hosts[0]);
     let known = host_state::Entity::find()
-        .filter(host_state::Column::HostUuid.is_in(wanted))
+        .filter(host_state::Column::HostUuid.is_in(hosts))
         .all(db)
         .await?;
     for state in known {
@@ -46,7 +46,7 @@ pub(crate) async fn reasons<'a>(
             row: &state.host_uuid,
             column: "why",
         };
-        let why = cell.word(&state.why, MaintenanceReason::from_value)?;
+        let why = cell.parse(&state.why, MaintenanceReason::from_value)?;
         reasons.insert(state.host_uuid, why);
     }
     Ok(reasons)
@@ -129,7 +129,7 @@ pub(crate) async fn take_back(
 }
 
 /// Deletes the reasons of hosts that were deleted or whose maintenance has ended.
-pub(crate) async fn forget(
+pub(crate) async fn delete_states(
     db: &impl ConnectionTrait,
     hosts: impl IntoIterator<Item = String> + Send,
 ) -> Result<(), Stop> {

@@ -175,7 +175,7 @@ impl Transaction for Delete {
             .filter(host::Column::Deleted.eq(0))
             .all(tx)
             .await?;
-        maintenance::forget(tx, hosts.into_iter().map(|host| host.uuid)).await?;
+        maintenance::delete_states(tx, hosts.into_iter().map(|host| host.uuid)).await?;
         host::Entity::update_many()
             .col_expr(host::Column::Deleted, Expr::col(host::Column::Id))
             .col_expr(host::Column::DeletedAt, Expr::value(at))

@@ -80,7 +80,12 @@ async fn muted_list(bench: &Bench) -> Vec<(String, bool)> {
     let listed = bench.store.operator_journal().muted_reporters().await.unwrap();
     listed
         .into_iter()
-        .map(|one| (one.reporter.host.unwrap_or(one.reporter.user_id), one.is_muted))
+        .map(|muted| {
+            (
+                muted.reporter.host.unwrap_or(muted.reporter.user_id),
+                muted.is_muted,
+            )
+        })
         .collect()
 }
 
@@ -128,7 +133,7 @@ async fn a_reporter_contradicted_repeatedly_is_muted_and_others_still_count() {
         "{:?}",
         kept.message
     );
-    assert!(kept.reporter.unwrap().set_aside);
+    assert!(kept.reporter.unwrap().muted);
     let repeated = bench.accept(&says(&bench, &contradicted_reporter, "cmp4")).await;
     assert!(matches!(repeated, Err(RegistryError::Duplicate)), "{repeated:?}");
     assert_eq!(
@@ -225,7 +230,10 @@ async fn concurrent_reports_are_distinguished_by_whether_their_reporter_is_muted
     .map(|(who, host)| says(&bench, who, host))
     .into();
     let accepted = futures_util::future::join_all(reports.iter().map(|report| bench.accept(report))).await;
-    let statuses: Vec<NotificationStatus> = accepted.into_iter().map(|one| one.unwrap().status).collect();
+    let statuses: Vec<NotificationStatus> = accepted
+        .into_iter()
+        .map(|accepted_report| accepted_report.unwrap().status)
+        .collect();
     assert_eq!(statuses, [Ignored, New, Ignored, New]);
 }
 
@@ -321,7 +329,7 @@ async fn a_muted_reporter_corroborates_no_open_recovery() {
         .unwrap();
     let reporters: Vec<Reporter> = standing.reporters.into_values().flatten().collect();
     assert!(
-        reporters.iter().all(|one| one.set_aside) && reporters.len() == 1,
+        reporters.iter().all(|reporter| reporter.muted) && reporters.len() == 1,
         "{reporters:?}"
     );
 }
@@ -348,7 +356,7 @@ async fn another_attempt_drops_the_evidence_of_a_reporter_that_is_muted_by_now()
     };
     bench.accept(&new).await.unwrap();
     let claimed = bench.claim_newest("engine").await;
-    assert!(claimed.operator_state.off_word.is_some());
+    assert!(claimed.operator_state.off_claim.is_some());
     let write = Write {
         life: Some(Life::Closed),
         notification: Some((NotificationStatus::Failed, None)),
@@ -371,6 +379,6 @@ async fn another_attempt_drops_the_evidence_of_a_reporter_that_is_muted_by_now()
         .await
         .unwrap();
     let again = bench.claim_newest("engine").await;
-    assert!(again.operator_state.off_word.is_none(), "its reporter is muted");
+    assert!(again.operator_state.off_claim.is_none(), "its reporter is muted");
     assert_eq!(again.notification.payload["host_status"], "UNKNOWN");
 }

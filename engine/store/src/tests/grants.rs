@@ -135,7 +135,10 @@ async fn a_grant_that_was_too_wide_is_revoked_when_grants_are_written_again() {
     };
     let insert = "INSERT INTO recovery (uuid, notification_uuid, kind, host_uuid, host_name, life, opened_at, proven_off) \
                   VALUES ('a', 'b', 'host', 'c', 'cmp1', 'open', 1, TRUE)";
-    let taken = given.iter().find(|one| one.starts_with("REVOKE")).unwrap();
+    let taken = given
+        .iter()
+        .find(|statement| statement.starts_with("REVOKE"))
+        .unwrap();
     let wide = taken.replace("REVOKE", "GRANT").replace(" FROM ", " TO ");
     bench.store.grant(&[wide]).await.unwrap();
     assert_eq!(refusal(&api, insert).await, None, "the test's own wide grant");
@@ -216,13 +219,13 @@ async fn an_old_schema_is_reported_to_a_user_who_may_not_migrate_it() {
         return;
     };
     let newest = bench.store.version().await.unwrap().unwrap();
-    let forget = format!("DELETE FROM tachi_migrations WHERE version = '{newest}'");
+    let delete = format!("DELETE FROM tachi_migrations WHERE version = '{newest}'");
     bench
         .store
         .db
         .writer()
         .db
-        .execute_unprepared(&forget)
+        .execute_unprepared(&delete)
         .await
         .unwrap();
     let error = api.migrate().await.unwrap_err();

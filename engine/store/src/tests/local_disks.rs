@@ -17,11 +17,11 @@ async fn readings_of_local_disks_are_kept_by_host_until_the_next_one() {
     let table = bench.store.monitors();
     let id = |number| ServerId(uuid::Uuid::from_u128(number));
     let reads = async |host: &str, disks: Option<&[u128]>| {
-        let one = MonitorHeartbeat {
+        let heartbeat = MonitorHeartbeat {
             local_disks: disks.map(|all| all.iter().map(|number| id(*number)).collect()),
             ..heartbeat(host, MonitorKind::Instance, &[])
         };
-        table.store_heartbeats(&received(&[one])).await.unwrap();
+        table.store_heartbeats(&received(&[heartbeat])).await.unwrap();
     };
     let stored = async |host: &str| bench.store.journal().local_disks(host).await.unwrap();
     assert!(stored("cmp1").await.is_empty());

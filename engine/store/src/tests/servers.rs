@@ -232,7 +232,7 @@ async fn a_standby_is_refused() {
 
 /// Holds its connection until it is released.
 struct Hold {
-    held: std::sync::Mutex<Option<oneshot::Sender<()>>>,
+    sender: std::sync::Mutex<Option<oneshot::Sender<()>>>,
     go: tokio::sync::Notify,
 }
 
@@ -242,8 +242,8 @@ impl Transaction for Hold {
 
     async fn run(&self, tx: &Tx) -> Result<TxOutcome<()>, Stop> {
         tx.execute_unprepared("SELECT 1").await?;
-        if let Some(held) = self.held.lock().unwrap().take() {
-            held.send(()).unwrap();
+        if let Some(sender) = self.sender.lock().unwrap().take() {
+            sender.send(()).unwrap();
         }
         self.go.notified().await;
         Ok(TxOutcome::Undo(()))
@@ -264,7 +264,7 @@ async fn a_pool_that_is_used_up_makes_a_request_unavailable_and_leaves_the_journ
     roll_back(store.db.snapshot().await.unwrap()).await;
     let (sender, begun) = oneshot::channel();
     let hold = Hold {
-        held: std::sync::Mutex::new(Some(sender)),
+        sender: std::sync::Mutex::new(Some(sender)),
         go: tokio::sync::Notify::new(),
     };
     let others = async {
@@ -379,7 +379,7 @@ async fn futures_join<T>(all: impl Iterator<Item = impl Future<Output = T>>) -> 
     let mut pending: Vec<_> = all.map(Box::pin).collect();
     let mut done = Vec::new();
     std::future::poll_fn(|cx| {
-        pending.retain_mut(|one| match one.as_mut().poll(cx) {
+        pending.retain_mut(|read| match read.as_mut().poll(cx) {
             std::task::Poll::Ready(output) => {
                 done.push(output);
                 false

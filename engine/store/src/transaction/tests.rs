@@ -168,13 +168,13 @@ async fn readers_are_not_held_up_by_a_write_and_see_nothing_of_it() {
     let work = linger();
     let reading = async {
         work.inserted.notified().await;
-        let seen = rows(&bench.store).await;
+        let count = rows(&bench.store).await;
         work.go.notify_one();
-        seen
+        count
     };
-    let (written, seen) = tokio::join!(bench.store.db.write(&work), reading);
+    let (written, count) = tokio::join!(bench.store.db.write(&work), reading);
     written.unwrap();
-    assert_eq!(seen, 0);
+    assert_eq!(count, 0);
     assert_eq!(rows(&bench.store).await, 1);
 }
 

@@ -44,7 +44,7 @@ pub(super) struct Task {
     unsent: Vec<u8>,
     pending: HashMap<u32, oneshot::Sender<(bool, Vec<u8>)>>,
     serial: u32,
-    wanted: Option<Keepalive>,
+    keepalive: Option<Keepalive>,
     ping_state: Option<PingState>,
 }
 
@@ -103,7 +103,7 @@ impl Task {
             unsent: Vec::new(),
             pending: HashMap::new(),
             serial: 0,
-            wanted: options.keepalive,
+            keepalive: options.keepalive,
             ping_state: None,
         }
     }
@@ -160,7 +160,7 @@ impl Task {
                 })
             }
             Request::Keepalive => {
-                self.ping_state = self.wanted.map(|rule| PingState::start(rule, Instant::now()));
+                self.ping_state = self.keepalive.map(|rule| PingState::start(rule, Instant::now()));
                 Ok(())
             }
         }

@@ -312,7 +312,7 @@ impl Fake {
             }
             273 => {
                 let flags = u32::from_be_bytes(body[4..8].try_into().unwrap());
-                let wanted: Vec<_> = state
+                let listed: Vec<_> = state
                     .guests
                     .iter()
                     .filter(|guest| match flags {
@@ -322,9 +322,9 @@ impl Fake {
                         _ => panic!("an unsupported list: {flags}"),
                     })
                     .collect();
-                let count = u32::try_from(wanted.len()).unwrap().to_be_bytes();
+                let count = u32::try_from(listed.len()).unwrap().to_be_bytes();
                 let mut body = count.to_vec();
-                for guest in wanted {
+                for guest in listed {
                     body.extend(domain(guest));
                 }
                 body.extend(count);

@@ -27,8 +27,8 @@ pub(super) fn configuration(tree: &Tag, cib: &mut Cib) {
         waits && options.one("have-watchdog").is_some_and(crate::xml::yes) && options.unclear.is_none();
     let defaults = Attributes::read("meta_attributes", tree.all("rsc_defaults"), &index);
     for resources in tree.all("resources") {
-        for (primitive, around) in resources.deep("primitive") {
-            resource(resources, primitive, &around, &index, &defaults, cib);
+        for (primitive, ancestors) in resources.deep("primitive") {
+            resource(resources, primitive, &ancestors, &index, &defaults, cib);
         }
     }
     for topology in tree.all("fencing-topology") {
@@ -41,8 +41,8 @@ pub(super) fn configuration(tree: &Tag, cib: &mut Cib) {
                 if let (Some(uname), Some(name), Some(value)) =
                     (node.get("uname"), pair.get("name"), pair.get("value"))
                 {
-                    let held = cib.attributes.entry(uname.to_owned()).or_default();
-                    held.push((name.to_owned(), value.to_owned()));
+                    let values = cib.attributes.entry(uname.to_owned()).or_default();
+                    values.push((name.to_owned(), value.to_owned()));
                 }
             }
         }
@@ -52,15 +52,18 @@ pub(super) fn configuration(tree: &Tag, cib: &mut Cib) {
 fn resource<'t>(
     resources: &'t Tag,
     primitive: &'t Tag,
-    around: &[&'t Tag],
+    ancestors: &[&'t Tag],
     index: &Index<'t>,
     defaults: &Attributes,
     cib: &mut Cib,
 ) {
     let id = primitive.id().to_owned();
-    let wanted = primitive.get("template");
-    let template =
-        wanted.and_then(|wanted| resources.all("template").find(|template| template.id() == wanted));
+    let template_id = primitive.get("template");
+    let template = template_id.and_then(|template_id| {
+        resources
+            .all("template")
+            .find(|template| template.id() == template_id)
+    });
     // A primitive with a template has only its id of its own; its sets come after the template's.
     let kind = template.unwrap_or(primitive);
     let own = || template.into_iter().chain([primitive]);
@@ -69,7 +72,7 @@ fn resource<'t>(
         let all = [primitive]
             .into_iter()
             .chain(template)
-            .chain(around.iter().copied());
+            .chain(ancestors.iter().copied());
         let values = all
             .map(meta)
             .find_map(|meta| meta.one("target-role").map(str::to_owned));
@@ -83,13 +86,13 @@ fn resource<'t>(
     if let Some(guest) = meta.one("remote-node") {
         cib.guests.push(guest.to_owned());
     }
-    let lost = wanted.filter(|_| template.is_none());
+    let lost = template_id.filter(|_| template.is_none());
     let fences = kind
         .get("class")
         .is_some_and(|class| class.eq_ignore_ascii_case("stonith"));
     if fences || lost.is_some() {
         let mut all = Attributes::read("instance_attributes", own(), index);
-        for holder in around {
+        for holder in ancestors {
             all.inherit(Attributes::read("instance_attributes", [*holder], index));
         }
         let unclear = all.unclear.take();
@@ -114,8 +117,8 @@ fn resource<'t>(
             if operation.get("name") == Some("monitor")
                 && let Some(interval) = time("interval").filter(|interval| !interval.is_zero())
             {
-                let seen = interval.saturating_add(time("timeout").unwrap_or(MONITOR_TIMEOUT));
-                cib.remotes.insert(id.clone(), seen);
+                let monitor_interval = interval.saturating_add(time("timeout").unwrap_or(MONITOR_TIMEOUT));
+                cib.remotes.insert(id.clone(), monitor_interval);
             }
         }
     }

@@ -26,7 +26,7 @@ fn devices(cib: &Cib) -> Vec<(&str, &str, Option<&str>, bool)> {
 
 #[test]
 fn how_soon_a_remote_is_missed_is_its_monitors_interval_and_time() {
-    let seen = |op: &str| {
+    let monitor_interval = |op: &str| {
         let text = format!(
             r#"<group id="g"><primitive id="cmp1" class="ocf" provider="pacemaker" type="remote">
             <operations>{op}</operations></primitive></group><primitive id="vip" class="ocf" provider="heartbeat" type="IPaddr2">
@@ -51,7 +51,7 @@ fn how_soon_a_remote_is_missed_is_its_monitors_interval_and_time() {
         (r#"<op name="start" interval="9" timeout="60"/>"#, None),
         ("", None),
     ] {
-        assert_eq!(seen(op), expected, "{op}");
+        assert_eq!(monitor_interval(op), expected, "{op}");
     }
 }
 

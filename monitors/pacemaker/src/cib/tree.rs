@@ -42,17 +42,17 @@ impl Tag {
     fn collect<'t>(
         &'t self,
         name: &str,
-        around: &mut Vec<&'t Self>,
+        ancestors: &mut Vec<&'t Self>,
         found: &mut Vec<(&'t Self, Vec<&'t Self>)>,
     ) {
-        around.push(self);
+        ancestors.push(self);
         for child in &self.children {
             if child.name == name {
-                found.push((child, around.iter().rev().copied().collect()));
+                found.push((child, ancestors.iter().rev().copied().collect()));
             }
-            child.collect(name, around, found);
+            child.collect(name, ancestors, found);
         }
-        around.pop();
+        ancestors.pop();
     }
 }
 

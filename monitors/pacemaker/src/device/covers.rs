@@ -59,7 +59,7 @@ pub(crate) fn coverage(device: &Device, node: &str) -> Coverage {
             sure(
                 listed
                     .into_iter()
-                    .flat_map(words)
+                    .flat_map(names_in)
                     .chain(pairs())
                     .any(|name| same_node(name, node)),
             )
@@ -81,7 +81,7 @@ fn own_list(device: &Device) -> Option<Vec<&str>> {
         return None;
     }
     let lists = LISTS.iter().filter_map(|name| device.parameters.get(*name));
-    let names: Vec<_> = lists.flat_map(|list| words(list)).collect();
+    let names: Vec<_> = lists.flat_map(|list| names_in(list)).collect();
     // external/rackpdu reads the names from its outlets then.
     (!names.is_empty() && !names.contains(&"AUTO")).then_some(names)
 }
@@ -104,7 +104,7 @@ pub(super) fn aliases(device: &Device) -> impl Iterator<Item = (&str, &str)> {
 pub(super) fn names(device: &Device) -> Vec<&str> {
     let list = device.parameters.get("pcmk_host_list");
     list.into_iter()
-        .flat_map(|list| words(list))
+        .flat_map(|list| names_in(list))
         .chain(aliases(device).map(|(name, _)| name))
         .chain(own_list(device).into_iter().flatten())
         .collect()
@@ -112,21 +112,21 @@ pub(super) fn names(device: &Device) -> Vec<&str> {
 
 /// Splits a list of nodes as the fencer does: it ends a name at a character that it does not expect in one, and skips an
 /// entry that begins with one.
-fn words(text: &str) -> Vec<&str> {
+fn names_in(text: &str) -> Vec<&str> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    let mut words = Vec::new();
+    let mut found = Vec::new();
     let lines = text.split('\n').flat_map(|line| line.split("\\n"));
     for line in lines.filter(|line| !line.contains("invalid") && !line.contains("variable")) {
         let entries = line.split(|c: char| c.is_ascii_whitespace() || c == ',' || c == ';');
         for entry in entries.filter(|entry| !entry.is_empty()) {
-            let word = entry.split(|c| !plain(c)).next().unwrap_or_default();
-            let state = ["on", "off"].iter().any(|state| word.eq_ignore_ascii_case(state));
-            if !word.is_empty() && !state {
-                words.push(word);
+            let name = entry.split(|c| !plain(c)).next().unwrap_or_default();
+            let state = ["on", "off"].iter().any(|state| name.eq_ignore_ascii_case(state));
+            if !name.is_empty() && !state {
+                found.push(name);
             }
         }
     }
-    words
+    found
 }
 
 /// Splits a map. A comma belongs to the port, which may be several outlets.

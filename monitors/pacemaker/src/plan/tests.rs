@@ -39,7 +39,7 @@ struct BridgeHarness {
     ledger: Ledger,
     streaks: Streaks,
     reports: Vec<(u64, String, ReportedState)>,
-    held: usize,
+    delayed: usize,
 }
 
 impl BridgeHarness {
@@ -61,7 +61,7 @@ impl BridgeHarness {
             self.reports
                 .push((second, change.node.clone(), change.report.state()));
         }
-        self.held = planned.held.len();
+        self.delayed = planned.delayed.len();
     }
 
     fn restart(&mut self) {
@@ -227,7 +227,7 @@ fn a_storm_is_held_and_the_failures_that_remain_are_reported_at_its_end() {
             "held at {second}: {:?}",
             bridge.reports
         );
-        assert_eq!(bridge.held, 10);
+        assert_eq!(bridge.delayed, 10);
     }
     bridge.see(121, &at(Verdict::Fenced));
     assert_eq!(bridge.reports.len(), 10);

@@ -49,8 +49,8 @@ impl NodeCase<'_> {
                 .past
                 .success
                 .filter(|(known, _)| *known == completed)
-                .map(|(_, seen)| seen);
-            let since = first_seen.map_or(completed, |seen| seen.max(completed));
+                .map(|(_, first_read)| first_read);
+            let since = first_seen.map_or(completed, |first_read| first_read.max(completed));
             if age != Age::Older && now - since < self.rules.min_up_time {
                 let reason = format!(
                     "fenced at {} and shown up: waiting until that is certain",

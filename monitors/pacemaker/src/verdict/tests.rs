@@ -730,7 +730,7 @@ fn a_members_fencing_that_was_first_seen_late_proves_nothing() {
         <fence_event action="off" target="ctl2" status="success" completed="2026-11-20 07:09:30Z"/></fence_history></crm_mon>"#,
     )
     .unwrap();
-    for (name, seen, expected) in [
+    for (name, read_at, expected) in [
         ("at once", "2026-11-20 07:09:31Z", Verdict::Fenced),
         ("after a restart", "2026-11-20 07:10:20Z", Verdict::Fenced),
         (
@@ -741,7 +741,7 @@ fn a_members_fencing_that_was_first_seen_late_proves_nothing() {
     ] {
         let mut history = History::default().with_last_up("ctl2", time("2026-11-20 07:09:00Z"));
         let cib = Cib::parse(&format!(r#"<cib have-quorum="1">{DEVICE}</cib>"#)).unwrap();
-        let snapshot = Snapshot::new(mon.clone(), Some(cib)).taken(time(seen));
+        let snapshot = Snapshot::new(mon.clone(), Some(cib)).taken(time(read_at));
         history.notice(&snapshot);
         let judged = verdict(&history, &snapshot, &Rules::default())["ctl2"].clone();
         assert_eq!(judged.verdict, expected, "{name}: {}", judged.reason);

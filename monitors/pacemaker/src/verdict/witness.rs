@@ -195,8 +195,8 @@ impl NodeCase<'_> {
         if self.node.kind == Kind::Remote {
             return None;
         }
-        let (_, seen) = self.past.success.filter(|(known, _)| *known == completed)?;
-        let late = seen - completed;
+        let (_, first_read) = self.past.success.filter(|(known, _)| *known == completed)?;
+        let late = first_read - completed;
         (late > self.rules.late).then(|| {
             format!(
                 "that was first seen {} s later: it may have been back since",

@@ -387,23 +387,23 @@ fn killed_repeatedly_the_spool_holds_every_acknowledged_report() {
         let mut printed = Vec::new();
         let mut take = |line: &str| {
             // The test harness prints lines of its own, one of them without an end.
-            let Some((word, seq)) = line.rsplit_once(' ') else {
+            let Some((action, seq)) = line.rsplit_once(' ') else {
                 return;
             };
             let Ok(seq) = seq.parse::<u64>() else { return };
-            if word.ends_with("put") {
+            if action.ends_with("put") {
                 expected.extend([seq - 1, seq]);
-            } else if word.ends_with("gone") {
+            } else if action.ends_with("gone") {
                 expected.remove(&seq);
                 expected.remove(&(seq - 1));
             }
             printed.push(seq);
         };
-        let mut seen = 0;
+        let mut line_count = 0;
         for line in lines.by_ref().map_while(Result::ok) {
             take(&line);
-            seen += 1;
-            if seen > 7 + 5 * round {
+            line_count += 1;
+            if line_count > 7 + 5 * round {
                 break;
             }
         }

@@ -7,13 +7,13 @@ use super::*;
 #[derive(Clone)]
 struct Api {
     script: Arc<Mutex<VecDeque<Result<BootGuard, String>>>>,
-    asked: Arc<Mutex<Vec<Instant>>>,
+    queries: Arc<Mutex<Vec<Instant>>>,
 }
 
 #[async_trait]
 impl HoldQuery for Api {
     async fn query(&self) -> Result<BootGuard, String> {
-        self.asked.lock().unwrap().push(Instant::now());
+        self.queries.lock().unwrap().push(Instant::now());
         let mut script = self.script.lock().unwrap();
         if script.len() > 1 {
             return script.pop_front().unwrap();
@@ -77,7 +77,7 @@ fn free() -> Result<BootGuard, String> {
     clippy::unnecessary_wraps,
     reason = "it stands in a script of answers and failures"
 )]
-fn held(queue_only: bool) -> Result<BootGuard, String> {
+fn on_hold(queue_only: bool) -> Result<BootGuard, String> {
     Ok(BootGuard {
         hold: true,
         reason: "why".to_owned(),
@@ -92,14 +92,14 @@ fn silent() -> Result<BootGuard, String> {
 
 struct Rig {
     disk: Disk,
-    asked: Arc<Mutex<Vec<Instant>>>,
+    queries: Arc<Mutex<Vec<Instant>>>,
 }
 
 impl Rig {
     fn new() -> Self {
         Self {
             disk: Disk::default(),
-            asked: Arc::default(),
+            queries: Arc::default(),
         }
     }
 
@@ -111,7 +111,7 @@ impl Rig {
     ) -> Option<(u8, u64)> {
         let api = Api {
             script: Arc::new(Mutex::new(script.into())),
-            asked: Arc::clone(&self.asked),
+            queries: Arc::clone(&self.queries),
         };
         let guard = Guard::new("cmp1".to_owned(), api, self.disk.clone(), || 0.0);
         let begun = Instant::now();
@@ -120,8 +120,8 @@ impl Rig {
         Some((ended.ok()?, begun.elapsed().as_secs()))
     }
 
-    fn is_remembered_as_held(&self) -> bool {
-        self.disk.read().held
+    fn is_remembered_on_hold(&self) -> bool {
+        self.disk.read().on_hold
     }
 }
 
@@ -144,24 +144,27 @@ async fn without_an_answer_it_opens_after_two_minutes_and_not_before() {
     let (code, took) = rig.boot(vec![silent()], &[]).await.unwrap();
     assert_eq!(code, out::DONE);
     assert!((120..=135).contains(&took), "{took} s");
-    let asked = rig.asked.lock().unwrap().len();
-    assert!((8..=15).contains(&asked), "with growing pauses: {asked} queries");
+    let queries = rig.queries.lock().unwrap().len();
+    assert!(
+        (8..=15).contains(&queries),
+        "with growing pauses: {queries} queries"
+    );
 }
 
 /// Covers R25.
 #[tokio::test(start_paused = true)]
 async fn a_host_that_was_held_stays_held_through_silence_and_the_next_boot() {
     let rig = Rig::new();
-    let silence = vec![held(false), silent()];
+    let silence = vec![on_hold(false), silent()];
     assert_eq!(
         rig.boot(silence, &[(600, OperatorSignal::Stop)]).await,
         Some((out::FAILED, 600))
     );
-    assert!(rig.is_remembered_as_held());
+    assert!(rig.is_remembered_on_hold());
     assert_eq!(rig.boot(vec![silent()], &[]).await, None, "a day of it");
     let back = vec![silent(), silent(), free()];
     assert_eq!(rig.boot(back, &[]).await.unwrap().0, out::DONE);
-    assert!(!rig.is_remembered_as_held());
+    assert!(!rig.is_remembered_on_hold());
     assert_eq!(
         rig.boot(vec![silent()], &[]).await.unwrap().0,
         out::DONE,
@@ -173,7 +176,7 @@ async fn a_host_that_was_held_stays_held_through_silence_and_the_next_boot() {
 #[tokio::test(start_paused = true)]
 async fn the_boot_continues_seconds_after_the_recovery_is_done() {
     let rig = Rig::new();
-    let script = vec![held(false), held(false), held(false), free()];
+    let script = vec![on_hold(false), on_hold(false), on_hold(false), free()];
     assert_eq!(rig.boot(script, &[]).await, Some((out::DONE, 15)));
 }
 
@@ -182,32 +185,32 @@ async fn the_boot_continues_seconds_after_the_recovery_is_done() {
 async fn an_emptied_queue_opens_it_only_when_nothing_else_is_waited_for() {
     let rig = Rig::new();
     let early = rig
-        .boot(vec![held(false)], &[(2, OperatorSignal::QueueEmpty)])
+        .boot(vec![on_hold(false)], &[(2, OperatorSignal::QueueEmpty)])
         .await;
     assert_eq!(early, None, "its recovery is not over");
-    assert_eq!(rig.boot(vec![held(true)], &[]).await, None, "without a signal");
+    assert_eq!(rig.boot(vec![on_hold(true)], &[]).await, None, "without a signal");
     let output = rig
-        .boot(vec![held(true)], &[(2, OperatorSignal::QueueEmpty)])
+        .boot(vec![on_hold(true)], &[(2, OperatorSignal::QueueEmpty)])
         .await;
     assert_eq!(output, Some((out::DONE, 2)));
     assert!(
-        !rig.is_remembered_as_held(),
+        !rig.is_remembered_on_hold(),
         "a boot long after that, while the API is away, is an ordinary one"
     );
-    let overtaken = vec![held(true), held(false), held(true)];
+    let overtaken = vec![on_hold(true), on_hold(false), on_hold(true)];
     let output = rig.boot(overtaken, &[(2, OperatorSignal::QueueEmpty)]).await;
     assert_eq!(
         output, None,
         "a new recovery has started: the emptied queue fills again"
     );
-    let nobody = vec![held(true), silent(), held(true)];
+    let nobody = vec![on_hold(true), silent(), on_hold(true)];
     assert_eq!(
         rig.boot(nobody, &[(2, OperatorSignal::QueueEmpty)]).await,
         None,
         "a signal while the API does not answer"
     );
     assert!(
-        rig.is_remembered_as_held(),
+        rig.is_remembered_on_hold(),
         "the next boot asks for its queue again"
     );
 }
@@ -216,7 +219,7 @@ async fn an_emptied_queue_opens_it_only_when_nothing_else_is_waited_for() {
 async fn an_operator_overrides_the_api() {
     let rig = Rig::new();
     let anyway = rig
-        .boot(vec![held(false)], &[(7, OperatorSignal::StartNow)])
+        .boot(vec![on_hold(false)], &[(7, OperatorSignal::StartNow)])
         .await;
     assert_eq!(anyway, Some((out::DONE, 7)));
     let stopped = rig.boot(vec![silent()], &[(7, OperatorSignal::Stop)]).await;

@@ -51,13 +51,13 @@ impl Bridge {
     }
 
     pub(super) fn report_storm(&self, planned: &PlanResult, now: PlanTime, health: &Health) {
-        metrics::gauge!("tachi_monitor_host_held_reports").set(float(planned.held.len()));
+        metrics::gauge!("tachi_monitor_host_held_reports").set(float(planned.delayed.len()));
         match self.streaks.storm(now.steady) {
-            Some(_) if !planned.held.is_empty() => health.bad(
+            Some(_) if !planned.delayed.is_empty() => health.bad(
                 "storm",
                 format!(
                     "{} hosts are lost at the same time: not reporting them for {} s",
-                    planned.held.len(),
+                    planned.delayed.len(),
                     self.setup.pace.brake.hold.as_secs()
                 ),
             ),

@@ -144,8 +144,8 @@ impl Bridge {
                 reporter: me,
                 last_up: self.memory.history.nodes.get(&node).and_then(|past| past.last_up),
             };
-            let report = notification(&host, pending.said, pending.at, pending.proof.as_ref(), about);
-            let why = match pending.said {
+            let report = notification(&host, pending.reported, pending.at, pending.proof.as_ref(), about);
+            let why = match pending.reported {
                 ReportedState::Started => "the host is back",
                 ReportedState::Fenced | ReportedState::Lost => "the host is lost, and this report is newer",
             };

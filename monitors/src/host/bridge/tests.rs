@@ -168,7 +168,7 @@ impl Cluster for View {
 struct Post {
     reports: Mutex<Vec<Notification>>,
     full: Mutex<bool>,
-    away: Mutex<bool>,
+    unreachable: Mutex<bool>,
 }
 
 #[async_trait]
@@ -182,7 +182,7 @@ impl Sink for Post {
     }
 
     async fn waits(&self, _subject: &str) -> bool {
-        *self.away.lock().unwrap()
+        *self.unreachable.lock().unwrap()
     }
 }
 
@@ -497,24 +497,24 @@ async fn an_answer_of_the_api_is_announced_before_the_next_poll() {
     let world = World::new();
     let mut first = world.bridge("ctl1");
     first.poll(&world.post, &world.health).await;
-    *world.post.away.lock().unwrap() = true;
+    *world.post.unreachable.lock().unwrap() = true;
     world.cluster.set("cmp1", Node::Fenced(World::second()));
     let stop = CancellationToken::new();
-    let said = |what: &str| {
+    let is_announced = |what: &str| {
         world.cluster.with(|state| {
             let mut values = state.attributes.values();
             values.any(|value| value.contains(what))
         })
     };
     let watching = async {
-        while !said("spooled") {
+        while !is_announced("spooled") {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         // From now on the cluster's program hangs, and the API is back.
         world.cluster.with(|state| state.hung = true);
-        *world.post.away.lock().unwrap() = false;
+        *world.post.unreachable.lock().unwrap() = false;
         tokio::time::sleep(Duration::from_millis(300)).await;
-        assert!(said("accepted"), "within a look's pause");
+        assert!(is_announced("accepted"), "within a look's pause");
         stop.cancel();
     };
     tokio::join!(first.watch(&world.post, &world.health, &stop), watching);
@@ -528,7 +528,7 @@ async fn while_the_api_is_away_the_others_leave_it_to_the_one_who_has_it() {
     let (mut first, mut second) = (world.bridge("ctl1"), world.bridge("ctl2"));
     first.poll(&world.post, &world.health).await;
     second.poll(&world.post, &world.health).await;
-    *world.post.away.lock().unwrap() = true;
+    *world.post.unreachable.lock().unwrap() = true;
     world.cluster.set("cmp1", Node::Fenced(World::second()));
     for second_of_ten_minutes in 0..600 {
         if second_of_ten_minutes == 300 {

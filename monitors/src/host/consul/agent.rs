@@ -173,7 +173,7 @@ impl Agents {
 
 /// Checks that an agent with this view of its network can judge others.
 fn trusted(members: &BTreeMap<String, Link>) -> Result<(), String> {
-    let count = |wanted: Link| members.values().filter(|link| **link == wanted).count();
+    let count = |expected: Link| members.values().filter(|link| **link == expected).count();
     let (up, down) = (count(Link::Up), count(Link::Down));
     if up == 0 {
         // The agent sees itself up. A token without the permission to read nodes lists none.

@@ -74,7 +74,7 @@ impl Matrix {
         }
         let mut recovery = Vec::new();
         for row in &raw.matrix {
-            let vector: Option<Vec<Link>> = row.health.iter().map(|word| known(word)).collect();
+            let vector: Option<Vec<Link>> = row.health.iter().map(|state_text| known(state_text)).collect();
             let vector = vector
                 .ok_or_else(|| format!("health: {:?} has a value other than up and down", row.health))?;
             if vector.len() != raw.sequence.len() {
@@ -135,8 +135,8 @@ impl Matrix {
     }
 }
 
-fn known(word: &str) -> Option<Link> {
-    match word {
+fn known(state_text: &str) -> Option<Link> {
+    match state_text {
         "up" => Some(Link::Up),
         "down" => Some(Link::Down),
         _ => None,

@@ -163,8 +163,8 @@ async fn a_member_that_left_or_is_unlisted_has_not_failed() {
 async fn an_agent_that_is_away_hides_only_what_depends_on_it() {
     let mut harness = Harness::new().await;
     assert_eq!(harness.sample([UP, UP, UP]).await, []);
-    harness.servers[0].forget(PATH);
-    harness.servers[1].forget(PATH);
+    harness.servers[0].remove(PATH);
+    harness.servers[1].remove(PATH);
     harness.servers[2].answer(PATH, &members(CMP1_FAILED));
     assert_eq!(
         harness.repeat().await,
@@ -177,7 +177,7 @@ async fn an_agent_that_is_away_hides_only_what_depends_on_it() {
         "{problem}"
     );
     assert_eq!(harness.sample([UP, UP, UP]).await, one(Change::Started));
-    harness.servers[2].forget(PATH);
+    harness.servers[2].remove(PATH);
     assert_eq!(harness.repeat().await, [], "no agent answers");
     assert!(
         harness
@@ -307,7 +307,7 @@ async fn a_check_polls_the_agents_and_promises_a_time_only_if_all_answer() {
     let check = async |settings: &Settings| -> Vec<(FindingLevel, String, bool)> {
         let findings = Checks.check(settings, None).await.into_iter();
         findings
-            .map(|one| (one.level, one.text, one.worst_seconds.is_some()))
+            .map(|finding| (finding.level, finding.text, finding.worst_seconds.is_some()))
             .collect()
     };
     for server in &harness.servers {
@@ -336,7 +336,7 @@ async fn a_check_polls_the_agents_and_promises_a_time_only_if_all_answer() {
         matches!(findings.as_slice(), [(FindingLevel::Note, text, false)] if text.contains("no other host")),
         "{findings:?}"
     );
-    harness.servers[1].forget(PATH);
+    harness.servers[1].remove(PATH);
     let findings = check(&harness.settings).await;
     assert!(
         matches!(findings.as_slice(), [(FindingLevel::Wrong, text, false)] if text.contains("tenant: ")),

@@ -114,11 +114,11 @@ async fn a_check_lists_the_nodes_and_promises_a_time_only_if_it_can() {
         let token = pod.account.path().join("token");
         let url = format!("http://{}", pod.server.address);
         let driver = Driver::at(url, None, token, &pod.settings, &Clock::new());
-        let worst = worst(&pod.settings);
-        let findings = sampled("Kubernetes", driver, &pod.settings, worst).await;
+        let max_latency = max_latency(&pod.settings);
+        let findings = sampled("Kubernetes", driver, &pod.settings, max_latency).await;
         let findings = findings.into_iter();
         findings
-            .map(|one| (one.level, one.text, one.worst_seconds.is_some()))
+            .map(|finding| (finding.level, finding.text, finding.worst_seconds.is_some()))
             .collect()
     };
     let wrong = check().await;

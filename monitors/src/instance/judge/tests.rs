@@ -28,13 +28,13 @@ fn feed_at(
     micros: i64,
     now: Instant,
 ) -> Vec<Decision> {
-    let seen = GuestEvent {
+    let guest_event = GuestEvent {
         uuid,
         name: "instance-1",
         what,
         micros,
     };
-    judge.event(&seen, now)
+    judge.event(&guest_event, now)
 }
 
 /// Returns the reports, with upstream's names.
@@ -456,13 +456,13 @@ async fn guests_that_are_not_novas_are_not_reported() {
             nova_only,
             ..Rules::default()
         });
-        let seen = GuestEvent {
+        let guest_event = GuestEvent {
             uuid: ONE,
             name: "a-pet",
             what: &started(),
             micros: 1,
         };
-        judge.meet(&seen, false);
+        judge.meet(&guest_event, false);
         feed(&mut judge, &[started(), failed()])
     };
     assert_eq!(other(true), NOTHING);
@@ -510,7 +510,7 @@ enum Step {
     Panic,
     ArriveAndFail,
     /// libvirtd stops: no events until it is back.
-    Away,
+    Unreachable,
     /// libvirtd is back.
     Back,
 }
@@ -530,7 +530,7 @@ struct World {
     up: bool,
     reason: i32,
     deaths: usize,
-    away: bool,
+    unreachable: bool,
     /// True if it died in this gap and was not polled since.
     unseen: bool,
     /// True if it was dead at the start of the gap: another death in the gap cannot be distinguished from the first.
@@ -550,7 +550,7 @@ impl World {
             up: false,
             reason: shutoff::SHUTDOWN,
             deaths: 0,
-            away: false,
+            unreachable: false,
             unseen: false,
             dead_before: false,
             reported_details: std::collections::BTreeSet::new(),
@@ -572,7 +572,7 @@ impl World {
             Step::Kill | Step::Panic if self.up => {
                 (self.up, self.reason) = (false, shutoff::CRASHED);
                 self.deaths += 1;
-                self.unseen = self.away;
+                self.unseen = self.unreachable;
                 if matches!(step, Step::Kill) {
                     vec![failed()]
                 } else {
@@ -586,12 +586,12 @@ impl World {
                 (self.up, self.reason) = (false, shutoff::DESTROYED);
                 vec![life(Lifecycle::Stopped, lifecycle::STOPPED_DESTROYED)]
             }
-            Step::ArriveAndFail if !self.up && !self.away => {
+            Step::ArriveAndFail if !self.up && !self.unreachable => {
                 self.reason = shutoff::FAILED;
                 vec![life(Lifecycle::Started, lifecycle::STARTED_MIGRATED), failed()]
             }
-            Step::Away if !self.away => {
-                self.away = true;
+            Step::Unreachable if !self.unreachable => {
+                self.unreachable = true;
                 self.dead_before = !self.up && matches!(self.reason, shutoff::CRASHED | shutoff::FAILED);
                 vec![]
             }
@@ -600,7 +600,7 @@ impl World {
             | Step::Panic
             | Step::Stop
             | Step::ArriveAndFail
-            | Step::Away
+            | Step::Unreachable
             | Step::Back => vec![],
         }
     }
@@ -617,7 +617,7 @@ impl World {
         if self.unseen && self.dead_before {
             self.deaths -= 1;
         }
-        (self.away, self.unseen, self.dead_before) = (false, false, false);
+        (self.unreachable, self.unseen, self.dead_before) = (false, false, false);
         let state = if self.up {
             DomainState::Running
         } else {
@@ -629,9 +629,9 @@ impl World {
 
     fn step(&mut self, step: Step, kill: Kill, micros: i64) {
         let events = self.happen(step);
-        let decisions = if matches!(step, Step::Back) && self.away {
+        let decisions = if matches!(step, Step::Back) && self.unreachable {
             self.compare_all(micros)
-        } else if self.away {
+        } else if self.unreachable {
             vec![]
         } else {
             let now = self.now;
@@ -650,7 +650,7 @@ impl World {
             return;
         }
         self.judge = Judge::new(Rules::default(), disk, false);
-        if !self.away {
+        if !self.unreachable {
             let decisions = self.compare_all(micros);
             self.report(&decisions);
             self.judge.done(ONE);
@@ -665,7 +665,7 @@ fn any_step() -> impl Strategy<Value = (Step, Kill)> {
         1 => Just(Step::Stop),
         1 => Just(Step::Panic),
         1 => Just(Step::ArriveAndFail),
-        1 => Just(Step::Away),
+        1 => Just(Step::Unreachable),
         2 => Just(Step::Back),
     ];
     let kill = prop_oneof![8 => Just(Kill::No), 1 => Just(Kill::BeforeReport), 1 => Just(Kill::AfterReport)];

@@ -81,8 +81,8 @@ impl Authority {
         assert_eq!(u32::try_from(subject.1["pid"].clone()).unwrap(), 7);
         assert_eq!(u64::try_from(subject.1["start-time"].clone()).unwrap(), 70);
         assert_eq!(i32::try_from(subject.1["uid"].clone()).unwrap(), 998);
-        let asked = format!("{} {}", details["verb"], details["unit"]);
-        (self.0.contains(&asked.as_str()), false, HashMap::new())
+        let request = format!("{} {}", details["verb"], details["unit"]);
+        (self.0.contains(&request.as_str()), false, HashMap::new())
     }
 }
 

@@ -12,7 +12,7 @@ const UNIT: &str = "/org/freedesktop/systemd1/unit/nova_2dcompute_2eservice";
 type SystemdCalls = Arc<StdMutex<Vec<String>>>;
 
 struct FakeManager {
-    asked: SystemdCalls,
+    calls: SystemdCalls,
     refuse: bool,
     unit: &'static str,
 }
@@ -20,7 +20,7 @@ struct FakeManager {
 #[zbus::interface(name = "org.freedesktop.systemd1.Manager")]
 impl FakeManager {
     fn subscribe(&self) {
-        self.asked.lock().unwrap().push("subscribe".to_owned());
+        self.calls.lock().unwrap().push("subscribe".to_owned());
     }
 
     fn load_unit(&self, name: &str) -> fdo::Result<OwnedObjectPath> {
@@ -31,7 +31,7 @@ impl FakeManager {
     }
 
     fn start_unit(&self, name: &str, mode: &str) -> fdo::Result<OwnedObjectPath> {
-        self.asked.lock().unwrap().push(format!("start {name} {mode}"));
+        self.calls.lock().unwrap().push(format!("start {name} {mode}"));
         if self.refuse {
             return Err(fdo::Error::AccessDenied("Permission denied".to_owned()));
         }
@@ -39,7 +39,7 @@ impl FakeManager {
     }
 
     fn restart_unit(&self, name: &str, mode: &str) -> fdo::Result<OwnedObjectPath> {
-        self.asked.lock().unwrap().push(format!("restart {name} {mode}"));
+        self.calls.lock().unwrap().push(format!("restart {name} {mode}"));
         if self.refuse {
             return Err(fdo::Error::AccessDenied("Permission denied".to_owned()));
         }
@@ -77,15 +77,15 @@ impl FakeUnit {
 /// A systemd at the other end of a socket.
 struct Fake {
     server: Connection,
-    asked: SystemdCalls,
+    calls: SystemdCalls,
 }
 
 impl Fake {
     async fn start(refuse: bool) -> (Self, Systemd) {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let asked = SystemdCalls::default();
+        let calls = SystemdCalls::default();
         let manager = FakeManager {
-            asked: Arc::clone(&asked),
+            calls: Arc::clone(&calls),
             refuse,
             unit: "nova-compute.service",
         };
@@ -111,7 +111,7 @@ impl Fake {
         let systemd = Systemd::with_connector(connect, Health::default());
         let fake = Self {
             server: server.unwrap(),
-            asked,
+            calls,
         };
         (fake, systemd)
     }
@@ -136,7 +136,7 @@ async fn a_unit_that_fails_is_reported_when_it_happens() {
     let (fake, systemd) = Fake::start(false).await;
     let mut probe = UnitProbe::new("nova-compute.service", systemd);
     assert_eq!(probe.state().await, State::Up);
-    assert_eq!(*fake.asked.lock().unwrap(), ["subscribe"]);
+    assert_eq!(*fake.calls.lock().unwrap(), ["subscribe"]);
     for (active, job, expected) in [
         ("deactivating", 0, State::Changing),
         (
@@ -180,14 +180,14 @@ async fn a_restart_is_done_when_the_unit_runs_and_no_job_is_left() {
                 .await
         })
     };
-    while fake.asked.lock().unwrap().len() < 2 {
+    while fake.calls.lock().unwrap().len() < 2 {
         tokio::task::yield_now().await;
     }
     assert!(!going.is_finished());
     fake.becomes("active", 0).await;
     assert_eq!(going.await.unwrap(), Ok(()));
     assert_eq!(
-        fake.asked.lock().unwrap()[1],
+        fake.calls.lock().unwrap()[1],
         "restart nova-compute.service replace"
     );
     fake.becomes("failed", 0).await;

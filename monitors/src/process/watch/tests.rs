@@ -13,7 +13,7 @@ type Does = (&'static str, Option<State>, Result<(), String>);
 struct World {
     state: watch::Sender<State>,
     done: Mutex<Vec<String>>,
-    said: Mutex<Vec<String>>,
+    reports: Mutex<Vec<String>>,
     /// The effects of commands: by their text, on the process and the result.
     commands: Mutex<Vec<Does>>,
     /// True if nothing can be stored.
@@ -66,12 +66,12 @@ impl Outlet for World {
         if *self.disk_full.lock().unwrap() {
             return Err("full".to_owned());
         }
-        self.said.lock().unwrap().push(format!("gone {process}"));
+        self.reports.lock().unwrap().push(format!("gone {process}"));
         Ok(())
     }
 
     async fn back(&self, process: &str) {
-        self.said.lock().unwrap().push(format!("back {process}"));
+        self.reports.lock().unwrap().push(format!("back {process}"));
     }
 }
 
@@ -99,7 +99,7 @@ fn world(state: State) -> Arc<World> {
     Arc::new(World {
         state: watch::Sender::new(state),
         done: Mutex::default(),
-        said: Mutex::default(),
+        reports: Mutex::default(),
         commands: Mutex::default(),
         disk_full: Mutex::default(),
     })
@@ -128,8 +128,8 @@ impl World {
         std::mem::take(&mut self.done.lock().unwrap())
     }
 
-    fn said(&self) -> Vec<String> {
-        std::mem::take(&mut self.said.lock().unwrap())
+    fn reports(&self) -> Vec<String> {
+        std::mem::take(&mut self.reports.lock().unwrap())
     }
 }
 
@@ -157,7 +157,7 @@ async fn a_process_that_goes_is_restarted_in_the_order_of_its_steps() {
     );
     assert_eq!(world.done(), ["pre", "restart", "post"]);
     seconds(60).await;
-    assert!(world.said().is_empty());
+    assert!(world.reports().is_empty());
 }
 
 /// Covers MW18.
@@ -173,7 +173,7 @@ async fn what_works_in_the_last_round_is_not_reported() {
     world.does("restart", Some(State::Up), Ok(()));
     seconds(600).await;
     assert_eq!(world.done(), ["pre", "restart", "post"]);
-    assert!(world.said().is_empty());
+    assert!(world.reports().is_empty());
 }
 
 /// Covers MW18.
@@ -185,13 +185,17 @@ async fn a_process_that_cannot_be_restarted_is_reported_once_and_when_it_is_back
     world.state.send_replace(down());
     seconds(3600).await;
     let restarts = world.done().iter().filter(|done| *done == "restart").count();
-    assert_eq!((restarts, world.said()), (4, vec!["gone d".to_owned()]));
+    assert_eq!((restarts, world.reports()), (4, vec!["gone d".to_owned()]));
     world.state.send_replace(State::Up);
     seconds(60).await;
-    assert_eq!(world.said(), ["back d"]);
+    assert_eq!(world.reports(), ["back d"]);
     world.state.send_replace(down());
     seconds(3600).await;
-    assert_eq!(world.said(), ["gone d"], "the next failure is counted from zero");
+    assert_eq!(
+        world.reports(),
+        ["gone d"],
+        "the next failure is counted from zero"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -200,7 +204,7 @@ async fn a_restart_that_goes_well_without_a_process_is_none() {
     tokio::spawn(watch_of(&world, pace()).run());
     world.state.send_replace(down());
     seconds(3600).await;
-    assert_eq!(world.said(), ["gone d"]);
+    assert_eq!(world.reports(), ["gone d"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -212,7 +216,7 @@ async fn a_step_that_fails_ends_its_round() {
     world.state.send_replace(down());
     seconds(3600).await;
     assert_eq!(
-        (world.done(), world.said()),
+        (world.done(), world.reports()),
         (vec!["pre".into(), "pre".into()], vec!["gone d".into()])
     );
 }
@@ -229,7 +233,7 @@ async fn what_comes_back_by_itself_is_left_alone() {
         world.state.send_replace(State::Up);
         seconds(20).await;
     }
-    assert!(world.done().is_empty() && world.said().is_empty());
+    assert!(world.done().is_empty() && world.reports().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -240,7 +244,7 @@ async fn what_cannot_be_told_is_no_failure() {
         .state
         .send_replace(State::Unknown("systemd is unreachable".to_owned()));
     seconds(3600).await;
-    assert!(world.done().is_empty() && world.said().is_empty());
+    assert!(world.done().is_empty() && world.reports().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -272,7 +276,10 @@ async fn who_only_watches_touches_nothing() {
     watch.start().await;
     tokio::spawn(watch.run());
     seconds(3).await;
-    assert_eq!((world.done(), world.said()), (vec![], vec!["gone d".to_owned()]));
+    assert_eq!(
+        (world.done(), world.reports()),
+        (vec![], vec!["gone d".to_owned()])
+    );
 }
 
 /// Covers MW3.
@@ -287,10 +294,10 @@ async fn a_report_that_cannot_be_stored_is_repeated_until_it_is() {
     tokio::spawn(watch_of(&world, pace).run());
     world.state.send_replace(down());
     seconds(600).await;
-    assert!(world.said().is_empty());
+    assert!(world.reports().is_empty());
     *world.disk_full.lock().unwrap() = false;
     seconds(600).await;
-    assert_eq!(world.said(), ["gone d"]);
+    assert_eq!(world.reports(), ["gone d"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -300,17 +307,17 @@ async fn what_was_reported_before_a_restart_of_the_monitor_is_not_again() {
     watch.given_up = true;
     tokio::spawn(watch.run());
     seconds(600).await;
-    assert!(world.said().is_empty() && world.done().is_empty());
+    assert!(world.reports().is_empty() && world.done().is_empty());
     world.state.send_replace(State::Up);
     seconds(10).await;
-    assert_eq!(world.said(), ["back d"]);
+    assert_eq!(world.reports(), ["back d"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_process_that_was_given_up_stays_in_the_metrics_of_a_restarted_monitor() {
     let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
     let numbers = recorder.handle();
-    let _here = metrics::set_default_local_recorder(&recorder);
+    let _guard = metrics::set_default_local_recorder(&recorder);
     let world = world(down());
     let mut watch = watch_of(&world, pace());
     watch.given_up = true;

@@ -40,11 +40,11 @@ impl Plan {
             .flat_map(|view| &view.hosts)
             .map(|view| view.host.name.as_str())
             .collect();
-        let mut wanted: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut hosts_by_segment: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let mut left = Vec::new();
         for host in hosts.iter().filter(|host| !registered.contains(host.as_str())) {
             match place(by, default_zone, host, aggregates) {
-                Ok(segment) => wanted.entry(segment).or_default().push(host.clone()),
+                Ok(segment) => hosts_by_segment.entry(segment).or_default().push(host.clone()),
                 Err(why) => left.push((host.clone(), why)),
             }
         }
@@ -53,7 +53,7 @@ impl Plan {
             found.map(|view| view.segment.id)
         };
         Self {
-            segments: wanted
+            segments: hosts_by_segment
                 .into_iter()
                 .map(|(name, hosts)| PlannedSegment {
                     id: id(&name),
@@ -89,10 +89,10 @@ impl Plan {
             segments: self
                 .segments
                 .iter()
-                .map(|one| FromNovaSegmentView {
-                    name: one.name.clone(),
-                    segment: one.id,
-                    hosts: one.hosts.clone(),
+                .map(|segment| FromNovaSegmentView {
+                    name: segment.name.clone(),
+                    segment: segment.id,
+                    hosts: segment.hosts.clone(),
                 })
                 .collect(),
             stay: u64::try_from(self.stay).unwrap_or(u64::MAX),
@@ -133,7 +133,9 @@ fn place(
     host: &str,
     aggregates: &[Aggregate],
 ) -> Result<String, String> {
-    let its = aggregates.iter().filter(|one| one.hosts.contains(host));
+    let its = aggregates
+        .iter()
+        .filter(|aggregate| aggregate.hosts.contains(host));
     let names: BTreeSet<&str> = match by {
         SegmentRule::Zone => its.filter_map(|one| one.zone.as_deref()).collect(),
         SegmentRule::Aggregate | SegmentRule::Rack => its.map(|one| one.name.as_str()).collect(),
@@ -172,7 +174,7 @@ mod tests {
         let of = |by| {
             let plan = Plan::of(by, "nova", &hosts, &aggregates, &[]);
             let segments = plan.segments.into_iter();
-            let segments = segments.map(|one| (one.name, one.hosts.join(" ")));
+            let segments = segments.map(|segment| (segment.name, segment.hosts.join(" ")));
             (segments.collect::<Vec<_>>(), plan.left)
         };
         let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());

@@ -94,7 +94,7 @@ fn answered(grade: Severity) -> GradedAnswer {
     let answer = Answer {
         what: "engines".into(),
         took: std::time::Duration::ZERO,
-        said: Ok("1 at work".into()),
+        outcome: Ok("1 at work".into()),
     };
     GradedAnswer { answer, grade }
 }
@@ -108,7 +108,7 @@ fn good() -> Found {
             host: "c1".into(),
             took: std::time::Duration::ZERO,
             answers: vec![answered(Severity::Ok)],
-            asked: DryRun::default(),
+            dry_run: DryRun::default(),
         },
         view,
         frozen: Vec::new(),
@@ -268,10 +268,12 @@ fn a_host_is_drilled_live_only_where_nothing_at_all_speaks_against_it() {
         let why = found.blockers().join("; ");
         assert!(why.contains(part), "{case}: {why:?}");
     }
-    let mut elsewhere = good();
-    elsewhere.frozen.push(frozen(FreezeScope::Host, "another".into()));
+    let mut other_host = good();
+    other_host
+        .frozen
+        .push(frozen(FreezeScope::Host, "another".into()));
     assert_eq!(
-        elsewhere.blockers(),
+        other_host.blockers(),
         Vec::<String>::new(),
         "another host's freeze"
     );

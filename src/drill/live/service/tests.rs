@@ -135,8 +135,8 @@ fn only_what_the_drill_has_made_of_the_service_is_put_back() {
             leave(broken),
         ),
     ];
-    for (case, was, made, shown, wanted) in cases {
-        assert_eq!(verdict(was, &made, shown.as_ref()), wanted, "{case}");
+    for (case, was, made, shown, expected) in cases {
+        assert_eq!(verdict(was, &made, shown.as_ref()), expected, "{case}");
     }
 }
 

@@ -149,7 +149,7 @@ fn explain_at_golden_a_report_was_ignored_because_the_host_was_on_maintenance() 
     );
     let mut past = past(vec![report(NotificationStatus::Ignored, why)], vec![ended]);
     past.maintenance = Some((MaintenanceReason::Operator, Some(at(-60))));
-    let wanted = [
+    let expected = [
         "host compute-002 from 2026-11-23T02:55:00Z to 2026-11-23T03:15:00Z: 1 report accepted, 1 recovery, no freeze",
         "2026-11-23T03:05:00Z report of monitor-001 (bound to compute-001): COMPUTE_HOST (event STOPPED, host_status UNKNOWN)",
         "    noticed at 2026-11-23T03:04:58Z",
@@ -165,7 +165,7 @@ fn explain_at_golden_a_report_was_ignored_because_the_host_was_on_maintenance() 
          compute-002` on each machine of the API and of an engine has each change and who made it",
         SILENT,
     ];
-    assert_eq!(rendered(&past), wanted.join("\n"));
+    assert_eq!(rendered(&past), expected.join("\n"));
 }
 
 /// A guard held it, nobody answered for hours, and then it was given up.
@@ -200,7 +200,7 @@ fn explain_at_golden_a_report_was_held_by_a_guard_and_given_up() {
         ended: Some((at(-300), "bob".to_owned())),
     });
     let text = rendered(&frozen_past);
-    let wanted = [
+    let expected = [
         "host compute-002 from 2026-11-23T02:55:00Z to 2026-11-23T03:15:00Z: 1 report accepted, 1 recovery, 1 freeze",
         "2026-11-23T03:05:00Z report of monitor-001 (bound to compute-001): COMPUTE_HOST (event STOPPED, host_status UNKNOWN)",
         "    noticed at 2026-11-23T03:04:58Z",
@@ -217,7 +217,7 @@ fn explain_at_golden_a_report_was_held_by_a_guard_and_given_up() {
          an engine has each change and who made it",
         SILENT,
     ];
-    assert_eq!(text, wanted.join("\n"));
+    assert_eq!(text, expected.join("\n"));
 
     // As long as nobody has answered.
     frozen_past.reports[0].notification.status = NotificationStatus::Running;
@@ -238,14 +238,14 @@ fn what_is_not_kept_is_said_and_nothing_is_made_up() {
     nothing.oldest = Some(at(86_400));
     nothing.read_at = at(40 * 86_400);
     let text = rendered(&nothing);
-    for wanted in [
+    for expected in [
         "no report accepted, no recovery, no freeze",
         "the oldest stored report of any host is of 2026-11-24T03:05:00.000Z; older ones were purged",
         "when it was removed from its segment",
         "freezes that ended more than 30 days ago",
         "if an engine was running then: every engine that is registered now started later",
     ] {
-        assert!(text.contains(wanted), "{wanted}: {text}");
+        assert!(text.contains(expected), "{expected}: {text}");
     }
     let mut muted = report(
         NotificationStatus::Ignored,
@@ -253,11 +253,11 @@ fn what_is_not_kept_is_said_and_nothing_is_made_up() {
     );
     muted.recovery = None;
     if let Some(who) = muted.notification.reporter.as_mut() {
-        who.set_aside = true;
+        who.muted = true;
     }
     let mut unheard = report(NotificationStatus::Finished, "3 instances moved");
     if let Some(who) = unheard.notification.reporter.as_mut() {
-        who.unheard = Some("NORMAL".to_owned());
+        who.discarded_status = Some("NORMAL".to_owned());
     }
     let text = rendered(&past(vec![muted, unheard], Vec::new()));
     assert!(
@@ -327,7 +327,7 @@ fn explain_at_golden_reports_were_refused() {
         counted_since: Some(at(-60)),
     });
     let text = rendered(&past);
-    let wanted = [
+    let expected = [
         "host compute-002 from 2026-11-23T02:55:00Z to 2026-11-23T03:15:00Z: no report accepted, 25 refused, no recovery, no freeze",
         "2026-11-23T03:05:00Z report of monitor-001 (bound to compute-001): COMPUTE_HOST",
         "    not accepted 24 times until 2026-11-23T03:09:00Z: the host was in maintenance (409)",
@@ -340,7 +340,7 @@ fn explain_at_golden_reports_were_refused() {
          API has them",
         "  ? the hosts of 9 refused reports of that time: there were too many to store each; the access log of each API has them",
     ];
-    assert!(text.starts_with(&wanted.join("\n")), "{text}");
+    assert!(text.starts_with(&expected.join("\n")), "{text}");
     past.refused = None;
     let text = rendered(&past);
     assert!(

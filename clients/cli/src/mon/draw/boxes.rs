@@ -11,8 +11,8 @@ use crate::out::plain;
 /// Draws a frame in the middle that fits `lines`; returns its inner area.
 fn framed(pen: &mut Canvas, title: &str, lines: usize) -> Rect {
     let width = pen.width.saturating_sub(4).min(100);
-    let wanted = u16::try_from(lines).unwrap_or(u16::MAX).saturating_add(2);
-    let height = wanted.min(pen.height);
+    let needed = u16::try_from(lines).unwrap_or(u16::MAX).saturating_add(2);
+    let height = needed.min(pen.height);
     let area = Rect {
         x: (pen.width - width) / 2,
         y: (pen.height - height) / 2,
@@ -106,10 +106,10 @@ pub(super) fn dialogue(one: &Dialogue, pen: &mut Canvas) {
     match &one.stage {
         Stage::Asking => {
             for (place, field) in one.fields.iter().enumerate() {
-                let here = place == one.at;
-                let (sign, cursor) = if here { (">", "_") } else { (" ", "") };
+                let is_current = place == one.at;
+                let (sign, cursor) = if is_current { (">", "_") } else { (" ", "") };
                 let text = format!("{sign} {:<7} {}{cursor}", field.label, plain(&field.text));
-                lines.push((text, if here { bold } else { plainly }));
+                lines.push((text, if is_current { bold } else { plainly }));
             }
             lines.extend(one.fault.iter().map(|fault| (format!("✗ {}", plain(fault)), bad)));
             let keys = if one.fields.is_empty() {
@@ -120,8 +120,8 @@ pub(super) fn dialogue(one: &Dialogue, pen: &mut Canvas) {
             lines.extend(wrap(keys).into_iter().map(|line| (line, plainly)));
         }
         Stage::Running => lines.push(("… running".to_owned(), bold)),
-        Stage::Over(said) => {
-            for line in said {
+        Stage::Over(output) => {
+            for line in output {
                 lines.extend(wrap(&plain(line)).into_iter().map(|line| (line, plainly)));
             }
             lines.push(("Enter closes".to_owned(), plainly));

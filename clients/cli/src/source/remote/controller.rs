@@ -69,8 +69,8 @@ impl Remote {
             ];
             let query = query.into_iter().filter_map(|(key, value)| Some((key, value?)));
             let query: Vec<(&str, String)> = query.collect();
-            let asked = self.get::<AuditView>(&["audit"], &query, "audit");
-            let page = waiting(&what, asked).await?;
+            let request = self.get::<AuditView>(&["audit"], &query, "audit");
+            let page = waiting(&what, request).await?;
             if marker.is_none() && page.logs.is_empty() {
                 return Err(Failure::from_text(format!(
                     "the machine {} of {self} has no audit log yet",

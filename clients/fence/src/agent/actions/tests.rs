@@ -19,13 +19,13 @@ struct Fake {
     began: Mutex<Option<Instant>>,
 }
 
-fn broken(word: &str) -> CallError {
-    let class = if word == "x" {
+fn broken(step: &str) -> CallError {
+    let class = if step == "x" {
         FaultClass::Permanent
     } else {
         FaultClass::Transient
     };
-    fault(class, None, word == "lost", format!("device error {word}"))
+    fault(class, None, step == "lost", format!("device error {step}"))
 }
 
 impl Fake {
@@ -55,7 +55,7 @@ impl Fake {
         let mut left = self.results.lock().unwrap();
         match if left.is_empty() { "ok" } else { left.remove(0) } {
             "ok" => Ok(()),
-            word => Err(broken(word)),
+            step => Err(broken(step)),
         }
     }
 }
@@ -77,17 +77,17 @@ impl Device for Fake {
     async fn read_power(&self, _plug: &Plug) -> Result<PowerReading, CallError> {
         self.note("read");
         let mut left = self.readings.lock().unwrap();
-        let word = if left.len() > 1 { left.remove(0) } else { left[0] };
-        let power = match word {
+        let step = if left.len() > 1 { left.remove(0) } else { left[0] };
+        let power = match step {
             "on" => Power::On,
             "off" => Power::Off,
             "?" => Power::Unknown,
-            word => return Err(broken(word)),
+            step => return Err(broken(step)),
         };
         let at = Timestamp::from_micros(0);
         Ok(PowerReading {
             power,
-            raw: word.into(),
+            raw: step.into(),
             device: "fake".into(),
             at,
             machine: None,
@@ -133,7 +133,7 @@ async fn act(action: &str, fake: &Fake, polls: PollSchedule) -> (u8, String, Str
 }
 
 /// (case, action, readings, results of commands, exit code, output, commands sent)
-type Case = (
+type TestCase = (
     &'static str,
     &'static str,
     Commands,
@@ -144,7 +144,7 @@ type Case = (
 );
 type Commands = &'static [&'static str];
 
-const CASES: &[Case] = &[
+const CASES: &[TestCase] = &[
     (
         "row 1",
         "off",
@@ -315,7 +315,7 @@ async fn every_action_follows_the_contract() {
         let given = fake.commands();
         if case.starts_with("row 6") {
             assert!(
-                given.len() <= commands.len() && given.iter().all(|word| *word == "off"),
+                given.len() <= commands.len() && given.iter().all(|step| *step == "off"),
                 "{case}: {given:?}"
             );
         } else {

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Case, owner, superuser, MAAS's date, parts of the warnings.
-type Case = (
+type TestCase = (
     &'static str,
     &'static str,
     bool,
@@ -21,7 +21,7 @@ async fn the_self_test_reports_later_problems() {
         }
     };
     let date = |seconds: &str| vec![("date", format!("Tue, 14 Nov 2023 {seconds} GMT"))];
-    let cases: [Case; 5] = [
+    let cases: [TestCase; 5] = [
         ("all is well", "tachi", false, "22:13:20", &[]),
         ("an administrator", "juju", true, "22:13:20", &[]),
         (
@@ -97,8 +97,11 @@ async fn a_machine_of_maas_is_known_by_its_id_and_its_hardware() {
             reading.machine.map(|machine| machine.to_string()).as_ref(),
             Some(&expected)
         );
-        let asked = maas.machine(&plug).await.unwrap();
-        assert_eq!(asked.map(|machine| machine.to_string()).as_ref(), Some(&expected));
+        let reported = maas.machine(&plug).await.unwrap();
+        assert_eq!(
+            reported.map(|machine| machine.to_string()).as_ref(),
+            Some(&expected)
+        );
     }
 }
 
@@ -131,10 +134,10 @@ async fn a_test_within_the_minute_asks_the_power_controller_and_nothing_else() {
 #[tokio::test]
 async fn a_test_within_the_minute_finds_a_machine_that_is_gone_or_off() {
     let state = Arc::new(Mutex::new("on"));
-    let said = Arc::clone(&state);
+    let shown_state = Arc::clone(&state);
     let finds = AtomicUsize::new(0);
     let fake = Fake::start(
-        move |recorded| match (recorded.line.as_str(), *said.lock().unwrap()) {
+        move |recorded| match (recorded.line.as_str(), *shown_state.lock().unwrap()) {
             (QUERY, "gone") => Some(Reply::With(404, Vec::new(), "Not Found".into())),
             (QUERY, state) => Some(Reply::Json(200, json!({"state": state}))),
             (FIND, _) if finds.fetch_add(1, Ordering::SeqCst) > 1 => {

@@ -32,7 +32,7 @@ async fn a_system_names_its_machine() {
         let reading = device.read_power(&plug(None)).await.unwrap();
         let machine = reading.machine.map(|machine| machine.to_string());
         assert_eq!(machine, expected, "{uuid} {serial}");
-        let asked = device.machine(&plug(None)).await.unwrap();
-        assert_eq!(asked.map(|machine| machine.to_string()), expected);
+        let reported = device.machine(&plug(None)).await.unwrap();
+        assert_eq!(reported.map(|machine| machine.to_string()), expected);
     }
 }

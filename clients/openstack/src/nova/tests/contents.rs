@@ -24,23 +24,23 @@ async fn read_contents(
     })
     .await;
     let contents = fake.nova().await.contents("c1", shown).await;
-    let asked = fake.calls().into_iter();
-    let asked = asked.map(|recorded| recorded.path.trim_start_matches("/v2.1/").to_owned());
-    (contents, asked.collect())
+    let paths = fake.calls().into_iter();
+    let paths = paths.map(|recorded| recorded.path.trim_start_matches("/v2.1/").to_owned());
+    (contents, paths.collect())
 }
 
 /// Covers EW33.
 #[tokio::test]
 async fn empty_lists_need_a_service_check_before_and_after() {
-    let (contents, asked) = read_contents(&["there", "there"], false).await;
+    let (contents, paths) = read_contents(&["there", "there"], false).await;
     assert!(contents.unwrap().service.is_some());
     assert_eq!(
-        asked,
+        paths,
         ["os-services", "os-migrations", "servers/detail", "os-services"]
     );
-    let (contents, asked) = read_contents(&["there"], true).await;
+    let (contents, paths) = read_contents(&["there"], true).await;
     assert!(contents.unwrap().service.is_some());
-    assert_eq!(asked, ["os-migrations", "servers/detail", "os-services"]);
+    assert_eq!(paths, ["os-migrations", "servers/detail", "os-services"]);
 }
 
 /// Covers EW33.

@@ -126,7 +126,7 @@ async fn a_list_of_servers_is_whole_and_of_this_host_or_an_error() {
     let hidden = of(|record| {
         record.as_object_mut().unwrap().remove("OS-EXT-SRV-ATTR:host");
     });
-    let elsewhere = of(|record| record["OS-EXT-SRV-ATTR:host"] = json!("c2"));
+    let on_other_host = of(|record| record["OS-EXT-SRV-ATTR:host"] = json!("c2"));
     let nowhere = of(|record| record["OS-EXT-SRV-ATTR:host"] = Value::Null);
     let unreachable = json!({"id": SERVER, "status": "UNKNOWN", "tenant_id": "t"});
     let malformed = of(|record| record["id"] = json!("not a uuid"));
@@ -148,7 +148,7 @@ async fn a_list_of_servers_is_whole_and_of_this_host_or_an_error() {
         ),
         (
             "filter ignored",
-            json!({"servers": [server_record(1), elsewhere]}),
+            json!({"servers": [server_record(1), on_other_host]}),
             &up,
             Ok(1),
         ),
@@ -315,12 +315,12 @@ async fn pages_that_go_wrong_never_give_a_part_of_the_list() {
             .map(|servers| servers.len())
             .map_err(|error| error.fault.class);
         assert_eq!(got, expected, "{case}");
-        let asked = fake
+        let sent = fake
             .calls()
             .iter()
             .filter(|call| call.path.ends_with("detail"))
             .count();
-        assert_eq!(asked, requests, "{case}");
+        assert_eq!(sent, requests, "{case}");
     }
 }
 

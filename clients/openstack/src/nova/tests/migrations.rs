@@ -205,15 +205,15 @@ async fn a_live_migration_has_its_progress() {
         .await;
         let (rows, got) = fake.nova().await.live_migrations(server_id()).await.unwrap();
         assert_eq!((rows.len(), got), (1, percent), "{status} {shown}");
-        let asked = fake.calls();
-        assert_eq!(asked.len(), calls, "{status} {shown}");
+        let requests = fake.calls();
+        assert_eq!(requests.len(), calls, "{status} {shown}");
         assert!(
-            asked[0].query.starts_with(&format!(
+            requests[0].query.starts_with(&format!(
                 "instance_uuid={}&migration_type=live-migration",
                 server_id()
             )),
             "{}",
-            asked[0].query
+            requests[0].query
         );
     }
 }
@@ -235,11 +235,11 @@ async fn a_migration_is_aborted_by_its_number_and_a_refusal_is_reported() {
             .abort_migration(server_id(), MigrationId(7))
             .await;
         assert_eq!(aborted.is_ok(), is_ok, "{status}");
-        let asked = fake.calls();
+        let requests = fake.calls();
         assert_eq!(
-            asked[0].path,
+            requests[0].path,
             format!("/v2.1/servers/{}/migrations/7", server_id())
         );
-        assert_eq!(asked[0].header("openstack-api-version"), "compute 2.68");
+        assert_eq!(requests[0].header("openstack-api-version"), "compute 2.68");
     }
 }

@@ -184,7 +184,7 @@ fn demand(state: &State, server: &Server) -> Demand {
 }
 
 /// Converts the state to an engine's view.
-fn seen(state: &State) -> Cloud {
+fn cloud_of(state: &State) -> Cloud {
     let mut cloud = Cloud::default();
     for (ix, host) in state.world.hosts.iter() {
         let used = host.inventory.used();
@@ -302,7 +302,7 @@ fn score(seeds: std::ops::Range<u64>, omit: Omission) -> Score {
     for seed in seeds {
         let (mut state, mut rng) = region(seed);
         let lost = if seed.is_multiple_of(4) { 2 } else { 1 };
-        let mut cloud = seen(&state);
+        let mut cloud = cloud_of(&state);
         omit(&mut cloud);
         let names: Vec<String> = (1..=lost).map(|number| format!("compute-{number:03}")).collect();
         let method = Method {

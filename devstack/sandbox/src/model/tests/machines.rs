@@ -40,7 +40,7 @@ fn a_machine_without_power_runs_nothing_whatever_is_asked() {
 
 #[test]
 fn how_maas_answers() {
-    let says = |state: &str| PowerQuery::Says { state: state.into() };
+    let reports_state = |state: &str| PowerQuery::Says { state: state.into() };
     let cases: [(&str, PowerQuery, bool, bool, [QueryAnswer; 2]); 8] = [
         (
             "the truth, on",
@@ -58,14 +58,14 @@ fn how_maas_answers() {
         ),
         (
             "a lie",
-            says("off"),
+            reports_state("off"),
             true,
             true,
             [answer_of("off"), answer_of("off")],
         ),
         (
             "unknown",
-            says("unknown"),
+            reports_state("unknown"),
             true,
             true,
             [answer_of("unknown"), answer_of("unknown")],

@@ -56,7 +56,7 @@ fn hosts_that_are_away_hold_nothing_and_hosts_that_just_failed_do() {
         let mut all = region();
         all.hosts.truncate(hosts);
         let services = &mut all.nova.as_mut().unwrap().services;
-        services.retain(|name, _| all.hosts.iter().any(|one| one.name == *name));
+        services.retain(|name, _| all.hosts.iter().any(|host| host.name == *name));
         all
     };
     let engine = Policy {
@@ -123,12 +123,12 @@ fn hosts_that_are_away_hold_nothing_and_hosts_that_just_failed_do() {
         ),
         ("both", 4, maintenance, &listed, &["compute-3"], 2),
     ];
-    for (case, hosts, change, rules, held, together) in cases {
+    for (case, hosts, change, rules, holding, together) in cases {
         let mut all = of(hosts);
         change(&mut all);
         let found = all.would_hold(rules);
         let names: Vec<&str> = found.iter().map(|one| one.host.as_str()).collect();
-        assert_eq!(names, held, "{case}: {found:?}");
+        assert_eq!(names, holding, "{case}: {found:?}");
         let losses = all.joint_losses(rules);
         assert_eq!(losses.len(), 1, "{case}: {losses:?}");
         assert_eq!(losses[0].hosts, together, "{case}: {losses:?}");
@@ -149,7 +149,7 @@ fn the_loss_of_a_failure_domain_is_asked_of_the_same_guards() {
     (wide.segment_percent, wide.global_percent) = (60, 50);
     let shown = |rules: &Policy| -> Vec<(Option<String>, u64, String)> {
         let guards = |why: &[String]| {
-            let numbers = why.iter().filter_map(|one| one.split(' ').next());
+            let numbers = why.iter().filter_map(|reason| reason.split(' ').next());
             numbers.collect::<Vec<_>>().join(" ")
         };
         let losses = all.joint_losses(rules).into_iter();

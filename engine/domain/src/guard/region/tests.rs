@@ -104,7 +104,7 @@ fn waits_for_disks(region: &mut Region, ago: u64) {
 }
 
 /// Name, change, and the expected counts of hosts that are out in the segment and in total.
-type Case = (&'static str, Box<dyn Fn(&mut Region)>, u64, u64);
+type TestCase = (&'static str, Box<dyn Fn(&mut Region)>, u64, u64);
 
 /// Covers R24.
 #[test]
@@ -130,7 +130,7 @@ fn a_host_counts_as_out_once_however_many_sources_show_it() {
     };
     let lately = proof(1, 299);
     let earlier = proof(1, 301);
-    let cases: Vec<Case> = vec![
+    let cases: Vec<TestCase> = vec![
         ("only the host itself", Box::new(|_| {}), 1, 1),
         (
             "under recovery, without a heartbeat since",
@@ -300,10 +300,10 @@ fn heartbeats_that_stopped_within_one_interval_of_this_hosts_are_a_cliff() {
 /// Covers R24.
 #[test]
 fn one_failed_host_is_never_a_storm() {
-    for away in 0..4 {
+    for in_maintenance in 0..4 {
         let mut region = region();
         suspect(&mut region, 0, 0);
-        for number in 1..=away {
+        for number in 1..=in_maintenance {
             region.hosts[number].on_maintenance = true;
             if number % 2 == 0 {
                 region.hosts[number].by_operator = true;
@@ -313,8 +313,8 @@ fn one_failed_host_is_never_a_storm() {
             }
         }
         let facts = facts(&region);
-        assert_eq!((facts.segment.out, facts.all.out), (1, 1), "{away}");
-        assert_eq!(facts.segment_away, u64::try_from(away).unwrap());
+        assert_eq!((facts.segment.out, facts.all.out), (1, 1), "{in_maintenance}");
+        assert_eq!(facts.segment_away, u64::try_from(in_maintenance).unwrap());
         for guard in [crate::guard::Guard::Segment, crate::guard::Guard::Global] {
             let rules = Policy {
                 segment_percent: 1,
@@ -324,7 +324,7 @@ fn one_failed_host_is_never_a_storm() {
             assert_eq!(
                 guard.check(&facts, &rules),
                 crate::guard::GuardResult::Pass,
-                "{away}"
+                "{in_maintenance}"
             );
         }
     }
@@ -430,17 +430,17 @@ fn a_completely_lost_failure_domain_is_reported_with_its_time_span() {
     for (number, seconds) in [(0, 32), (1, 20), (2, 25)] {
         age(&mut region, number, seconds);
     }
-    let seen = facts(&region).domains;
-    assert_eq!(seen.len(), 1);
-    assert!(seen[0].is_whole());
-    assert_eq!(seen[0].sentence(), "rack r7: 3 of 3 hosts lost within 12 s");
+    let domains = facts(&region).domains;
+    assert_eq!(domains.len(), 1);
+    assert!(domains[0].is_whole());
+    assert_eq!(domains[0].sentence(), "rack r7: 3 of 3 hosts lost within 12 s");
     age(&mut region, 2, 3);
-    let seen = facts(&region).domains;
-    assert_eq!((seen[0].lost, seen[0].is_whole()), (2, false));
+    let domains = facts(&region).domains;
+    assert_eq!((domains[0].lost, domains[0].is_whole()), (2, false));
     // The file takes precedence over an aggregate of the same name.
     region.domains.insert("rack:r7".into(), [name(0), name(1)].into());
-    let seen = facts(&region).domains;
-    assert_eq!((seen[0].hosts, seen[0].lost), (2, 2));
+    let domains = facts(&region).domains;
+    assert_eq!((domains[0].hosts, domains[0].lost), (2, 2));
     region.domains.insert("rack:r7".into(), [name(0)].into());
     assert!(!facts(&region).domains[0].is_whole(), "a host alone is no domain");
 }

@@ -45,10 +45,10 @@ pub(super) fn lost(server: ServerId, arrival: Arrival, rank: u32, ctx: &mut Deci
         .server_step(Task::Evacuate, StepKind::Outcome, server, 0.9, text);
     ctx.record.moves.insert(server);
     Move {
-        step: MoveStep::Over(End::Person),
+        step: MoveStep::Done(End::Person),
         awaited: true,
         note: Some(note),
-        over_at: Some(ctx.now.wall),
+        done_at: Some(ctx.now.wall),
         ..blank(server, name, was, rank, ctx)
     }
 }

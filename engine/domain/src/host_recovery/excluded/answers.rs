@@ -14,7 +14,9 @@ use crate::recovery::{DecisionTime, Record};
 const DELETED_NOTE: &str = "not started: it was deleted meanwhile";
 
 fn pending(moves: &mut Moves, server: ServerId) -> Option<&mut Move> {
-    moves.get_mut(&server).filter(|one| one.is_to_be_started())
+    moves
+        .get_mut(&server)
+        .filter(|instance| instance.is_to_be_started())
 }
 
 impl StartTrack {
@@ -29,17 +31,19 @@ impl StartTrack {
         let Some(readings) = self.readings.get_mut(&server) else {
             return;
         };
-        let Some(asked) = readings.server.answered() else {
+        let Some(requested_at) = readings.server.answered() else {
             return;
         };
         readings.stopped = None;
         readings.due = None;
-        let Some(one) = pending(moves, server) else { return };
-        let seen = match result {
-            Ok(Some(seen)) => seen,
+        let Some(instance) = pending(moves, server) else {
+            return;
+        };
+        let server = match result {
+            Ok(Some(server)) => server,
             Ok(None) => {
-                if readings.server.note_gone(asked, now) {
-                    one.end_start(StartEnd::NotStarted, DELETED_NOTE, ctx.record);
+                if readings.server.note_gone(requested_at, now) {
+                    instance.end_start(StartEnd::NotStarted, DELETED_NOTE, ctx.record);
                 }
                 return;
             }
@@ -47,38 +51,40 @@ impl StartTrack {
         };
         readings.server.succeeded();
         readings.server.found();
-        let start = one.start.unwrap_or_default();
-        readings.server.not_before = now.plus(match start.asked {
+        let start = instance.start.unwrap_or_default();
+        readings.server.not_before = now.plus(match start.requested {
             Some(call) if call.answered => (now.since(call.at) / 2).clamp(FIRST_CHECK_DELAY, CHECK_INTERVAL),
             Some(_) | None => CHECK_INTERVAL,
         });
-        if seen.host.as_deref() != Some(ctx.host) {
-            let elsewhere = seen.host.as_deref().unwrap_or("no host");
-            let how = format!("not started: Nova shows it on {elsewhere}");
-            return one.end_start(StartEnd::NotStarted, &how, ctx.record);
+        if server.host.as_deref() != Some(ctx.host) {
+            let other = server.host.as_deref().unwrap_or("no host");
+            let how = format!("not started: Nova shows it on {other}");
+            return instance.end_start(StartEnd::NotStarted, &how, ctx.record);
         }
-        if seen.task_state.is_some() {
+        if server.task_state.is_some() {
             return;
         }
-        let settled = start.asked.is_none_or(|call| is_settled(call, now, ctx.policy));
-        match seen.vm_state {
-            VmState::Active if start.asked.is_some_and(|call| asked > call.at) => {
+        let settled = start
+            .requested
+            .is_none_or(|call| is_settled(call, now, ctx.policy));
+        match server.vm_state {
+            VmState::Active if start.requested.is_some_and(|call| requested_at > call.at) => {
                 let how = format!("it was started again on {} after its return", ctx.host);
-                one.end_start(StartEnd::Started, &how, ctx.record);
+                instance.end_start(StartEnd::Started, &how, ctx.record);
             }
             // It was stopped and no start of ours has made it active, so a user has started it.
-            VmState::Active if readings.was_stopped && seen.power_state == PowerState::Running => {
+            VmState::Active if readings.was_stopped && server.power_state == PowerState::Running => {
                 let how = format!("a user has started it again on {} after its return", ctx.host);
-                one.end_start(StartEnd::Started, &how, ctx.record);
+                instance.end_start(StartEnd::Started, &how, ctx.record);
             }
             // Nova has not checked the guest since the host's return, or it runs.
             VmState::Active | VmState::Resized | VmState::Building | VmState::Other(_) => {}
             VmState::Stopped if start.tries > ctx.policy.attempts && settled => {
                 let how = format!("not started: {} starts have not made it active", start.tries);
-                one.end_start(StartEnd::NotStarted, &how, ctx.record);
+                instance.end_start(StartEnd::NotStarted, &how, ctx.record);
             }
             VmState::Stopped => {
-                readings.stopped = Some(asked);
+                readings.stopped = Some(requested_at);
                 readings.was_stopped = true;
             }
             VmState::Error
@@ -88,8 +94,8 @@ impl StartTrack {
             | VmState::Shelved
             | VmState::ShelvedOffloaded
             | VmState::Deleted => {
-                let how = format!("not started: Nova shows it {}", seen.vm_state);
-                one.end_start(StartEnd::NotStarted, &how, ctx.record);
+                let how = format!("not started: Nova shows it {}", server.vm_state);
+                instance.end_start(StartEnd::NotStarted, &how, ctx.record);
             }
         }
     }
@@ -104,18 +110,20 @@ impl StartTrack {
         let Some(readings) = self.readings.get_mut(&server) else {
             return;
         };
-        let Some(asked) = readings.actions.answered() else {
+        let Some(requested_at) = readings.actions.answered() else {
             return;
         };
-        let Some(one) = pending(moves, server) else { return };
+        let Some(instance) = pending(moves, server) else {
+            return;
+        };
         let how = match result {
-            Ok(None) if readings.actions.note_gone(asked, ctx.now.elapsed) => DELETED_NOTE,
+            Ok(None) if readings.actions.note_gone(requested_at, ctx.now.elapsed) => DELETED_NOTE,
             Ok(None) => return,
             Ok(Some(actions)) => match StopReason::judge_after_death(&actions) {
                 StopReason::Due => {
                     readings.actions.succeeded();
                     readings.actions.found();
-                    readings.due = Some(asked);
+                    readings.due = Some(requested_at);
                     return;
                 }
                 StopReason::Meant => "not started: a user has stopped it",
@@ -125,7 +133,7 @@ impl StartTrack {
             },
             Err(_) => return readings.actions.failed(ctx.now.elapsed),
         };
-        one.end_start(StartEnd::NotStarted, how, ctx.record);
+        instance.end_start(StartEnd::NotStarted, how, ctx.record);
     }
 
     /// Handles Nova's answer to a start.
@@ -137,30 +145,32 @@ impl StartTrack {
         ctx: &mut DecisionContext<'_>,
     ) {
         let now = ctx.now.elapsed;
-        let Some(one) = pending(moves, server) else { return };
-        let Some(start) = &mut one.start else { return };
+        let Some(instance) = pending(moves, server) else {
+            return;
+        };
+        let Some(start) = &mut instance.start else { return };
         ctx.record.moves.insert(server);
         let readings = self.readings.entry(server).or_default();
         match result {
             Ok(()) => {
-                if let Some(call) = &mut start.asked {
+                if let Some(call) = &mut start.requested {
                     call.answered = true;
                 }
-                one.fault = None;
+                instance.fault = None;
                 readings.server.not_before = now.plus(FIRST_CHECK_DELAY);
             }
             // It may take effect until D + Q have passed.
-            Err(fault) if fault.maybe_done => one.fault = Some(fault.text),
+            Err(fault) if fault.maybe_done => instance.fault = Some(fault.text),
             Err(fault) => {
-                start.asked = None;
+                start.requested = None;
                 readings.not_before = now.plus(CALL_RETRY_DELAY);
                 let is_gone = fault.is_gone();
                 let text = format!("not started: {}", fault.text);
-                one.fault = Some(fault.text);
+                instance.fault = Some(fault.text);
                 match fault.class {
                     // The next reading shows whether it is deleted.
                     FaultClass::Permanent if is_gone => {}
-                    FaultClass::Permanent => one.end_start(StartEnd::NotStarted, &text, ctx.record),
+                    FaultClass::Permanent => instance.end_start(StartEnd::NotStarted, &text, ctx.record),
                     // Nova has changed its state meanwhile, or an operator may repair it.
                     FaultClass::Conflict | FaultClass::Transient | FaultClass::Fatal => {}
                 }
@@ -169,11 +179,11 @@ impl StartTrack {
     }
 
     /// Reverts a start that has not left this engine.
-    pub(in super::super) fn not_sent(&mut self, one: &mut Move, now: DecisionTime, record: &mut Record) {
-        if let Some(start) = &mut one.start {
-            start.asked = None;
+    pub(in super::super) fn not_sent(&mut self, instance: &mut Move, now: DecisionTime, record: &mut Record) {
+        if let Some(start) = &mut instance.start {
+            start.requested = None;
             start.tries = start.tries.saturating_sub(1);
-            record.moves.insert(one.server);
+            record.moves.insert(instance.server);
             self.not_before = self.not_before.max(now.elapsed.plus(FIRST_CHECK_DELAY));
         }
     }
@@ -185,7 +195,7 @@ impl StartTrack {
         moves: &mut Moves,
         ctx: &mut DecisionContext<'_>,
     ) {
-        let Some(one) = self
+        let Some(instance) = self
             .journalled_server
             .take()
             .and_then(|server| pending(moves, server))
@@ -197,7 +207,7 @@ impl StartTrack {
             "not started: an earlier evacuation may have left it running on {}; look there, and see `tachi instance list --waiting`",
             hosts.join(" or ")
         );
-        one.end_start(StartEnd::NotStarted, &how, ctx.record);
+        instance.end_start(StartEnd::NotStarted, &how, ctx.record);
     }
 
     pub(in super::super) fn server_not_read(&mut self, server: ServerId) {

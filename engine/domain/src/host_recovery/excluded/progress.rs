@@ -5,7 +5,7 @@ use crate::count;
 
 /// Returns the part of the notification's message about excluded instances.
 pub(in super::super) fn summary(state: &HostRecovery) -> String {
-    let starts = || state.moves.values().filter_map(|one| one.start);
+    let starts = || state.moves.values().filter_map(|instance| instance.start);
     let ended = |end: StartEnd| starts().filter(|start| start.end == Some(end)).count();
     let (all, started, failed) = (
         starts().count(),

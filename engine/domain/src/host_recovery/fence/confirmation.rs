@@ -28,9 +28,11 @@ pub struct OffConfirmation {
     /// The operator and the reason.
     pub by: String,
     /// The time at which the operator gave it.
-    pub said: Timestamp,
+    #[serde(rename = "said")]
+    pub given_at: Timestamp,
     /// The time at which the recovery received it.
-    pub heard: Elapsed,
+    #[serde(rename = "heard")]
+    pub received_at: Elapsed,
     /// The time that it has waited for anything but devices and silence.
     #[serde(default)]
     pub waited: Duration,
@@ -49,7 +51,7 @@ const CONFIRMATION_LIFETIME: Duration = Duration::from_mins(10);
 const CONFIRMATION_TIMEOUT: Duration = Duration::from_mins(2);
 
 impl OffConfirmation {
-    /// True if a confirmation given at `said` may still be acted on at `clock`, the database's time.
+    /// True if a confirmation given at `given_at` may still be acted on at `clock`, the database's time.
     pub fn is_in_time(given_at: Timestamp, clock: Timestamp) -> bool {
         clock <= given_at.plus(CONFIRMATION_LIFETIME)
     }
@@ -60,7 +62,7 @@ impl OffConfirmation {
             self.waited += now.since(self.counted);
         }
         self.counted = now;
-        self.waited < CONFIRMATION_TIMEOUT && Self::is_in_time(self.said, clock)
+        self.waited < CONFIRMATION_TIMEOUT && Self::is_in_time(self.given_at, clock)
     }
 }
 
@@ -114,8 +116,8 @@ pub(in super::super) fn apply(
     }
     *known = Some(OffConfirmation {
         by: action.by.clone(),
-        said: action.at,
-        heard: ctx.now.elapsed,
+        given_at: action.at,
+        received_at: ctx.now.elapsed,
         waited,
         counted: ctx.now.elapsed,
         waits_for_silence: false,
@@ -153,22 +155,25 @@ pub(super) fn act(
     if !suspect.service.is_silent(now.elapsed) {
         let heartbeat = suspect.service.up_evidence(now.elapsed);
         if let Some(heartbeat) =
-            heartbeat.filter(|_| now.elapsed.since(confirmation.heard) >= MAX_CONTRADICTED_TIME)
+            heartbeat.filter(|_| now.elapsed.since(confirmation.received_at) >= MAX_CONTRADICTED_TIME)
         {
             reject_confirmation(known, &heartbeat, fence, ctx);
         }
         return None;
     }
-    if let Some(heartbeat) = suspect.said.heartbeat_after(confirmation.said) {
+    if let Some(heartbeat) = suspect.claims.heartbeat_after(confirmation.given_at) {
         reject_confirmation(known, &heartbeat, fence, ctx);
         return None;
     }
     let claim = OffReport::Claim {
-        arrived: Some(confirmation.said),
-        dated: confirmation.said,
+        arrived: Some(confirmation.given_at),
+        dated: confirmation.given_at,
     };
     let shown = guard.region_probe.heartbeats(ctx.host_id);
-    match guard.heartbeats.judge(&claim, confirmation.heard, shown, ctx) {
+    match guard
+        .heartbeats
+        .judge(&claim, confirmation.received_at, shown, ctx)
+    {
         HeartbeatJudgement::Silent => ctx.blockers.end(BlockerKind::Monitors),
         HeartbeatJudgement::Undecided(why) => {
             ctx.blockers.begin(BlockerKind::Monitors, now, || why);

@@ -119,7 +119,7 @@ impl HostRecovery {
         let is_claim = proof.is_claim();
         self.proof = Some(proof);
         if let Some(confirmation) = self.confirmation.take().filter(|_| is_claim) {
-            confirmed_off(&mut self.off_word, confirmation.said);
+            confirmed_off(&mut self.off_claim, confirmation.given_at);
         }
         self.in_flight.blockers.end(BlockerKind::Power);
         self.in_flight.blockers.end(BlockerKind::PowerOff);
@@ -169,11 +169,11 @@ fn accepted_claim(
         }
         return None;
     }
-    if let Some(heartbeat) = suspect.said.contradicting_heartbeat() {
+    if let Some(heartbeat) = suspect.claims.contradicting_heartbeat() {
         suspect.contradicted(&heartbeat, began, guard, ctx);
         return None;
     }
-    if let Some(claim) = suspect.said.claim() {
+    if let Some(claim) = suspect.claims.claim() {
         let shown = guard.region_probe.heartbeats(ctx.host_id);
         match guard.heartbeats.judge(&claim, began, shown, ctx) {
             HeartbeatJudgement::Silent => ctx.blockers.end(BlockerKind::Monitors),
@@ -192,7 +192,7 @@ fn accepted_claim(
         return None;
     }
     ctx.blockers.end(BlockerKind::HostUp);
-    let evidence = suspect.said.uncontradicted_evidence();
+    let evidence = suspect.claims.uncontradicted_evidence();
     if let Some(confirmation) = confirmation.as_deref_mut() {
         confirmation.waits_for_silence = false;
     }

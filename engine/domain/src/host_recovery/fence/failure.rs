@@ -43,7 +43,7 @@ impl HostRecovery {
                 }
                 // The host was silent in Nova, but with a heartbeat since the time that the report gives. A later report that
                 // claims it off now releases the hold.
-                let claims = suspect!(self).said;
+                let claims = suspect!(self).claims;
                 let claim = claims.claim();
                 let younger = claims.contradicting_heartbeat().is_none();
                 let ctx = decision_context!(self, now, record);

@@ -24,7 +24,7 @@ pub(in super::super) fn watch(
     if !acts || !watches || recovery.rejected.is_some() {
         return;
     }
-    let claim = suspect!(recovery).said.claim();
+    let claim = suspect!(recovery).claims.claim();
     let Some(claim) = recovery
         .proof
         .as_ref()

@@ -44,16 +44,16 @@ impl Fence {
 }
 
 impl HostRecovery {
-    /// Handles the answer of a device. `asked`: when the request was sent, and how long it had waited for a permit before.
+    /// Handles the answer of a device. `requested_at`: when the request was sent, and how long it had waited for a permit before.
     pub(in super::super) fn power_read(
         &mut self,
         target: &Target,
-        asked: (Elapsed, Duration),
+        requested_at: (Elapsed, Duration),
         result: Result<PowerReading, Fault>,
         now: DecisionTime,
         record: &mut Record,
     ) {
-        let started = asked.0;
+        let started = requested_at.0;
         let suspect = suspect!(self);
         let mut ctx = decision_context!(self, now, record);
         let (fence, proof, moves) = (&mut self.fence, &mut self.proof, &self.moves);
@@ -65,7 +65,7 @@ impl HostRecovery {
             return;
         }
         let deciding = *ctx.stage == Stage::Fencing && proof.is_none();
-        let Some(dated) = fence.read((index, target), asked, result, deciding, &mut ctx) else {
+        let Some(dated) = fence.read((index, target), requested_at, result, deciding, &mut ctx) else {
             return;
         };
         self.power_on.power_read(index, &dated, fence, moves, &mut ctx);
@@ -79,7 +79,7 @@ impl HostRecovery {
         let after = self
             .confirmation
             .as_ref()
-            .is_some_and(|confirmation| started >= confirmation.heard);
+            .is_some_and(|confirmation| started >= confirmation.received_at);
         if after && dated.reading.power == Power::On {
             let how = format!("{} reads {:?}", dated.reading.device, dated.reading.raw);
             return reject_confirmation(&mut self.confirmation, &how, fence, &mut ctx);

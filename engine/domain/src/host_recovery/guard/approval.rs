@@ -44,12 +44,12 @@ impl GuardTrack {
         self.lifted.extend(lifted);
         self.waiting = None;
         let domain = domain.map(|domain| domain.name.clone());
-        let seen = self
+        let approved = self
             .region_probe
             .fresh(ctx.now)
             .filter(|region| region.nova.is_ok());
         // A scan long after it was given shows hosts that were not out then: only those that the hold counted are approved.
-        let scanned = seen
+        let scanned = approved
             .filter(|_| waited <= MAX_SCAN_DELAY || shown.is_empty())
             .map(|region| hosts_of(&region, domain.as_deref(), ctx));
         let counted = (!shown.is_empty()).then(|| shown.clone());

@@ -16,16 +16,16 @@ pub(in super::super) struct UpTrack {
 }
 
 impl UpTrack {
-    /// Handles the heartbeat of a scan that was requested at `asked`. Returns true if it has moved since a scan shortly before; a Nova that
+    /// Handles the heartbeat of a scan that was requested at `requested_at`. Returns true if it has moved since a scan shortly before; a Nova that
     /// shows no heartbeat counts as moved.
     pub(in super::super) fn has_new_heartbeat(
         &mut self,
-        asked: Elapsed,
+        requested_at: Elapsed,
         heartbeat: Option<Timestamp>,
     ) -> bool {
         let Some(heartbeat) = heartbeat else { return true };
-        let before = self.heartbeat.replace((asked, heartbeat));
-        before.is_some_and(|(at, before)| before != heartbeat && asked.since(at) <= SCAN_LIFETIME)
+        let before = self.heartbeat.replace((requested_at, heartbeat));
+        before.is_some_and(|(at, before)| before != heartbeat && requested_at.since(at) <= SCAN_LIFETIME)
     }
 
     /// Returns the time that the host has been up in Nova. The first call starts to count.

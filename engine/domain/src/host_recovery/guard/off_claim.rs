@@ -51,7 +51,7 @@ pub(in super::super) fn confirmed_off(known: &mut Option<OffClaim>, at: Timestam
 /// The claims of reports, and the last heartbeat in Nova.
 #[derive(Clone, Copy)]
 pub(in super::super) struct OffClaims<'a> {
-    off_word: Option<&'a OffClaim>,
+    off_claim: Option<&'a OffClaim>,
     /// The time of an operator's confirmation, for as long as it is pending.
     confirmed_at: Option<Timestamp>,
     reported_at: Option<Timestamp>,
@@ -60,13 +60,13 @@ pub(in super::super) struct OffClaims<'a> {
 
 impl<'a> OffClaims<'a> {
     pub(in super::super) fn new(
-        off_word: Option<&'a OffClaim>,
+        off_claim: Option<&'a OffClaim>,
         confirmed_at: Option<Timestamp>,
         reported_at: Option<Timestamp>,
         service: &ServiceTrack,
     ) -> Self {
         Self {
-            off_word,
+            off_claim,
             confirmed_at,
             reported_at,
             heartbeat: service.last_own_heartbeat(),
@@ -81,7 +81,7 @@ impl<'a> OffClaims<'a> {
 
     /// Returns the time that the claims are about.
     fn dated(&self) -> Option<Timestamp> {
-        let reported = match self.off_word {
+        let reported = match self.off_claim {
             Some(claim) if claim.evidence.is_some() => Some(claim.dated),
             Some(claim) => Some(self.reported_at.map_or(claim.dated, |at| at.max(claim.dated))),
             None => self.reported_at,
@@ -92,7 +92,7 @@ impl<'a> OffClaims<'a> {
     /// Returns them as one claim. A claim repeated without evidence counts as arrived with the first report: repetition does not
     /// make it more recent.
     pub(in super::super) fn claim(&self) -> Option<OffReport> {
-        let claim = self.off_word.filter(|claim| claim.evidence.is_some());
+        let claim = self.off_claim.filter(|claim| claim.evidence.is_some());
         Some(OffReport::Claim {
             arrived: claim.and_then(|claim| claim.arrived),
             dated: self.dated()?,
@@ -107,7 +107,7 @@ impl<'a> OffClaims<'a> {
     }
 
     pub(in super::super) fn evidence(&self) -> Option<&'a GivenEvidence> {
-        self.off_word?.evidence.as_deref()
+        self.off_claim?.evidence.as_deref()
     }
 
     pub(in super::super) fn heartbeat_after(&self, dated: Timestamp) -> Option<String> {

@@ -44,7 +44,7 @@ impl RegionProbe {
         every: Duration,
         commands: &mut Vec<Command>,
     ) {
-        let young = |(asked, _): &(Elapsed, _)| now.elapsed.since(*asked) < every;
+        let young = |(requested_at, _): &(Elapsed, _)| now.elapsed.since(*requested_at) < every;
         if !self.counted.as_ref().is_some_and(young) && self.question.send(now.elapsed) {
             commands.push(Command::ScanHosts);
         }
@@ -78,7 +78,7 @@ impl RegionProbe {
 
     /// Requests another scan, even if one is in flight: earlier results do not count any more.
     pub(in super::super) fn rescan(&mut self, now: DecisionTime, commands: &mut Vec<Command>) {
-        self.forget();
+        self.clear();
         self.question.send_at_once(now.elapsed);
         commands.push(Command::ScanHosts);
     }
@@ -99,7 +99,7 @@ impl RegionProbe {
     }
 
     /// Drops the last scan.
-    pub(in super::super) fn forget(&mut self) {
+    pub(in super::super) fn clear(&mut self) {
         self.counted = None;
     }
 
@@ -110,14 +110,14 @@ impl RegionProbe {
 
     /// Returns the last scan, if it is fresh.
     pub(in super::super) fn fresh(&self, now: DecisionTime) -> Option<Arc<Region>> {
-        let (asked, region) = self.counted.as_ref()?;
-        (now.elapsed.since(*asked) <= SCAN_LIFETIME).then(|| region.clone())
+        let (requested_at, region) = self.counted.as_ref()?;
+        (now.elapsed.since(*requested_at) <= SCAN_LIFETIME).then(|| region.clone())
     }
 
     /// Returns the heartbeats of a host's own monitors in the last scan, however stale, and the time at which it was requested.
     pub(in super::super) fn heartbeats(&self, host: HostId) -> Option<(Elapsed, &BootHeartbeats)> {
-        let (asked, region) = self.counted.as_ref()?;
-        Some((*asked, region.heartbeats(host)?))
+        let (requested_at, region) = self.counted.as_ref()?;
+        Some((*requested_at, region.heartbeats(host)?))
     }
 
     /// True if the host's heartbeat has moved since a scan shortly before this one.
@@ -126,8 +126,11 @@ impl RegionProbe {
         now: DecisionTime,
         heartbeat: Option<Timestamp>,
     ) -> bool {
-        let asked = self.counted.as_ref().map_or(now.elapsed, |(asked, _)| *asked);
-        self.up_track.has_new_heartbeat(asked, heartbeat)
+        let requested_at = self
+            .counted
+            .as_ref()
+            .map_or(now.elapsed, |(requested_at, _)| *requested_at);
+        self.up_track.has_new_heartbeat(requested_at, heartbeat)
     }
 
     /// True if more than one reporter has reported `host` as dead.

@@ -28,7 +28,7 @@ fn is_deaf(
 impl GuardTrack {
     /// Updates the track of silence after a scan.
     pub(in super::super) fn note_silence(&mut self, ctx: &mut DecisionContext<'_>) {
-        let Some((asked, region)) = self.region_probe.last() else {
+        let Some((requested_at, region)) = self.region_probe.last() else {
             return;
         };
         let rules = ctx.policy;
@@ -37,7 +37,7 @@ impl GuardTrack {
             let facts = region.facts(ctx.host_id, ctx.host, ctx.id, own, rules);
             is_deaf(&facts, &region, ctx.host, &self.lifted, rules)
         });
-        ctx.record.head |= self.silence.record_scan(asked, is_deaf);
+        ctx.record.head |= self.silence.record_scan(requested_at, is_deaf);
     }
 
     /// Delays the recovery while the silence of the host in Nova does not count yet.

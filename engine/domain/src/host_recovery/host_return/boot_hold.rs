@@ -27,10 +27,9 @@ impl HostRecovery {
             // An operator has confirmed that it is off, and that is being checked: it must not be switched on meanwhile. Otherwise a
             // recovery that has neither touched the host nor accepted that it is off holds no boot: a host that only seems dead continues.
             Life::Open
-                if self
-                    .confirmation
-                    .as_ref()
-                    .is_some_and(|confirmation| OffConfirmation::is_in_time(confirmation.said, clock)) =>
+                if self.confirmation.as_ref().is_some_and(|confirmation| {
+                    OffConfirmation::is_in_time(confirmation.given_at, clock)
+                }) =>
             {
                 Some(BootHeldFor::Recovery)
             }

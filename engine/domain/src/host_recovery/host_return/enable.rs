@@ -13,19 +13,19 @@ const CLEARED_REASON: &str = "its nova-compute is back and its evacuated instanc
 /// The verdict on a host that is not forced down any more.
 enum EnableDecision {
     /// No change by this recovery is left on it.
-    Leave(&'static str),
+    Unchanged(&'static str),
     /// The host is not up now.
     Down,
     /// The host has been up since then.
     UpSince(Elapsed),
 }
 
-fn verdict(service: &ServiceTrack, seen: &Service, ours: bool, now: Elapsed) -> EnableDecision {
-    if seen.enabled {
-        EnableDecision::Leave("it is enabled")
+fn verdict(service: &ServiceTrack, shown: &Service, ours: bool, now: Elapsed) -> EnableDecision {
+    if shown.enabled {
+        EnableDecision::Unchanged("it is enabled")
     } else if !ours {
-        EnableDecision::Leave("it stays disabled, for a reason that is not ours")
-    } else if !seen.up || service.up_evidence(now).is_none() {
+        EnableDecision::Unchanged("it stays disabled, for a reason that is not ours")
+    } else if !shown.up || service.up_evidence(now).is_none() {
         EnableDecision::Down
     } else {
         EnableDecision::UpSince(service.back.unwrap_or(now))
@@ -34,7 +34,7 @@ fn verdict(service: &ServiceTrack, seen: &Service, ours: bool, now: Elapsed) -> 
 
 impl ServiceTrack {
     /// Records that this recovery has cleared `forced_down`.
-    pub(in super::super) fn cleared(&mut self, seen: Service, ctx: &mut DecisionContext<'_>) {
+    pub(in super::super) fn cleared(&mut self, shown: Service, ctx: &mut DecisionContext<'_>) {
         ctx.record.running_again = true;
         let Some(stable) = ctx.policy.enable_after_return else {
             return ctx.returned(CLEARED_REASON);
@@ -43,8 +43,8 @@ impl ServiceTrack {
         self.faults = 0;
         self.changed = now.elapsed;
         self.not_before = now.elapsed;
-        self.seen = Some(seen);
-        self.question.seen = None;
+        self.observed = Some(shown);
+        self.question.observed = None;
         ctx.record.head = true;
         let text = format!(
             "forced_down of {} is cleared: {CLEARED_REASON}; its service is enabled once it has been up for {} s",
@@ -65,18 +65,18 @@ impl ServiceTrack {
             return ctx.returned(how);
         };
         let now = ctx.now;
-        let (Some(seen), Some(id)) = (self.seen.clone(), self.id) else {
+        let (Some(shown), Some(id)) = (self.observed.clone(), self.id) else {
             return;
         };
         let mark = ctx.mark();
-        let ours = seen
+        let ours = shown
             .disabled_reason
             .as_deref()
             .is_some_and(|reason| reason.contains(&mark));
-        match verdict(self, &seen, ours, now.elapsed) {
-            EnableDecision::Leave(why) => {
+        match verdict(self, &shown, ours, now.elapsed) {
+            EnableDecision::Unchanged(why) => {
                 // An unanswered call of this recovery has enabled it: the rest of that step is done now.
-                ctx.record.host_back = seen.enabled && self.enable_asked;
+                ctx.record.host_back = shown.enabled && self.enable_asked;
                 ctx.record.running_again |= self.up_evidence(now.elapsed).is_some();
                 ctx.returned(why);
             }
@@ -122,14 +122,14 @@ impl ServiceTrack {
         ctx: &mut DecisionContext<'_>,
     ) {
         match result {
-            Ok(seen) if seen.enabled => {
+            Ok(shown) if shown.enabled => {
                 ctx.record.host_back = true;
                 ctx.returned("it is enabled and no longer in maintenance");
             }
-            Ok(_) => self.question.seen = None,
+            Ok(_) => self.question.observed = None,
             Err(fault) => {
                 // It may have taken effect: the next reading shows that.
-                self.question.seen = None;
+                self.question.observed = None;
                 self.changed = ctx.now.elapsed;
                 self.clearing_failed(&fault, ctx.host, ctx.now, ctx.record);
             }

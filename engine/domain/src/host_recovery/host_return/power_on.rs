@@ -73,8 +73,8 @@ impl PowerOn {
     /// open until nova-compute of this very host starts.
     pub(in super::super) fn evacuations_seen(&mut self, read: &Evacuations, moves: &Moves) {
         let given_up = |record: &Migration| {
-            let one = moves.get(&record.server);
-            one.is_some_and(|one| one.has_written_off(record))
+            let instance = moves.get(&record.server);
+            instance.is_some_and(|instance| instance.has_written_off(record))
         };
         let open = read
             .records
@@ -87,13 +87,13 @@ impl PowerOn {
 impl PowerOn {
     /// True if this recovery is to power the host on at all.
     fn is_wanted(&self, fence: &Fence, moves: &Moves, policy: &Policy) -> bool {
-        let settled = |step: &MoveStep| matches!(step, MoveStep::Over(End::Moved | End::Left));
+        let settled = |step: &MoveStep| matches!(step, MoveStep::Done(End::Moved | End::Left));
         policy.power_on_after_recovery
             && policy.fencing == FencingMode::Engine
             && fence.ordered
             && !self.over
             // An instance that needs an operator may run elsewhere: that operator decides whether the host comes back.
-            && moves.values().all(|one| settled(&one.step))
+            && moves.values().all(|instance| settled(&instance.step))
     }
 
     /// Takes one step towards powering the host on, while its return is awaited. Returns true if Nova's evacuation records are to be read.
@@ -144,8 +144,8 @@ impl PowerOn {
         }
         let young = |at: Elapsed, limit: Duration| now.elapsed.since(at) <= limit;
         let is_off = |index: usize| {
-            let asked = self.off.get(&index);
-            asked.is_some_and(|at| young(*at, policy.proof_age) && wait.is_none_or(|until| *at >= until))
+            let requested = self.off.get(&index);
+            requested.is_some_and(|at| young(*at, policy.proof_age) && wait.is_none_or(|until| *at >= until))
         };
         let targets = fence.targets();
         if targets.is_empty() || !(0..targets.len()).all(is_off) {

@@ -97,11 +97,11 @@ impl Move {
     /// Puts it on hold: nothing more can be done without knowing whether it runs there.
     pub(in super::super) fn hold_for_absence(&mut self, why: &str, record: &mut Record) {
         let hosts = self.possible_hosts_text();
-        let seen = format!(
+        let finding = format!(
             "Nova has recorded its evacuation as failed, but it may still run on {hosts}: check there (virsh domstate {})",
             self.server
         );
-        self.hold_until_checked(&seen, record);
+        self.hold_until_checked(&finding, record);
         self.remark(why);
     }
 
@@ -115,24 +115,24 @@ impl Move {
         record: &mut Record,
     ) {
         let shown = shown.unwrap_or("no host");
-        let seen = format!(
+        let finding = format!(
             "{by} reported that it runs on {host}, but Nova shows it on {shown}: check there (virsh domstate {})",
             self.server
         );
         self.counted_off.remove(&host);
         self.may_run.insert(host);
-        self.hold_until_checked(&seen, record);
+        self.hold_until_checked(&finding, record);
     }
 
-    fn hold_until_checked(&mut self, seen: &str, record: &mut Record) {
+    fn hold_until_checked(&mut self, finding: &str, record: &mut Record) {
         let hosts = self.possible_hosts_text();
         self.clear_note();
         self.remark(&format!(
-            "on hold: {seen}; then if it runs there, stop it or move it in Nova; if it does not, run tachi instance resolve {} --not-running-on HOST",
+            "on hold: {finding}; then if it runs there, stop it or move it in Nova; if it does not, run tachi instance resolve {} --not-running-on HOST",
             self.server
         ));
-        self.over_at = None;
-        self.step = MoveStep::Held;
+        self.done_at = None;
+        self.step = MoveStep::OnHold;
         record.moves.insert(self.server);
         record.head = true;
         let text = format!("{} needs an operator: it may run on {hosts}", self.name);
@@ -167,18 +167,18 @@ pub(in super::super) fn note_report(one: &mut Move, host: &str, by: &str, record
     one.may_run.insert(host.to_owned());
     record.moves.insert(one.server);
     if matches!(one.step, MoveStep::Waiting { .. }) {
-        let seen = format!(
+        let observed = format!(
             "{by} reported that it runs on {host}, and Nova has not shown it there: check there (virsh domstate {})",
             one.server
         );
-        one.hold_until_checked(&seen, record);
+        one.hold_until_checked(&observed, record);
     }
 }
 
-fn note_released(one: &mut Move) {
-    if one.has_no_possible_host() {
+fn note_released(instance: &mut Move) {
+    if instance.has_no_possible_host() {
         // A failure there shows nothing about other hosts.
-        one.failures = 0;
-        one.failed_first = None;
+        instance.failures = 0;
+        instance.failed_first = None;
     }
 }

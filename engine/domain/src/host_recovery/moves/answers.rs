@@ -30,38 +30,38 @@ impl MoveTrack {
             self.evacuating.remove(&server);
         }
         let effect_window = policy.late_effect_window();
-        let Some(one) = moves.get_mut(&server) else {
+        let Some(instance) = moves.get_mut(&server) else {
             return false;
         };
         let fault = match result {
             Ok(()) => {
-                accepted(one, call, effect_window, now, record);
+                accepted(instance, call, effect_window, now, record);
                 return false;
             }
             Err(fault) => fault,
         };
         let mut service_in_doubt = false;
         match call {
-            ServerCall::Lock => lock_failed(one, &fault, now),
+            ServerCall::Lock => lock_failed(instance, &fault, now),
             // Reading the lists again would show nothing new: they are of the host, and the instance may be on none.
-            ServerCall::Prepare if fault.is_gone() && matches!(one.step, MoveStep::Waiting { .. }) => {
-                one.preparation = Preparation::Wanted;
+            ServerCall::Prepare if fault.is_gone() && matches!(instance.step, MoveStep::Waiting { .. }) => {
+                instance.preparation = Preparation::Wanted;
                 self.gone.entry(server).or_insert(now.elapsed);
                 self.to_read.insert(server);
             }
             ServerCall::Prepare => {
-                if let Preparation::Asked { unanswered, .. } = &mut one.preparation {
+                if let Preparation::Asked { unanswered, .. } = &mut instance.preparation {
                     if fault.maybe_done {
                         *unanswered = true;
                     } else {
-                        one.preparation = Preparation::Wanted;
+                        instance.preparation = Preparation::Wanted;
                     }
                 }
-                call_failed(one, &fault, now);
+                call_failed(instance, &fault, now);
             }
             ServerCall::Evacuate => {
                 // The instance is read before anything more is requested for it, and again later before this answer counts.
-                if fault.is_gone() && one.route.target.is_none() {
+                if fault.is_gone() && instance.route.target.is_none() {
                     self.gone.entry(server).or_insert(now.elapsed);
                 }
                 // A refusal may mean that the server or the host's service has changed: both are read again.
@@ -69,17 +69,17 @@ impl MoveTrack {
                     self.to_read.insert(server);
                     service_in_doubt = true;
                 }
-                evacuation_refused(one, &fault, RetryPolicy::of(policy), now, record);
+                evacuation_refused(instance, &fault, RetryPolicy::of(policy), now, record);
             }
-            ServerCall::Unlock => unlock_failed(one, &fault, effect_window, now, record),
+            ServerCall::Unlock => unlock_failed(instance, &fault, effect_window, now, record),
             ServerCall::Restore => {
-                if let MoveStep::Restoring { asked, .. } = &mut one.step
+                if let MoveStep::Restoring { requested, .. } = &mut instance.step
                     && !fault.maybe_done
                 {
-                    *asked = None;
+                    *requested = None;
                 }
-                call_failed(one, &fault, now);
-                let wait = now.elapsed.plus(backoff(one.faults.saturating_sub(1)));
+                call_failed(instance, &fault, now);
+                let wait = now.elapsed.plus(backoff(instance.faults.saturating_sub(1)));
                 self.server_not_before.insert(server, wait);
             }
             ServerCall::Stop
@@ -98,64 +98,65 @@ impl MoveTrack {
 /// Shows it when calls about instances keep failing, and at the first evacuation that Nova refuses or fails: a second attempt does
 /// not cure many of these.
 pub(in super::super) fn report_failing_calls(moves: &Moves, blockers: &mut Blockers, now: DecisionTime) {
-    let is_refused = |one: &&Move| one.failures > 0 && one.failing_since.is_some();
-    let mut open = moves.values().filter(|one| !one.is_finished());
-    let failing = open.find(|one| is_refused(one) || one.faults >= MAX_REFUSALS);
-    let Some(one) = failing else {
+    let is_refused = |instance: &&Move| instance.failures > 0 && instance.failing_since.is_some();
+    let mut open = moves.values().filter(|instance| !instance.is_finished());
+    let failing = open.find(|instance| is_refused(instance) || instance.faults >= MAX_REFUSALS);
+    let Some(instance) = failing else {
         return blockers.end(BlockerKind::Calls);
     };
     blockers.begin(BlockerKind::Calls, now, || {
-        let fault = one.fault.as_deref().unwrap_or_default();
-        if is_refused(&one) {
+        let fault = instance.fault.as_deref().unwrap_or_default();
+        if is_refused(&instance) {
             format!(
                 "Nova has not evacuated {}; the request is repeated: {fault}",
-                one.name
+                instance.name
             )
         } else {
             format!(
                 "calls about instances fail and are repeated, such as {}: {fault}",
-                one.name
+                instance.name
             )
         }
     });
 }
 
 fn accepted(
-    one: &mut Move,
+    instance: &mut Move,
     call: ServerCall,
     effect_window: Duration,
     now: DecisionTime,
     record: &mut Record,
 ) {
-    one.faults = 0;
+    instance.faults = 0;
     match call {
         ServerCall::Lock => {
-            one.lock = Lock::Ours;
-            one.locked_at = Some(now.elapsed);
+            instance.lock = Lock::Ours;
+            instance.locked_at = Some(now.elapsed);
             // Its owner's lock on top of it changes nothing, and no other actor removes the recovery's lock.
-            one.lock_owner_unknown = false;
+            instance.lock_owner_unknown = false;
         }
         ServerCall::Prepare => {
-            if matches!(one.preparation, Preparation::Asked { .. }) {
-                one.preparation = Preparation::Done;
+            if matches!(instance.preparation, Preparation::Asked { .. }) {
+                instance.preparation = Preparation::Done;
             }
         }
         ServerCall::Evacuate => {
-            one.failing_since = None;
-            one.refused = None;
-            one.task = None;
-            if let MoveStep::Asked { answered, .. } = &mut one.step {
+            instance.failing_since = None;
+            instance.refused = None;
+            instance.task = None;
+            if let MoveStep::Asked { answered, .. } = &mut instance.step {
                 *answered = true;
-                record.moves.insert(one.server);
+                record.moves.insert(instance.server);
             }
         }
-        ServerCall::Unlock => unlocked(one, effect_window, now, record),
+        ServerCall::Unlock => unlocked(instance, effect_window, now, record),
         ServerCall::Restore => {
             if let MoveStep::Restoring {
-                asked: Some(asked), ..
-            } = &mut one.step
+                requested: Some(requested),
+                ..
+            } = &mut instance.step
             {
-                asked.answered = true;
+                requested.answered = true;
             }
         }
         ServerCall::Stop
@@ -168,102 +169,104 @@ fn accepted(
     }
 }
 
-fn lock_failed(one: &mut Move, fault: &Fault, now: DecisionTime) {
+fn lock_failed(instance: &mut Move, fault: &Fault, now: DecisionTime) {
     if fault.maybe_done {
-        one.unanswered_lock = Some(now.elapsed);
+        instance.unanswered_lock = Some(now.elapsed);
     }
-    call_failed(one, fault, now);
-    one.lock_not_before = now.elapsed.plus(backoff(one.faults.saturating_sub(1)));
+    call_failed(instance, fault, now);
+    instance.lock_not_before = now.elapsed.plus(backoff(instance.faults.saturating_sub(1)));
     let refused = match fault.class {
         // Nova has refused every call, and not this lock: the evacuation waits for it too.
         FaultClass::Transient | FaultClass::Fatal => false,
         FaultClass::Permanent | FaultClass::Conflict => true,
     };
-    one.lock = if refused { Lock::None } else { Lock::Wanted };
+    instance.lock = if refused { Lock::None } else { Lock::Wanted };
     if refused && !fault.is_gone() {
-        one.remark(NOT_LOCKED_NOTE);
+        instance.remark(NOT_LOCKED_NOTE);
     }
 }
 
 fn unlock_failed(
-    one: &mut Move,
+    instance: &mut Move,
     fault: &Fault,
     effect_window: Duration,
     now: DecisionTime,
     record: &mut Record,
 ) {
     if fault.maybe_done {
-        one.unanswered_unlock = Some(now.elapsed);
+        instance.unanswered_unlock = Some(now.elapsed);
     }
     if fault.is_gone() {
-        one.unanswered_lock = None;
-        one.unanswered_unlock = None;
-        return unlocked(one, effect_window, now, record);
+        instance.unanswered_lock = None;
+        instance.unanswered_unlock = None;
+        return unlocked(instance, effect_window, now, record);
     }
-    one.lock_owner_unknown = true;
-    call_failed(one, fault, now);
-    let wait = backoff(one.faults.saturating_sub(1));
+    instance.lock_owner_unknown = true;
+    call_failed(instance, fault, now);
+    let wait = backoff(instance.faults.saturating_sub(1));
     let refused = matches!(fault.class, FaultClass::Permanent | FaultClass::Conflict) && !fault.maybe_done;
-    if refused && one.faults >= MAX_REFUSALS {
+    if refused && instance.faults >= MAX_REFUSALS {
         // Nova has refused more than once: the rest is up to its owner or an administrator.
-        one.remark(&format!("it is still locked: {}", fault.text));
-        one.unanswered_lock = None;
-        one.unanswered_unlock = None;
-        return unlocked(one, effect_window, now, record);
+        instance.remark(&format!("it is still locked: {}", fault.text));
+        instance.unanswered_lock = None;
+        instance.unanswered_unlock = None;
+        return unlocked(instance, effect_window, now, record);
     }
     if let MoveStep::Unlocking {
-        asked, not_before, ..
-    } = &mut one.step
+        requested,
+        not_before,
+        ..
+    } = &mut instance.step
     {
-        *asked = false;
+        *requested = false;
         *not_before = now.elapsed.plus(wait);
     }
 }
 
 fn evacuation_refused(
-    one: &mut Move,
+    instance: &mut Move,
     fault: &Fault,
     patience: RetryPolicy,
     now: DecisionTime,
     record: &mut Record,
 ) {
-    if !one.is_in_flight() {
+    if !instance.is_in_flight() {
         return;
     }
     if fault.maybe_done {
         // It may have taken effect: its effect is checked for, and it is not repeated before that is ruled out.
         let text = format!(
             "no answer about {}: checking for its effect ({})",
-            one.name, fault.text
+            instance.name, fault.text
         );
-        record.server_step(Task::Evacuate, StepKind::Outcome, one.server, 0.5, text);
-        record.moves.insert(one.server);
+        record.server_step(Task::Evacuate, StepKind::Outcome, instance.server, 0.5, text);
+        record.moves.insert(instance.server);
         return;
     }
     match fault.class {
         // The only host on which it may be requested: nothing else can be tried, and an operator has to check there.
-        _ if fault.is_gone() && !one.has_no_possible_host() => {
-            nova_failed(one, &fault.text, RetryElsewhere::No, patience, now, record);
+        _ if fault.is_gone() && !instance.has_no_possible_host() => {
+            nova_failed(instance, &fault.text, RetryElsewhere::No, patience, now, record);
         }
         // Nova gives the same answer for a host that it does not know.
         _ if fault.is_gone() => {
-            one.route.exclude_target();
-            one.fault = Some(fault.text.clone());
-            one.step = MoveStep::Waiting {
+            instance.route.exclude_target();
+            instance.fault = Some(fault.text.clone());
+            instance.step = MoveStep::Waiting {
                 not_before: now.elapsed,
             };
-            record.moves.insert(one.server);
+            record.moves.insert(instance.server);
         }
         FaultClass::Permanent | FaultClass::Conflict => {
-            one.refused = Some(now.elapsed);
-            nova_failed(one, &fault.text, RetryElsewhere::No, patience, now, record);
+            instance.refused = Some(now.elapsed);
+            nova_failed(instance, &fault.text, RetryElsewhere::No, patience, now, record);
         }
         FaultClass::Transient | FaultClass::Fatal => {
-            one.step = MoveStep::Waiting {
+            instance.step = MoveStep::Waiting {
                 not_before: now.elapsed,
             };
-            call_failed(one, fault, now);
-            record.moves.insert(one.server);
+            call_failed(instance, fault, now);
+            record.moves.insert(instance.server);
         }
     }
 }

@@ -58,7 +58,7 @@ pub(in super::super) fn blank(
         note: None,
         fault: None,
         asked_at: None,
-        over_at: None,
+        done_at: None,
         route: PlacementPlan::new(ctx.method, None),
         wait: None,
         start: None,

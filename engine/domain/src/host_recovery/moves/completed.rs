@@ -33,14 +33,14 @@ impl Done {
     /// however long the check took.
     pub(super) fn confirmed(
         self,
-        one: &mut Move,
+        instance: &mut Move,
         shown: Option<String>,
         now: DecisionTime,
         record: &mut Record,
     ) {
-        confirmed(one, self.dest.or(shown), now, record);
-        if one.over_at.is_some() {
-            one.over_at = Some(self.at);
+        confirmed(instance, self.dest.or(shown), now, record);
+        if instance.done_at.is_some() {
+            instance.done_at = Some(self.at);
         }
     }
 }
@@ -54,8 +54,8 @@ pub(super) fn is_departure_check_due(
 ) -> bool {
     let is_old = |it: &Done| now.elapsed.since(it.since) >= DEPARTURE_CHECK_DELAY;
     // An instance that was stopped before runs until it is checked.
-    let runs_for_now = |one: &Move| done.contains_key(&one.server) && needs_check(&one.was);
-    let in_flight = moves.values().filter(|one| one.is_in_flight()).count();
+    let runs_for_now = |instance: &Move| done.contains_key(&instance.server) && needs_check(&instance.was);
+    let in_flight = moves.values().filter(|instance| instance.is_in_flight()).count();
     done.len() >= DEPARTURE_CHECK_BATCH.min(in_flight.div_ceil(2))
         || done.values().any(is_old)
         || moves.values().any(runs_for_now)

@@ -59,8 +59,8 @@ impl HostRecovery {
             self.reserve.act(&mut self.moves, &mut ctx, commands);
         }
         let listing = &mut self.in_flight.listing;
-        let seen = listing.question.seen.unwrap_or_default();
-        let polled_recently = now.elapsed.since(seen) < HELD_CHECK_INTERVAL;
+        let listed_at = listing.question.observed.unwrap_or_default();
+        let polled_recently = now.elapsed.since(listed_at) < HELD_CHECK_INTERVAL;
         if !listing.taken.is_empty() && self.rejected.is_none() {
             if !polled_recently && listing.retaking.is_none() {
                 listing.request_if_due(&self.service, now, commands);
@@ -71,7 +71,12 @@ impl HostRecovery {
         }
         self.service
             .request_if_due(now, self.policy.heartbeat_poll, commands);
-        if !polled_recently && self.moves.values().any(|one| one.step == MoveStep::Held) {
+        if !polled_recently
+            && self
+                .moves
+                .values()
+                .any(|instance| instance.step == MoveStep::OnHold)
+        {
             self.in_flight
                 .listing
                 .request_if_due(&self.service, now, commands);
@@ -84,7 +89,7 @@ impl HostRecovery {
     /// Checks the host again when every move is done: an instance may have come to it since the list was taken.
     fn act_last_check(&mut self, now: DecisionTime, record: &mut Record, commands: &mut Vec<Command>) {
         // An empty list counts at once, but only if this owner has seen it.
-        let empty = self.moves.is_empty() && self.in_flight.listing.question.seen.is_some();
+        let empty = self.moves.is_empty() && self.in_flight.listing.question.observed.is_some();
         // Before the last check, so that instances that it finds may still use the reserved hosts.
         let mut ctx = decision_context!(self, now, record);
         if !self.reserve.hand_back(&self.moves, &mut ctx, commands) {
@@ -121,7 +126,7 @@ impl HostRecovery {
     ) -> bool {
         let mut ctx = decision_context!(self, now, record);
         let move_track = &mut self.in_flight.move_track;
-        let (since, listed) = (self.service.since, self.in_flight.listing.question.seen);
+        let (since, listed) = (self.service.since, self.in_flight.listing.question.observed);
         let finish_moves = move_track.follow(&mut self.moves, since, listed, &mut ctx, commands);
         let stuck = move_track.has_stuck(&self.moves, now);
         let every = self.policy.heartbeat_poll;
@@ -158,7 +163,7 @@ impl HostRecovery {
         lock_in_order(&mut self.moves, &order, (near, room.calls), &ctx, commands);
         if !ready
             || !self.service.is_watched()
-            || move_track.records_age(self.in_flight.listing.question.seen, now) > MAX_LISTS_AGE
+            || move_track.records_age(self.in_flight.listing.question.observed, now) > MAX_LISTS_AGE
         {
             return;
         }
@@ -201,13 +206,13 @@ impl MoveTrack {
     fn give_up_rejected(&self, moves: &mut Moves, ctx: &mut DecisionContext<'_>) {
         let Some(by) = ctx.rejected else { return };
         self.give_up_stuck(by, moves, ctx);
-        for one in moves.values_mut() {
-            if matches!(one.step, MoveStep::Waiting { .. } | MoveStep::Held) {
-                one.remark(&format!("not moved: the recovery was aborted by {by}"));
-                if one.preparation != Preparation::NotNeeded {
-                    one.remark(&format!("it was {} before", one.was.vm_state));
+        for instance in moves.values_mut() {
+            if matches!(instance.step, MoveStep::Waiting { .. } | MoveStep::OnHold) {
+                instance.remark(&format!("not moved: the recovery was aborted by {by}"));
+                if instance.preparation != Preparation::NotNeeded {
+                    instance.remark(&format!("it was {} before", instance.was.vm_state));
                 }
-                super::finish(one, End::Person, ctx.now, ctx.record);
+                super::finish(instance, End::Person, ctx.now, ctx.record);
             }
         }
     }
@@ -228,15 +233,15 @@ impl MoveTrack {
             // An evacuation that is to be requested again is not slow any more, and no operator should end it for that.
             ctx.blockers.end(BlockerKind::Slow);
         }
-        let waiting = |one: &Move| matches!(one.step, MoveStep::Waiting { .. });
-        let held = |one: &Move| one.step == MoveStep::Held;
+        let waiting = |instance: &Move| matches!(instance.step, MoveStep::Waiting { .. });
+        let on_hold = |instance: &Move| instance.step == MoveStep::OnHold;
         let stale = self.records_age(listed, now) >= HELD_CHECK_INTERVAL && moves.values().any(waiting);
         if in_flight || stale {
             self.request_records(since, now, commands);
         }
-        let long = |one: &Move| matches!(one.step, MoveStep::Asked { since, .. } if now.elapsed.since(since) >= HELD_CHECK_INTERVAL);
-        let now_and_then =
-            !self.lists_within(HELD_CHECK_INTERVAL, now) && moves.values().any(|one| long(one) || held(one));
+        let long = |instance: &Move| matches!(instance.step, MoveStep::Asked { since, .. } if now.elapsed.since(since) >= HELD_CHECK_INTERVAL);
+        let now_and_then = !self.lists_within(HELD_CHECK_INTERVAL, now)
+            && moves.values().any(|instance| long(instance) || on_hold(instance));
         if !self.lists_due && !now_and_then {
             return self.request_server_ids(now, commands);
         }
@@ -258,44 +263,47 @@ impl MoveTrack {
         let mut room = leave.room;
         let mut named = Vec::new();
         let first = !moves.values().any(Move::is_in_flight);
-        let mut preparing = moves.values().filter(|one| one.is_being_prepared()).count();
+        let mut preparing = moves
+            .values()
+            .filter(|instance| instance.is_being_prepared())
+            .count();
         for &(_, server) in order {
             let unsure = self.is_unsure(&server);
-            let Some(one) = moves.get_mut(&server).filter(|_| !unsure) else {
+            let Some(instance) = moves.get_mut(&server).filter(|_| !unsure) else {
                 continue;
             };
-            if !local_disk::is_due(one, now.elapsed) {
+            if !local_disk::is_due(instance, now.elapsed) {
                 continue;
             }
-            local_disk::end_wait(one, record);
-            if matches!(one.lock, Lock::Wanted | Lock::Asked) {
+            local_disk::end_wait(instance, record);
+            if matches!(instance.lock, Lock::Wanted | Lock::Asked) {
                 // Its slot is kept, so that the instances behind it do not go first because their locks were answered sooner.
                 room.evacuations = room.evacuations.saturating_sub(1);
                 continue;
             }
-            if !one.counted_off.is_empty() && !self.lists_within(MAX_CONFIRMED_OFF_AGE, now) {
+            if !instance.counted_off.is_empty() && !self.lists_within(MAX_CONFIRMED_OFF_AGE, now) {
                 self.lists_due = true;
                 continue;
             }
-            let Some((target, reserved)) = where_to(one, leave.places.get(&server), record) else {
+            let Some((target, reserved)) = where_to(instance, leave.places.get(&server), record) else {
                 continue;
             };
-            match one.preparation {
+            match instance.preparation {
                 Preparation::Wanted if preparing >= room.calls => continue,
                 // Only shortly before its request: an instance that is marked in error and then forgotten would stay so.
                 Preparation::Wanted if room.evacuations == 0 => {
-                    self.pace.is_ready(one.urgency(policy));
+                    self.pace.is_ready(instance.urgency(policy));
                     continue;
                 }
                 Preparation::Wanted => {
                     preparing += 1;
                     room.evacuations -= 1;
-                    one.preparation = Preparation::Asked {
+                    instance.preparation = Preparation::Asked {
                         at: now.elapsed,
                         unanswered: false,
                     };
                     record.intends(server);
-                    one.log_task_reset(record);
+                    instance.log_task_reset(record);
                     commands.push(Command::Prepare(server));
                     continue;
                 }
@@ -305,31 +313,31 @@ impl MoveTrack {
             let evacuation = leave
                 .proof
                 .and_then(|proof| Evacuation::on(proof, server, now.elapsed, policy.proof_age));
-            let Some(evacuation) = evacuation.map(|one| one.to(target.clone())) else {
+            let Some(evacuation) = evacuation.map(|evacuation| evacuation.to(target.clone())) else {
                 return named;
             };
             if room.evacuations == 0 {
-                self.pace.is_ready(one.urgency(policy));
+                self.pace.is_ready(instance.urgency(policy));
                 continue;
             }
             room.evacuations -= 1;
-            self.pace.asked += 1;
-            one.step = MoveStep::Asked {
+            self.pace.requested += 1;
+            instance.step = MoveStep::Asked {
                 since: now.elapsed,
-                floor: one.known,
+                floor: instance.known,
                 answered: false,
                 absent: 0,
                 gone: 0,
             };
-            one.dest = None;
-            one.proof = Some(leave.number);
-            one.asked_at.get_or_insert(now.wall);
-            one.route.target.clone_from(&target);
+            instance.dest = None;
+            instance.proof = Some(leave.number);
+            instance.asked_at.get_or_insert(now.wall);
+            instance.route.target.clone_from(&target);
             let to = target
                 .as_ref()
                 .map(|host| format!(" to {host}"))
                 .unwrap_or_default();
-            let text = format!("evacuating {}{to}", one.name);
+            let text = format!("evacuating {}{to}", instance.name);
             self.evacuating.insert(server);
             self.stays.remove(&server);
             record.intends(server);
@@ -359,25 +367,26 @@ impl MoveTrack {
     /// Returns the age of the last reading of what Nova is doing with these instances.
     fn records_age(&self, listed: Option<Elapsed>, now: DecisionTime) -> Duration {
         self.evacuations
-            .seen
+            .observed
             .max(listed)
-            .map_or(Duration::MAX, |seen| now.elapsed.since(seen))
+            .map_or(Duration::MAX, |listed_at| now.elapsed.since(listed_at))
     }
 }
 
 /// Returns the instances for which something is to be done, by rank.
 fn pending_moves(moves: &Moves, ctx: &DecisionContext<'_>) -> Vec<(u32, ServerId)> {
-    let is_pending = |one: &&Move| {
-        let under_way = one.is_in_flight() || one.step == MoveStep::Held;
+    let is_pending = |instance: &&Move| {
+        let under_way = instance.is_in_flight() || instance.step == MoveStep::OnHold;
         // Nothing is started for a frozen instance; a request that Nova already has is followed.
-        let begins = matches!(one.step, MoveStep::Waiting { .. }) && ctx.frozen(one.server).is_none();
+        let begins =
+            matches!(instance.step, MoveStep::Waiting { .. }) && ctx.frozen(instance.server).is_none();
         // Nothing is left to do for one that is locked and waits for its host.
-        let is_locked = !matches!(one.lock, Lock::Wanted | Lock::Asked);
-        let begins = begins && !(is_locked && local_disk::waits(one, ctx.now.elapsed));
-        begins || (under_way && one.lock == Lock::Wanted)
+        let is_locked = !matches!(instance.lock, Lock::Wanted | Lock::Asked);
+        let begins = begins && !(is_locked && local_disk::waits(instance, ctx.now.elapsed));
+        begins || (under_way && instance.lock == Lock::Wanted)
     };
     let moves = moves.values().filter(is_pending);
-    let mut order: Vec<(u32, ServerId)> = moves.map(|one| (one.rank, one.server)).collect();
+    let mut order: Vec<(u32, ServerId)> = moves.map(|instance| (instance.rank, instance.server)).collect();
     order.sort_unstable();
     order
 }
@@ -392,7 +401,10 @@ fn lock_in_order(
     commands: &mut Vec<Command>,
 ) {
     let now = ctx.now;
-    let mut locking = moves.values().filter(|one| one.lock == Lock::Asked).count();
+    let mut locking = moves
+        .values()
+        .filter(|instance| instance.lock == Lock::Asked)
+        .count();
     for (place, (_, server)) in order.iter().enumerate() {
         let limit = if place < near {
             calls
@@ -402,34 +414,38 @@ fn lock_in_order(
         if locking >= limit {
             return;
         }
-        let Some(one) = moves.get_mut(server) else {
+        let Some(instance) = moves.get_mut(server) else {
             continue;
         };
-        let due = match one.step {
+        let due = match instance.step {
             MoveStep::Waiting { not_before } => now.elapsed >= not_before,
             // Only an administrator may change an instance that may run in two places.
-            MoveStep::Asked { .. } | MoveStep::Held => now.elapsed >= one.lock_not_before,
-            MoveStep::Restoring { .. } | MoveStep::Unlocking { .. } | MoveStep::Over(_) => false,
+            MoveStep::Asked { .. } | MoveStep::OnHold => now.elapsed >= instance.lock_not_before,
+            MoveStep::Restoring { .. } | MoveStep::Unlocking { .. } | MoveStep::Done(_) => false,
         };
-        if due && one.lock == Lock::Wanted {
+        if due && instance.lock == Lock::Wanted {
             locking += 1;
-            one.lock = Lock::Asked;
+            instance.lock = Lock::Asked;
             commands.push(Command::Lock {
                 server: *server,
-                reason: lock_reason(ctx.id, &one.was),
+                reason: lock_reason(ctx.id, &instance.was),
             });
         }
     }
 }
 
 /// Returns the host to name, if any, and whether that is one in reserve; `None` if the instance cannot be requested now.
-fn where_to(one: &mut Move, place: Option<&String>, record: &mut Record) -> Option<(Option<String>, bool)> {
+fn where_to(
+    instance: &mut Move,
+    place: Option<&String>,
+    record: &mut Record,
+) -> Option<(Option<String>, bool)> {
     // Where it may run already, and on no other host.
-    let Ok(bound) = one.bound_to() else {
-        one.hold_for_absence("it may run on more than one host", record);
+    let Ok(bound) = instance.bound_to() else {
+        instance.hold_for_absence("it may run on more than one host", record);
         return None;
     };
-    match (bound, one.route.way) {
+    match (bound, instance.route.way) {
         (Some(host), _) => Some((Some(host.clone()), false)),
         (None, PlacementTarget::Scheduler) => Some((None, false)),
         (None, PlacementTarget::Reserved) => place.map(|host| (Some(host.clone()), true)),

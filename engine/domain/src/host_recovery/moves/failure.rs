@@ -12,20 +12,20 @@ use crate::recovery::{DecisionTime, Record, StepKind, Task};
 
 /// Handles an evacuation that Nova has refused or failed: tries again after a while, takes the other way, or leaves it to an operator.
 pub(in super::super) fn nova_failed(
-    one: &mut Move,
+    instance: &mut Move,
     why: &str,
     retry_elsewhere: RetryElsewhere,
     patience: RetryPolicy,
     now: DecisionTime,
     record: &mut Record,
 ) {
-    one.failures += 1;
-    one.fault = Some(why.to_owned());
-    one.failing_since.get_or_insert(now.elapsed);
-    record.moves.insert(one.server);
-    let first = *one.failed_first.get_or_insert(now.elapsed);
+    instance.failures += 1;
+    instance.fault = Some(why.to_owned());
+    instance.failing_since.get_or_insert(now.elapsed);
+    record.moves.insert(instance.server);
+    let first = *instance.failed_first.get_or_insert(now.elapsed);
     let failing = FailureCount {
-        times: one.failures,
+        times: instance.failures,
         lasts: now.elapsed.since(first),
     };
     let attempts = if failing.times <= patience.attempts {
@@ -38,57 +38,68 @@ pub(in super::super) fn nova_failed(
             patience.retry_for.as_secs()
         )
     };
-    let text = format!("Nova failed the evacuation of {} ({attempts}): {why}", one.name);
-    record.server_step(Task::Evacuate, StepKind::Outcome, one.server, 0.5, text.clone());
-    if !one.has_no_possible_host() {
+    let text = format!(
+        "Nova failed the evacuation of {} ({attempts}): {why}",
+        instance.name
+    );
+    record.server_step(
+        Task::Evacuate,
+        StepKind::Outcome,
+        instance.server,
+        0.5,
+        text.clone(),
+    );
+    if !instance.has_no_possible_host() {
         // It is requested where it may run and on no other host, so no other way is taken and no other host can cure it.
         if failing.times >= patience.attempts && failing.lasts >= patience.retry_for {
-            one.hold_for_absence(&text, record);
+            instance.hold_for_absence(&text, record);
         } else {
-            one.step = MoveStep::Waiting {
-                not_before: now.elapsed.plus(backoff(one.failures - 1)),
+            instance.step = MoveStep::Waiting {
+                not_before: now.elapsed.plus(backoff(instance.failures - 1)),
             };
         }
         return;
     }
-    match one.route.after_failure(retry_elsewhere, failing, patience) {
+    match instance.route.after_failure(retry_elsewhere, failing, patience) {
         NextStep::GiveUp => {
-            one.remark(&text);
-            one.remark_task();
-            one.remark(&format!("it was {} before", one.was.vm_state));
-            finish(one, End::Person, now, record);
+            instance.remark(&text);
+            instance.remark_task();
+            instance.remark(&format!("it was {} before", instance.was.vm_state));
+            finish(instance, End::Person, now, record);
         }
         NextStep::Again => {
-            let wait = backoff(one.failures - 1);
-            one.step = MoveStep::Waiting {
+            let wait = backoff(instance.failures - 1);
+            instance.step = MoveStep::Waiting {
                 not_before: now.elapsed.plus(wait),
             };
         }
         NextStep::OtherWay => {
-            one.failures = 0;
-            one.failed_first = None;
-            one.step = MoveStep::Waiting {
+            instance.failures = 0;
+            instance.failed_first = None;
+            instance.step = MoveStep::Waiting {
                 not_before: now.elapsed,
             };
-            let text = match one.route.way {
-                PlacementTarget::Scheduler => format!("Nova's scheduler chooses the host of {}", one.name),
-                PlacementTarget::Reserved => format!("{} goes to a reserved host", one.name),
+            let text = match instance.route.way {
+                PlacementTarget::Scheduler => {
+                    format!("Nova's scheduler chooses the host of {}", instance.name)
+                }
+                PlacementTarget::Reserved => format!("{} goes to a reserved host", instance.name),
             };
-            record.server_step(Task::Evacuate, StepKind::Note, one.server, 0.5, text);
+            record.server_step(Task::Evacuate, StepKind::Note, instance.server, 0.5, text);
         }
     }
 }
 
 /// Handles a call that has failed in a way that may pass: the next one waits, longer each time.
-pub(in super::super) fn call_failed(one: &mut Move, fault: &Fault, now: DecisionTime) {
-    one.faults = one.faults.saturating_add(1);
-    one.failing_since.get_or_insert(now.elapsed);
-    one.fault = Some(fault.text.clone());
-    if let MoveStep::Waiting { not_before } = &mut one.step {
+pub(in super::super) fn call_failed(instance: &mut Move, fault: &Fault, now: DecisionTime) {
+    instance.faults = instance.faults.saturating_add(1);
+    instance.failing_since.get_or_insert(now.elapsed);
+    instance.fault = Some(fault.text.clone());
+    if let MoveStep::Waiting { not_before } = &mut instance.step {
         let wait = match fault.class {
             FaultClass::Fatal => Duration::from_secs(30),
             FaultClass::Transient | FaultClass::Permanent | FaultClass::Conflict => {
-                backoff(one.faults.saturating_sub(1))
+                backoff(instance.faults.saturating_sub(1))
             }
         };
         *not_before = now.elapsed.plus(wait);

@@ -38,7 +38,7 @@ impl MoveTrack {
     ) -> bool {
         let (now, policy) = (ctx.now, ctx.policy);
         let calls = self.pace.room().calls;
-        let waits = |one: &Move| is_due(one, now.elapsed);
+        let waits = |instance: &Move| is_due(instance, now.elapsed);
         let (limit, patience) = if moves.values().any(Move::is_in_flight) {
             (calls.min(MAX_BACKGROUND_LOCKS), UNLOCK_DELAY)
         } else if moves.values().any(waits) {
@@ -46,27 +46,28 @@ impl MoveTrack {
         } else {
             (calls, Duration::ZERO)
         };
-        let asked = |one: &&Move| matches!(one.step, MoveStep::Unlocking { asked: true, .. });
-        let mut unlocking = moves.values().filter(asked).count();
+        let is_unlocking =
+            |instance: &&Move| matches!(instance.step, MoveStep::Unlocking { requested: true, .. });
+        let mut unlocking = moves.values().filter(is_unlocking).count();
         let mut finish_moves = true;
         let mut to_read = Vec::new();
         let mut doubtful = Vec::new();
-        for one in moves.values_mut() {
-            let server = one.server;
-            match &mut one.step {
-                MoveStep::Over(_) => continue,
+        for instance in moves.values_mut() {
+            let server = instance.server;
+            match &mut instance.step {
+                MoveStep::Done(_) => continue,
                 MoveStep::Unlocking {
-                    asked,
+                    requested,
                     sent,
                     not_before,
                     ..
                 } => {
                     // A lock request that is still on its way would take effect after the unlocking.
-                    let free = !*asked && one.lock != Lock::Asked;
+                    let free = !*requested && instance.lock != Lock::Asked;
                     if free && now.elapsed >= not_before.plus(patience) && unlocking < limit {
                         unlocking += 1;
-                        if !one.lock_owner_unknown || self.ours.remove(&server) {
-                            *asked = true;
+                        if !instance.lock_owner_unknown || self.ours.remove(&server) {
+                            *requested = true;
                             *sent = now.elapsed;
                             commands.push(Command::Unlock(server));
                         } else {
@@ -75,15 +76,15 @@ impl MoveTrack {
                     }
                 }
                 MoveStep::Restoring { .. } => match self.restorations.remove(&server) {
-                    Some(wanted) => restore(one, &wanted, ctx, commands),
+                    Some(restoration) => restore(instance, &restoration, ctx, commands),
                     None => to_read.push(server),
                 },
                 MoveStep::Waiting { .. } => {
-                    if matches!(one.preparation, Preparation::Asked { unanswered: true, .. }) {
+                    if matches!(instance.preparation, Preparation::Asked { unanswered: true, .. }) {
                         to_read.push(server);
                     }
                 }
-                MoveStep::Held | MoveStep::Asked { .. } => {}
+                MoveStep::OnHold | MoveStep::Asked { .. } => {}
             }
             if self.to_read.contains(&server) {
                 to_read.push(server);
@@ -103,7 +104,7 @@ impl MoveTrack {
     /// True if an evacuation has waited too long for a conductor to pick it up.
     pub(in super::super) fn has_stuck(&self, moves: &Moves, now: DecisionTime) -> bool {
         let picked_up_late = |server: &ServerId| {
-            let step = moves.get(server).map(|one| &one.step);
+            let step = moves.get(server).map(|instance| &instance.step);
             matches!(step, Some(MoveStep::Asked { since, .. }) if now.elapsed.since(*since) >= PICKUP_CHECK_DELAY)
         };
         self.unpicked.iter().any(picked_up_late)
@@ -121,79 +122,84 @@ impl MoveTrack {
         let mark = ctx.mark();
         let (now, policy, record) = (ctx.now, ctx.policy, &mut *ctx.record);
         let settled = policy.late_effect_window() + policy.call_deadline;
-        let Some(one) = moves.get_mut(&server) else {
+        let Some(instance) = moves.get_mut(&server) else {
             return;
         };
-        let seen = match result {
-            Ok(seen) => seen,
+        let shown = match result {
+            Ok(shown) => shown,
             Err(fault) => {
-                call_failed(one, &fault, now);
-                if let MoveStep::Unlocking { not_before, .. } = &mut one.step {
-                    *not_before = now.elapsed.plus(backoff(one.faults.saturating_sub(1)));
+                call_failed(instance, &fault, now);
+                if let MoveStep::Unlocking { not_before, .. } = &mut instance.step {
+                    *not_before = now.elapsed.plus(backoff(instance.faults.saturating_sub(1)));
                 }
                 return report_failing_calls(moves, ctx.blockers, now);
             }
         };
-        if seen.is_some() {
+        if shown.is_some() {
             self.gone.remove(&server);
         } else if !self.is_confirmed_gone(server, now) {
             return;
         }
         self.to_read.remove(&server);
-        if !matches!(one.step, MoveStep::Restoring { .. } | MoveStep::Unlocking { .. }) {
-            one.faults = 0;
+        if !matches!(
+            instance.step,
+            MoveStep::Restoring { .. } | MoveStep::Unlocking { .. }
+        ) {
+            instance.faults = 0;
         }
         let done = self.done.remove(&server);
-        if let (Some(said_on), Some(seen)) = (self.said_on.remove(&server), &seen)
-            && apply_location_report(one, said_on, seen, now, record)
+        if let (Some(said_on), Some(shown)) = (self.said_on.remove(&server), &shown)
+            && apply_location_report(instance, said_on, shown, now, record)
         {
             return;
         }
-        let elsewhere = |seen: &Server| seen.host.as_ref().is_some_and(|host| *host != ctx.host);
-        match (&one.step, seen) {
+        let is_on_other_host = |shown: &Server| shown.host.as_ref().is_some_and(|host| *host != ctx.host);
+        match (&instance.step, shown) {
             (
-                MoveStep::Held
+                MoveStep::OnHold
                 | MoveStep::Asked { .. }
                 | MoveStep::Waiting { .. }
                 | MoveStep::Restoring { .. },
                 None,
             ) => {
                 self.gone.remove(&server);
-                one.deleted();
-                finish(one, End::Left, now, record);
+                instance.deleted();
+                finish(instance, End::Left, now, record);
             }
-            (MoveStep::Held, Some(seen)) if elsewhere(&seen) => {
-                one.runs_on(seen.host.as_ref());
-                one.dest = seen.host;
-                one.clear_note();
-                one.remark("it has left the host without this recovery");
-                finish(one, End::Left, now, record);
+            (MoveStep::OnHold, Some(shown)) if is_on_other_host(&shown) => {
+                instance.runs_on(shown.host.as_ref());
+                instance.dest = shown.host;
+                instance.clear_note();
+                instance.remark("it has left the host without this recovery");
+                finish(instance, End::Left, now, record);
             }
             // It has left the host, and its evacuation from this host is done.
-            (MoveStep::Asked { .. }, Some(seen)) if elsewhere(&seen) && done.is_some() => {
+            (MoveStep::Asked { .. }, Some(shown)) if is_on_other_host(&shown) && done.is_some() => {
                 if let Some(done) = done {
-                    done.confirmed(one, seen.host, now, record);
+                    done.confirmed(instance, shown.host, now, record);
                 }
             }
             // Nova writes the new host at the very end of a move, so the instance has been moved, whatever its records show. Another actor
             // has moved it, or one of two evacuations that conflicted and left it marked in error.
-            (MoveStep::Asked { .. } | MoveStep::Waiting { .. }, Some(seen)) if elsewhere(&seen) => {
-                if is_stuck(&seen) {
-                    record_unrequested_end(one, record);
-                    one.remark("found on another host without a finished evacuation, and in error");
-                    one.runs_on(seen.host.as_ref());
-                    one.dest = seen.host;
-                    one.step = MoveStep::Restoring {
+            (MoveStep::Asked { .. } | MoveStep::Waiting { .. }, Some(shown)) if is_on_other_host(&shown) => {
+                if is_stuck(&shown) {
+                    record_unrequested_end(instance, record);
+                    instance.remark("found on another host without a finished evacuation, and in error");
+                    instance.runs_on(shown.host.as_ref());
+                    instance.dest = shown.host;
+                    instance.step = MoveStep::Restoring {
                         since: now.elapsed,
-                        asked: None,
+                        requested: None,
                     };
-                } else if seen.task_state.is_none() {
-                    one.remark("found on another host without a finished evacuation");
-                    confirmed(one, seen.host, now, record);
+                } else if shown.task_state.is_none() {
+                    instance.remark("found on another host without a finished evacuation");
+                    confirmed(instance, shown.host, now, record);
                 }
             }
-            (MoveStep::Waiting { .. }, Some(seen)) => prepare(one, &seen, now, settled),
-            (MoveStep::Restoring { .. }, Some(seen)) => self.bring_back(one, &seen, policy, now, record),
+            (MoveStep::Waiting { .. }, Some(shown)) => prepare(instance, &shown, now, settled),
+            (MoveStep::Restoring { .. }, Some(shown)) => {
+                self.bring_back(instance, &shown, policy, now, record);
+            }
             (MoveStep::Asked { .. }, Some(_)) => {
                 if done.is_some() {
                     self.stays.insert(server);
@@ -201,99 +207,101 @@ impl MoveTrack {
             }
             (
                 &MoveStep::Unlocking {
-                    asked: false, sent, ..
+                    requested: false,
+                    sent,
+                    ..
                 },
-                seen,
+                shown,
             ) if self.locks.remove(&server) => {
-                let seen_after_lock = one.locked_at.map(|at| at.plus(MAX_READ_LAG));
-                let is_unlocked = seen.as_ref().is_some_and(|seen| !seen.locked);
-                if seen.as_ref().is_some_and(|seen| is_our_lock(seen, &mark)) {
+                let seen_after_lock = instance.locked_at.map(|at| at.plus(MAX_READ_LAG));
+                let is_unlocked = shown.as_ref().is_some_and(|shown| !shown.locked);
+                if shown.as_ref().is_some_and(|shown| is_our_lock(shown, &mark)) {
                     self.ours.insert(server);
                 } else if let Some(after) = seen_after_lock.filter(|after| is_unlocked && sent < *after) {
-                    if let MoveStep::Unlocking { not_before, .. } = &mut one.step {
+                    if let MoveStep::Unlocking { not_before, .. } = &mut instance.step {
                         *not_before = after;
                     }
                 } else {
-                    if seen.is_none() {
-                        one.unanswered_lock = None;
-                        one.unanswered_unlock = None;
+                    if shown.is_none() {
+                        instance.unanswered_lock = None;
+                        instance.unanswered_unlock = None;
                     }
                     // No lock, or its owner's: there is no lock of the recovery to remove, and one that may come late is checked for later.
-                    unlocked(one, policy.late_effect_window(), now, record);
+                    unlocked(instance, policy.late_effect_window(), now, record);
                 }
             }
-            (MoveStep::Held | MoveStep::Unlocking { .. } | MoveStep::Over(_), _) => {}
+            (MoveStep::OnHold | MoveStep::Unlocking { .. } | MoveStep::Done(_), _) => {}
         }
     }
 
     /// Sets the restoration that a moved instance needs; [`Self::follow`] requests it.
     fn bring_back(
         &mut self,
-        one: &mut Move,
-        seen: &Server,
+        instance: &mut Move,
+        shown: &Server,
         policy: &Policy,
         now: DecisionTime,
         record: &mut Record,
     ) {
         let limit = policy.stop_limit;
-        let MoveStep::Restoring { since, .. } = one.step else {
+        let MoveStep::Restoring { since, .. } = instance.step else {
             return;
         };
         let overdue = now.elapsed.since(since) >= limit;
-        match rest(&one.was, seen) {
+        match rest(&instance.was, shown) {
             Rest::Done => {
-                let wanted = target(&one.was);
-                if seen.vm_state != wanted {
-                    one.remark(&format!("moved, but it is {} and not {wanted}", seen.vm_state));
+                let target = target(&instance.was);
+                if shown.vm_state != target {
+                    instance.remark(&format!("moved, but it is {} and not {target}", shown.vm_state));
                 }
-                finish(one, End::Moved, now, record);
+                finish(instance, End::Moved, now, record);
             }
             Rest::Wait | Rest::Do(_) if overdue => {
-                let why = one
+                let why = instance
                     .fault
                     .clone()
                     .map(|fault| format!(": {fault}"))
                     .unwrap_or_default();
-                one.remark(&format!(
+                instance.remark(&format!(
                     "moved, but not brought back to {} within {} s (it is {}){why}",
-                    one.was.vm_state,
+                    instance.was.vm_state,
                     limit.as_secs(),
-                    seen.vm_state
+                    shown.vm_state
                 ));
-                finish(one, End::Moved, now, record);
+                finish(instance, End::Moved, now, record);
             }
             Rest::Wait => {}
             Rest::Do(restoration) => {
-                self.restorations.insert(one.server, restoration);
+                self.restorations.insert(instance.server, restoration);
             }
         }
     }
 }
 
 /// Decides whether its state has to be reset before it is requested, and whether an unanswered reset has been done.
-fn prepare(one: &mut Move, seen: &Server, now: DecisionTime, settled: Duration) {
-    let is_kept = one.has_stale_task(seen, now.elapsed, settled);
-    match one.preparation {
+fn prepare(instance: &mut Move, shown: &Server, now: DecisionTime, settled: Duration) {
+    let is_kept = instance.has_stale_task(shown, now.elapsed, settled);
+    match instance.preparation {
         Preparation::Asked { unanswered: true, .. }
-            if seen.vm_state == VmState::Error && seen.task_state.is_none() =>
+            if shown.vm_state == VmState::Error && shown.task_state.is_none() =>
         {
-            one.preparation = Preparation::Done;
+            instance.preparation = Preparation::Done;
         }
         // Late enough: this check was started when the call could no longer take effect.
         Preparation::Asked { at, unanswered: true } if now.elapsed.since(at) >= settled => {
-            one.preparation = Preparation::Wanted;
+            instance.preparation = Preparation::Wanted;
         }
-        Preparation::NotNeeded if is_kept || needs_preparation(&seen.vm_state) => {
-            one.preparation = Preparation::Wanted;
+        Preparation::NotNeeded if is_kept || needs_preparation(&shown.vm_state) => {
+            instance.preparation = Preparation::Wanted;
         }
-        Preparation::Done if is_kept => one.preparation = Preparation::Wanted,
+        Preparation::Done if is_kept => instance.preparation = Preparation::Wanted,
         Preparation::Asked { .. } | Preparation::NotNeeded | Preparation::Wanted | Preparation::Done => {}
     }
 }
 
 /// True if the lock on it is this recovery's. A Nova that shows no reasons (below microversion 2.73) is trusted to show this one's.
-fn is_our_lock(seen: &Server, mark: &str) -> bool {
-    seen.locked && (seen.locked_reason.is_none() || lock_mark::is_locked_by(seen, mark))
+fn is_our_lock(shown: &Server, mark: &str) -> bool {
+    shown.locked && (shown.locked_reason.is_none() || lock_mark::is_locked_by(shown, mark))
 }
 
 impl MoveTrack {
@@ -327,8 +335,8 @@ impl MoveTrack {
             return;
         }
         self.locks.insert(server);
-        if let Some(one) = moves.get_mut(&server)
-            && let MoveStep::Unlocking { sent, .. } = &mut one.step
+        if let Some(instance) = moves.get_mut(&server)
+            && let MoveStep::Unlocking { sent, .. } = &mut instance.step
         {
             *sent = now.elapsed;
         }
@@ -348,38 +356,43 @@ impl MoveTrack {
 }
 
 /// Requests a restoration, unless the same one may still take effect.
-fn restore(one: &mut Move, wanted: &Restoration, ctx: &mut DecisionContext<'_>, commands: &mut Vec<Command>) {
+fn restore(
+    instance: &mut Move,
+    restoration: &Restoration,
+    ctx: &mut DecisionContext<'_>,
+    commands: &mut Vec<Command>,
+) {
     let (now, policy, record) = (ctx.now, ctx.policy, &mut *ctx.record);
-    let MoveStep::Restoring { asked, .. } = &mut one.step else {
+    let MoveStep::Restoring { requested, .. } = &mut instance.step else {
         return;
     };
-    let busy = asked.as_ref().is_some_and(|last| {
+    let busy = requested.as_ref().is_some_and(|last| {
         let wait = if last.answered {
             policy.call_deadline
         } else {
             policy.late_effect_window() + policy.call_deadline
         };
-        last.what == wanted.into() && now.elapsed.since(last.at) < wait
+        last.what == restoration.into() && now.elapsed.since(last.at) < wait
     });
     if busy {
         return;
     }
-    *asked = Some(RestorationCall {
-        what: wanted.into(),
+    *requested = Some(RestorationCall {
+        what: restoration.into(),
         at: now.elapsed,
         answered: false,
     });
-    record.moves.insert(one.server);
+    record.moves.insert(instance.server);
     record.server_step(
         Task::Evacuate,
         StepKind::Intent,
-        one.server,
+        instance.server,
         0.9,
-        format!("{} {}, as it was before", verb(wanted), one.name),
+        format!("{} {}, as it was before", verb(restoration), instance.name),
     );
     commands.push(Command::Restore {
-        server: one.server,
-        to: wanted.clone(),
+        server: instance.server,
+        to: restoration.clone(),
     });
 }
 
@@ -395,27 +408,27 @@ fn verb(restoration: &Restoration) -> &'static str {
 
 /// Applies an operator's report that the instance runs on a host. Returns true if that settles for now what becomes of it.
 fn apply_location_report(
-    one: &mut Move,
+    instance: &mut Move,
     (host, by): (String, String),
-    seen: &Server,
+    server: &Server,
     now: DecisionTime,
     record: &mut Record,
 ) -> bool {
-    if seen.host.as_ref() == Some(&host) && !one.is_finished() {
-        one.clear_note();
-        one.remark(&format!("it runs on {host}, as {by} reported and Nova shows"));
-        one.remark_nature();
-        confirmed(one, Some(host), now, record);
+    if server.host.as_ref() == Some(&host) && !instance.is_finished() {
+        instance.clear_note();
+        instance.remark(&format!("it runs on {host}, as {by} reported and Nova shows"));
+        instance.remark_nature();
+        confirmed(instance, Some(host), now, record);
         return true;
     }
-    if matches!(one.step, MoveStep::Waiting { .. } | MoveStep::Held) {
-        one.hold_for_report(host, &by, seen.host.as_deref(), record);
+    if matches!(instance.step, MoveStep::Waiting { .. } | MoveStep::OnHold) {
+        instance.hold_for_report(host, &by, server.host.as_deref(), record);
         return true;
     }
-    let shown = seen.host.as_deref().unwrap_or("no host");
+    let shown = server.host.as_deref().unwrap_or("no host");
     let text = format!(
         "{by} reported that it runs on {host}, but Nova shows it on {shown}: its evacuation is followed, and it is requested on no other host"
     );
-    record.server_step(Task::Evacuate, StepKind::Note, one.server, 0.5, text);
+    record.server_step(Task::Evacuate, StepKind::Note, instance.server, 0.5, text);
     false
 }

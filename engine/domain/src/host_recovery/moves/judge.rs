@@ -54,56 +54,57 @@ impl ListPair {
     /// Judges one move by the lists. Returns whether they are enough; if so, the result is applied.
     pub(super) fn at(
         &self,
-        one: &mut Move,
+        instance: &mut Move,
         on_host: Option<&Server>,
         records: &[&Migration],
         now: DecisionTime,
         record: &mut Record,
     ) -> ListStatus {
-        match &one.step {
+        match &instance.step {
             MoveStep::Asked { since, .. } if self.started < *since => ListStatus::Enough,
             MoveStep::Asked { .. } => match on_host {
                 Some(server) => {
-                    self.still_there(one, server, records, now, record);
+                    self.still_there(instance, server, records, now, record);
                     ListStatus::Enough
                 }
-                None => self.not_there(one, records, now, record),
+                None => self.not_there(instance, records, now, record),
             },
             MoveStep::Waiting { .. } => {
                 let begun = records
                     .iter()
-                    .filter(|record| self.is_in_progress(one, record))
+                    .filter(|record| self.is_in_progress(instance, record))
                     .map(|record| record.id)
                     .min();
                 match begun {
                     Some(first) => {
-                        one.adopt(first, now);
-                        record.moves.insert(one.server);
+                        instance.follow_existing(first, now);
+                        record.moves.insert(instance.server);
                         ListStatus::Enough
                     }
                     None if on_host.is_none() => ListStatus::ReadServer,
                     None => {
-                        let known = one.known;
-                        if one.note_failed_at(records, |record| record.id > known, &self.dead) {
-                            record.moves.insert(one.server);
+                        let known = instance.known;
+                        if instance.note_failed_at(records, |record| record.id > known, &self.dead) {
+                            record.moves.insert(instance.server);
                         }
-                        one.known = highest(one, records);
-                        one.busy_before = on_host.is_some_and(Server::is_rebuilding);
+                        instance.known = highest(instance, records);
+                        instance.busy_before = on_host.is_some_and(Server::is_rebuilding);
                         ListStatus::Enough
                     }
                 }
             }
             // The inventory decides whether it may continue. Its leaving needs no inventory: Nova may have no service to list by any more.
-            MoveStep::Held if on_host.is_none() => ListStatus::ReadServer,
-            MoveStep::Held | MoveStep::Restoring { .. } | MoveStep::Unlocking { .. } | MoveStep::Over(_) => {
-                ListStatus::Enough
-            }
+            MoveStep::OnHold if on_host.is_none() => ListStatus::ReadServer,
+            MoveStep::OnHold
+            | MoveStep::Restoring { .. }
+            | MoveStep::Unlocking { .. }
+            | MoveStep::Done(_) => ListStatus::Enough,
         }
     }
 
     /// True if Nova may be carrying out a move of it that another actor has requested.
-    fn is_in_progress(&self, one: &Move, record: &Migration) -> bool {
-        !record.status.is_finished() && !one.has_written_off(record) && !self.targets_dead_host(record)
+    fn is_in_progress(&self, instance: &Move, record: &Migration) -> bool {
+        !record.status.is_finished() && !instance.has_written_off(record) && !self.targets_dead_host(record)
     }
 
     fn targets_dead_host(&self, record: &Migration) -> bool {
@@ -111,33 +112,33 @@ impl ListPair {
     }
 
     /// Records that its destination may have spawned it. It does not run there for as long as that host is confirmed off.
-    fn note_possible_run(&self, one: &mut Move, record: &Migration) {
+    fn note_possible_run(&self, instance: &mut Move, record: &Migration) {
         if let Some(dest) = record.dest.as_ref().filter(|_| self.targets_dead_host(record)) {
-            one.note_may_run_on(dest, &self.dead);
+            instance.note_may_run_on(dest, &self.dead);
         }
     }
 
     /// True if an evacuation was accepted and never picked up. Nova has answered the call, so its API does not hold the message
     /// any more. Its messages have got through for long enough since then, longer after an outage. And the evacuation waits in the
     /// queue of no host. The order in which records were picked up shows nothing: held messages are released in any order.
-    fn is_lost(&self, record: &Migration, asked: Elapsed, answered: bool) -> bool {
+    fn is_lost(&self, record: &Migration, requested_at: Elapsed, answered: bool) -> bool {
         let Some(up) = self.messages_since else {
             return false;
         };
         // A request from before messages got through may have been held for as long as that.
-        let held = up.since(asked);
-        let wait = (self.conductors_up * CONDUCTOR_WAIT_FACTOR).max(self.let_go_within + held);
+        let held_for = up.since(requested_at);
+        let wait = (self.conductors_up * CONDUCTOR_WAIT_FACTOR).max(self.let_go_within + held_for);
         let queued = self
             .silent
             .values()
-            .any(|silent| *silent <= self.silent_at.since(asked) + MIN_SILENCE_AT_REQUEST);
-        record.is_unpicked() && answered && !queued && self.started.since(up.max(asked)) >= wait
+            .any(|silent| *silent <= self.silent_at.since(requested_at) + MIN_SILENCE_AT_REQUEST);
+        record.is_unpicked() && answered && !queued && self.started.since(up.max(requested_at)) >= wait
     }
 
     /// Judges an instance that the list does not show on the host. It has been moved if an evacuation of it from this host is done.
     fn not_there(
         &self,
-        one: &mut Move,
+        instance: &mut Move,
         records: &[&Migration],
         now: DecisionTime,
         record: &mut Record,
@@ -152,12 +153,12 @@ impl ListPair {
             .filter(young)
             .find(|record| record.status.is_done());
         if let Some(done) = done {
-            one.known = highest(one, records);
-            confirmed(one, done.dest.clone(), now, record);
+            instance.known = highest(instance, records);
+            confirmed(instance, done.dest.clone(), now, record);
             return ListStatus::Enough;
         }
-        let unfinished = records.iter().any(|record| self.is_in_progress(one, record));
-        let MoveStep::Asked { gone, .. } = &mut one.step else {
+        let unfinished = records.iter().any(|record| self.is_in_progress(instance, record));
+        let MoveStep::Asked { gone, .. } = &mut instance.step else {
             return ListStatus::Enough;
         };
         // Nova switches the host a moment before it finishes the record.
@@ -298,19 +299,19 @@ fn retry_elsewhere_of(status: Option<&MigrationStatus>, server: &Server) -> Retr
     }
 }
 
-fn highest(one: &Move, records: &[&Migration]) -> MigrationId {
+fn highest(instance: &Move, records: &[&Migration]) -> MigrationId {
     records
         .iter()
         .map(|record| record.id)
         .max()
-        .map_or(one.known, |id| id.max(one.known))
+        .map_or(instance.known, |id| id.max(instance.known))
 }
 
-fn retry_later(one: &mut Move, why: &str, now: DecisionTime, record: &mut Record) {
-    one.step = MoveStep::Waiting {
+fn retry_later(instance: &mut Move, why: &str, now: DecisionTime, record: &mut Record) {
+    instance.step = MoveStep::Waiting {
         not_before: now.elapsed,
     };
-    record.moves.insert(one.server);
-    let text = format!("requesting the evacuation of {} again: {why}", one.name);
-    record.server_step(Task::Evacuate, StepKind::Note, one.server, 0.5, text);
+    record.moves.insert(instance.server);
+    let text = format!("requesting the evacuation of {} again: {why}", instance.name);
+    record.server_step(Task::Evacuate, StepKind::Note, instance.server, 0.5, text);
 }

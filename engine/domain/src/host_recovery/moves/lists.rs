@@ -48,11 +48,11 @@ impl MoveTrack {
         let pause = self.lists_cost.pause_after(now.elapsed.since(lists.started));
         self.lists.not_before = self.next_poll(pause, policy.tick, now);
         self.evacuations.not_before = self.lists.not_before;
-        self.lists.seen = Some(lists.started);
-        let last_poll = self.evacuations.seen;
-        self.evacuations.seen = last_poll.max(Some(lists.started));
+        self.lists.observed = Some(lists.started);
+        let last_poll = self.evacuations.observed;
+        self.evacuations.observed = last_poll.max(Some(lists.started));
         self.pace.polled = true;
-        self.others.retain(|_, seen| *seen > lists.started);
+        self.others.retain(|_, named_at| *named_at > lists.started);
         self.lists_due = !self.others.is_empty();
         self.stays.clear();
         self.server_ids_due = false;
@@ -90,31 +90,34 @@ impl MoveTrack {
             patience: RetryPolicy::of(policy),
             dead,
         };
-        for one in moves.values_mut() {
-            if !one.is_finished() {
-                one.exclude_dead_hosts(&pair.dead, record);
+        for instance in moves.values_mut() {
+            if !instance.is_finished() {
+                instance.exclude_dead_hosts(&pair.dead, record);
             }
-            let records = records.get(&one.server).map(Vec::as_slice).unwrap_or_default();
-            let here = on_host.get(&one.server).copied();
-            if one.is_in_flight() {
-                let fingerprint = fingerprint(here, records);
-                let seen = self
+            let records = records
+                .get(&instance.server)
+                .map(Vec::as_slice)
+                .unwrap_or_default();
+            let listed = on_host.get(&instance.server).copied();
+            if instance.is_in_flight() {
+                let fingerprint = fingerprint(listed, records);
+                let checked = self
                     .progress
-                    .entry(one.server)
+                    .entry(instance.server)
                     .or_insert((fingerprint, now.elapsed));
-                if seen.0 != fingerprint {
-                    *seen = (fingerprint, now.elapsed);
+                if checked.0 != fingerprint {
+                    *checked = (fingerprint, now.elapsed);
                 }
             } else {
-                self.progress.remove(&one.server);
+                self.progress.remove(&instance.server);
             }
-            one.keep_owners_lock(here);
-            one.seen_under_way(records, lists.started);
-            let queued = one.queued_since();
-            if pair.at(one, here, records, now, record) == ListStatus::ReadServer {
-                self.to_read.insert(one.server);
+            instance.keep_owners_lock(listed);
+            instance.seen_under_way(records, lists.started);
+            let queued = instance.queued_since();
+            if pair.at(instance, listed, records, now, record) == ListStatus::ReadServer {
+                self.to_read.insert(instance.server);
             }
-            self.pace.note_taken_up(queued, one, last_poll, now);
+            self.pace.note_taken_up(queued, instance, last_poll, now);
         }
         self.unpicked = lists
             .evacuations
@@ -165,14 +168,14 @@ impl MoveTrack {
     ) {
         let mut slow = BTreeSet::new();
         let mut dests = BTreeSet::new();
-        for one in moves.values() {
-            let MoveStep::Asked { since, .. } = one.step else {
+        for instance in moves.values() {
+            let MoveStep::Asked { since, .. } = instance.step else {
                 continue;
             };
-            let progress = self.progress.get(&one.server).map(|seen| seen.1);
+            let progress = self.progress.get(&instance.server).map(|progress| progress.1);
             if now.elapsed.since(progress.map_or(since, |at| at.max(since))) >= limit {
-                slow.insert(one.server);
-                dests.extend(one.dest.as_deref());
+                slow.insert(instance.server);
+                dests.extend(instance.dest.as_deref());
             }
         }
         let many = slow.len();
@@ -193,8 +196,9 @@ impl MoveTrack {
                 "{text}, to {named}; if such a host is dead too, it must be reported and confirmed off"
             );
         }
-        let unanswered = |one: &&Move| {
-            matches!(one.step, MoveStep::Asked { answered: false, .. }) && self.unpicked.contains(&one.server)
+        let unanswered = |instance: &&Move| {
+            matches!(instance.step, MoveStep::Asked { answered: false, .. })
+                && self.unpicked.contains(&instance.server)
         };
         let unanswered = moves.values().filter(unanswered).count();
         if unanswered > 0 {
@@ -209,8 +213,8 @@ impl MoveTrack {
 
 impl Move {
     /// Keeps a lock that its owner has set since it was planned, because that lock serves as well.
-    fn keep_owners_lock(&mut self, here: Option<&Server>) {
-        let owners = here.is_some_and(|seen| seen.locked && !is_locked_by_tachi(seen));
+    fn keep_owners_lock(&mut self, listed: Option<&Server>) {
+        let owners = listed.is_some_and(|server| server.locked && !is_locked_by_tachi(server));
         if owners && self.lock == Lock::Wanted && self.unanswered_lock.is_none() && !self.is_finished() {
             self.lock = Lock::Owners;
         }
@@ -218,9 +222,10 @@ impl Move {
 }
 
 /// Returns a fingerprint of the visible state of a move: another number means that Nova has done something.
-fn fingerprint(here: Option<&Server>, records: &[&Migration]) -> u64 {
+fn fingerprint(listed: Option<&Server>, records: &[&Migration]) -> u64 {
     let mut hasher = DefaultHasher::new();
-    here.map(|server| (&server.vm_state, &server.task_state))
+    listed
+        .map(|server| (&server.vm_state, &server.task_state))
         .hash(&mut hasher);
     for record in records {
         (record.id, &record.status, &record.dest).hash(&mut hasher);

@@ -47,50 +47,55 @@ pub(in super::super) fn host_is_back(
     if !hold.is_some_and(|hold| hold.kind == HoldKind::Alive) {
         return;
     }
-    for one in moves.values_mut() {
-        if one.disk_wait.is_some() && matches!(one.step, MoveStep::Waiting { .. }) {
-            one.clear_note();
-            one.remark(STAYED_NOTE);
-            excluded::plan_after_wait(one, policy);
-            record.moves.insert(one.server);
-            finish(one, End::Left, now, record);
+    for instance in moves.values_mut() {
+        if instance.disk_wait.is_some() && matches!(instance.step, MoveStep::Waiting { .. }) {
+            instance.clear_note();
+            instance.remark(STAYED_NOTE);
+            excluded::plan_after_wait(instance, policy);
+            record.moves.insert(instance.server);
+            finish(instance, End::Left, now, record);
         }
     }
 }
 
 /// True if its wait has ended because its host seemed to run again.
 pub(in super::super) fn has_stayed(one: &Move) -> bool {
-    one.step == MoveStep::Over(End::Left) && one.disk_wait.is_some()
+    one.step == MoveStep::Done(End::Left) && one.disk_wait.is_some()
 }
 
 /// True if its request is due.
-pub(super) fn is_due(one: &Move, now: Elapsed) -> bool {
-    matches!(one.step, MoveStep::Waiting { not_before } if now >= not_before)
-        && one.disk_wait.is_none_or(|wait| now >= wait.until)
+pub(super) fn is_due(instance: &Move, now: Elapsed) -> bool {
+    matches!(instance.step, MoveStep::Waiting { not_before } if now >= not_before)
+        && instance.disk_wait.is_none_or(|wait| now >= wait.until)
 }
 
 /// True if it waits for its host, whose local disk it is on.
-pub(in super::super) fn waits(one: &Move, now: Elapsed) -> bool {
-    matches!(one.step, MoveStep::Waiting { .. }) && one.disk_wait.is_some_and(|wait| now < wait.until)
+pub(in super::super) fn waits(instance: &Move, now: Elapsed) -> bool {
+    matches!(instance.step, MoveStep::Waiting { .. })
+        && instance.disk_wait.is_some_and(|wait| now < wait.until)
 }
 
 /// True if less than `limit` has passed since its wait for its host ended: the deadline counts from that end.
-pub(in super::super) fn has_waited(one: &Move, limit: Duration, now: DecisionTime) -> bool {
-    one.disk_wait
+pub(in super::super) fn has_waited(instance: &Move, limit: Duration, now: DecisionTime) -> bool {
+    instance
+        .disk_wait
         .is_some_and(|wait| now.elapsed < wait.until.plus(limit))
 }
 
 /// True if every unfinished move waits for the host, so that nothing else is left to do.
 pub(in super::super) fn waits_for_disks_only(moves: &Moves, now: Elapsed) -> bool {
-    let mut open = moves.values().filter(|one| !one.is_finished()).peekable();
-    open.peek().is_some() && open.all(|one| waits(one, now))
+    let mut open = moves
+        .values()
+        .filter(|instance| !instance.is_finished())
+        .peekable();
+    open.peek().is_some() && open.all(|instance| waits(instance, now))
 }
 
 /// Returns the message for the instances that wait for the host; `None` if there are none.
 pub(in super::super) fn message(moves: &Moves, now: Elapsed) -> Option<String> {
-    let waiting = || moves.values().filter(|one| waits(one, now));
+    let waiting = || moves.values().filter(|instance| waits(instance, now));
     let last = waiting()
-        .filter_map(|one| one.disk_wait)
+        .filter_map(|instance| instance.disk_wait)
         .map(|wait| wait.ends_at)
         .max()?;
     let (until, command) = (time_text(last), "tachi instance list --recovering");
@@ -102,28 +107,28 @@ pub(in super::super) fn message(moves: &Moves, now: Elapsed) -> Option<String> {
     })
 }
 
-pub(in super::super) fn remark_wait(one: &mut Move) {
-    if let Some(wait) = one.disk_wait {
-        one.remark(&format!(
+pub(in super::super) fn remark_wait(instance: &mut Move) {
+    if let Some(wait) = instance.disk_wait {
+        instance.remark(&format!(
             "its disk is on this host alone: it waits for the host until {}, and is then evacuated without that disk; \
              tachi instance resolve {} --retry evacuates it now",
             time_text(wait.ends_at),
-            one.server
+            instance.server
         ));
     }
 }
 
 /// Ends a wait that is due, before the request.
-pub(super) fn end_wait(one: &mut Move, record: &mut Record) {
-    if one.disk_wait.take().is_none() {
+pub(super) fn end_wait(instance: &mut Move, record: &mut Record) {
+    if instance.disk_wait.take().is_none() {
         return;
     }
-    one.clear_note();
-    one.remark_nature();
-    record.moves.insert(one.server);
+    instance.clear_note();
+    instance.remark_nature();
+    record.moves.insert(instance.server);
     let text = format!(
         "{}: its host is not back in time, so it is evacuated without its disk",
-        one.name
+        instance.name
     );
-    record.server_step(Task::Evacuate, StepKind::Note, one.server, 0.5, text);
+    record.server_step(Task::Evacuate, StepKind::Note, instance.server, 0.5, text);
 }

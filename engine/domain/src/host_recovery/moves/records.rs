@@ -58,8 +58,8 @@ impl MoveTrack {
         ctx.blockers.end(BlockerKind::Lists);
         let pause = self.records_cost.pause_after(now.elapsed.since(read.started));
         self.evacuations.not_before = self.next_poll(pause, tick, now);
-        let last_poll = self.evacuations.seen;
-        self.evacuations.seen = last_poll.max(Some(read.started));
+        let last_poll = self.evacuations.observed;
+        self.evacuations.observed = last_poll.max(Some(read.started));
         self.pace.polled = true;
         let mut records: BTreeMap<ServerId, Vec<&Migration>> = BTreeMap::new();
         for record in &read.records {
@@ -67,43 +67,43 @@ impl MoveTrack {
         }
         let before = std::mem::take(&mut self.done);
         let mut done = BTreeMap::new();
-        for one in moves.values_mut() {
-            let Some(records) = records.get(&one.server) else {
+        for instance in moves.values_mut() {
+            let Some(records) = records.get(&instance.server) else {
                 continue;
             };
-            one.seen_under_way(records, read.started);
-            let queued = one.queued_since();
-            self.lists_due |= match one.step {
+            instance.seen_under_way(records, read.started);
+            let queued = instance.queued_since();
+            self.lists_due |= match instance.step {
                 MoveStep::Asked { since, floor, .. } if read.started >= since => {
-                    match record_pickup(one, floor, records) {
+                    match record_pickup(instance, floor, records) {
                         RecordOutcome::Nothing => false,
                         RecordOutcome::Unexpected => true,
                         RecordOutcome::Done(dest) => {
-                            one.dest = dest.clone().or(one.dest.take());
-                            if !self.stays.contains(&one.server) {
-                                let seen = before.get(&one.server);
+                            instance.dest = dest.clone().or(instance.dest.take());
+                            if !self.stays.contains(&instance.server) {
+                                let known = before.get(&instance.server);
                                 let (since, at) =
-                                    seen.map_or((now.elapsed, now.wall), |it| (it.since, it.at));
-                                done.insert(one.server, Done { dest, since, at });
+                                    known.map_or((now.elapsed, now.wall), |it| (it.since, it.at));
+                                done.insert(instance.server, Done { dest, since, at });
                             }
                             false
                         }
                     }
                 }
                 MoveStep::Waiting { .. } => {
-                    let others = is_requested_by_another(one, records);
+                    let others = is_requested_by_another(instance, records);
                     if others {
-                        self.others.insert(one.server, now.elapsed);
+                        self.others.insert(instance.server, now.elapsed);
                     }
                     others
                 }
                 MoveStep::Asked { .. }
-                | MoveStep::Held
+                | MoveStep::OnHold
                 | MoveStep::Restoring { .. }
                 | MoveStep::Unlocking { .. }
-                | MoveStep::Over(_) => false,
+                | MoveStep::Done(_) => false,
             };
-            self.pace.note_taken_up(queued, one, last_poll, now);
+            self.pace.note_taken_up(queued, instance, last_poll, now);
         }
         let due = is_departure_check_due(&done, moves, now);
         // Reading one instance is one request, and so is reading the ids of all.
@@ -141,15 +141,16 @@ impl MoveTrack {
         self.server_ids.not_before = self.next_poll(pause, tick, now);
         self.server_ids_due = false;
         for (server, done) in std::mem::take(&mut self.done) {
-            let Some(one) = moves.get_mut(&server) else {
+            let Some(instance) = moves.get_mut(&server) else {
                 continue;
             };
-            let asked_before = matches!(one.step, MoveStep::Asked { since, .. } if read.started >= since);
+            let asked_before =
+                matches!(instance.step, MoveStep::Asked { since, .. } if read.started >= since);
             if asked_before && read.ids.contains(&server) {
                 self.stays.insert(server);
             } else if asked_before {
                 self.to_read.remove(&server);
-                done.confirmed(one, None, now, ctx.record);
+                done.confirmed(instance, None, now, ctx.record);
             }
         }
     }
@@ -166,11 +167,11 @@ enum RecordOutcome {
 }
 
 /// Records which host has picked it up, and returns its state by the records.
-fn record_pickup(one: &mut Move, floor: MigrationId, records: &[&Migration]) -> RecordOutcome {
-    let given_up = |record: &Migration| one.written_off.iter().any(|off| off.id == record.id);
+fn record_pickup(instance: &mut Move, floor: MigrationId, records: &[&Migration]) -> RecordOutcome {
+    let given_up = |record: &Migration| instance.written_off.iter().any(|off| off.id == record.id);
     let changed = records
         .iter()
-        .any(|record| given_up(record) && !one.has_written_off(record));
+        .any(|record| given_up(record) && !instance.has_written_off(record));
     let effects = || records.iter().filter(|record| record.id > floor);
     if changed {
         return RecordOutcome::Unexpected;
@@ -182,23 +183,23 @@ fn record_pickup(one: &mut Move, floor: MigrationId, records: &[&Migration]) -> 
         return RecordOutcome::Unexpected;
     }
     if let Some(dest) = effects().find_map(|record| record.dest.clone()) {
-        one.dest = Some(dest);
+        instance.dest = Some(dest);
     }
     RecordOutcome::Nothing
 }
 
 /// True if another actor may have requested its evacuation, or have moved it already. Otherwise every record is finished, and older
 /// than this recovery's own request.
-fn is_requested_by_another(one: &mut Move, records: &[&Migration]) -> bool {
-    let moved = |record: &Migration| record.status.is_done() && record.id > one.known;
+fn is_requested_by_another(instance: &mut Move, records: &[&Migration]) -> bool {
+    let moved = |record: &Migration| record.status.is_done() && record.id > instance.known;
     if records
         .iter()
-        .any(|record| moved(record) || (!record.status.is_finished() && !one.has_written_off(record)))
+        .any(|record| moved(record) || (!record.status.is_finished() && !instance.has_written_off(record)))
     {
         return true;
     }
     // A failure that only the whole lists can explain.
-    let known = one.known;
+    let known = instance.known;
     let failed =
         |record: &&Migration| record.status.is_finished() && !record.status.is_done() && record.id > known;
     if records
@@ -208,6 +209,6 @@ fn is_requested_by_another(one: &mut Move, records: &[&Migration]) -> bool {
         return true;
     }
     let highest = records.iter().map(|record| record.id).max();
-    one.known = highest.map_or(one.known, |id| id.max(one.known));
+    instance.known = highest.map_or(instance.known, |id| id.max(instance.known));
     false
 }

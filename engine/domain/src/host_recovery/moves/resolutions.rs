@@ -19,7 +19,7 @@ impl Move {
     /// # Errors
     ///
     /// Returns the reason why it does not apply, as text for operators.
-    pub fn accepts(&self, word: ResolutionKind, on: Option<&str>) -> Result<(), String> {
+    pub fn accepts(&self, kind: ResolutionKind, on: Option<&str>) -> Result<(), String> {
         if self.is_finished() {
             return Err(format!(
                 "the move of {} is done in this recovery: retry the recovery to repeat it",
@@ -33,7 +33,7 @@ impl Move {
             ));
         }
         let in_flight = self.is_in_flight();
-        match word {
+        match kind {
             ResolutionKind::Success if on.is_none() => {
                 Err("name the host that it runs on: --running-on HOST".into())
             }
@@ -42,7 +42,7 @@ impl Move {
                 self.name
             )),
             ResolutionKind::Retry
-                if self.step == MoveStep::Held
+                if self.step == MoveStep::OnHold
                     && (self.has_no_possible_host()
                         || self.elsewhere.difference(&self.absent).count() > 0) =>
             {
@@ -52,13 +52,13 @@ impl Move {
                     self.note.as_deref().unwrap_or_default()
                 ))
             }
-            ResolutionKind::Failure if self.step == MoveStep::Held && on.is_none() => Err(format!(
+            ResolutionKind::Failure if self.step == MoveStep::OnHold && on.is_none() => Err(format!(
                 "name the host that {} does not run on: --not-running-on HOST; {}",
                 self.name,
                 self.note.as_deref().unwrap_or_default()
             )),
             ResolutionKind::Failure
-                if self.step == MoveStep::Held
+                if self.step == MoveStep::OnHold
                     && self.has_no_possible_host()
                     && on.is_some_and(|host| !self.elsewhere.contains(host)) =>
             {
@@ -119,27 +119,27 @@ impl Move {
 }
 
 impl MoveTrack {
-    /// Processes the operator actions on instances. `heard`: the number of the last one processed. True if the instances are to be listed again.
+    /// Processes the operator actions on instances. `last_action`: the number of the last one processed. True if the instances are to be listed again.
     pub(in super::super) fn apply_resolutions(
         &mut self,
-        words: &[InstanceResolution],
+        resolutions: &[InstanceResolution],
         last_applied: &mut u64,
         moves: &mut Moves,
         ctx: &mut DecisionContext<'_>,
     ) -> bool {
         let last = *last_applied;
         let mut lists_anew = false;
-        for resolution in words.iter().filter(|resolution| resolution.number > last) {
+        for resolution in resolutions.iter().filter(|resolution| resolution.number > last) {
             *last_applied = (*last_applied).max(resolution.number);
             ctx.record.head = true;
             let place = resolution.on.as_deref().map(|host| format!(" on {host}"));
-            let word = format!(
+            let text = format!(
                 "{}{} of instance {}",
                 resolution.word,
                 place.unwrap_or_default(),
                 resolution.server
             );
-            ctx.record.applied(word, &resolution.by);
+            ctx.record.applied(text, &resolution.by);
             lists_anew |= self.apply_resolution(resolution, moves, ctx);
         }
         lists_anew
@@ -152,43 +152,43 @@ impl MoveTrack {
         ctx: &mut DecisionContext<'_>,
     ) -> bool {
         let (now, record) = (ctx.now, &mut *ctx.record);
-        let Some(one) = moves.get_mut(&resolution.server) else {
+        let Some(instance) = moves.get_mut(&resolution.server) else {
             let text = format!("{} by {}: no such instance here", resolution.word, resolution.by);
             record.step(Task::Evacuate, StepKind::Note, 0.5, text);
             return false;
         };
         let on = resolution.on.as_deref();
         let place = on.map(|host| format!(" on {host}")).unwrap_or_default();
-        let admitted = one
+        let admitted = instance
             .accepts(resolution.word, on)
-            .and_then(|()| self.check_stuck(one, resolution.word, now));
+            .and_then(|()| self.check_stuck(instance, resolution.word, now));
         // The next list releases a move on hold, if nothing else holds it.
         let lists_anew = admitted.is_ok() && resolution.word == ResolutionKind::Failure;
         let text = match admitted {
             Ok(()) => {
-                self.apply_to_move(one, resolution, now, record);
+                self.apply_to_move(instance, resolution, now, record);
                 format!(
                     "{}{place} requested for {} by {}",
-                    resolution.word, one.name, resolution.by
+                    resolution.word, instance.name, resolution.by
                 )
             }
             Err(why) => format!(
                 "{}{place} requested for {} by {}: not done: {why}",
-                resolution.word, one.name, resolution.by
+                resolution.word, instance.name, resolution.by
             ),
         };
-        record.server_step(Task::Evacuate, StepKind::Note, one.server, 0.5, text);
-        record.moves.insert(one.server);
+        record.server_step(Task::Evacuate, StepKind::Note, instance.server, 0.5, text);
+        record.moves.insert(instance.server);
         lists_anew
     }
 
     /// Refuses an action on a move that makes progress, because it needs none.
-    fn check_stuck(&self, one: &Move, word: ResolutionKind, now: DecisionTime) -> Result<(), String> {
-        if word != ResolutionKind::Failure || !one.is_in_flight() {
+    fn check_stuck(&self, instance: &Move, kind: ResolutionKind, now: DecisionTime) -> Result<(), String> {
+        if kind != ResolutionKind::Failure || !instance.is_in_flight() {
             return Ok(());
         }
-        let progress = self.progress.get(&one.server);
-        match progress.map(|seen| now.elapsed.since(seen.1)) {
+        let progress = self.progress.get(&instance.server);
+        match progress.map(|track| now.elapsed.since(track.1)) {
             Some(still) if still >= NO_PROGRESS_PERIOD => Ok(()),
             Some(still) => Err(format!("it has made progress {} s ago", still.as_secs())),
             None => Err("this engine has not seen its evacuation yet: repeat the action in a moment".into()),
@@ -197,7 +197,7 @@ impl MoveTrack {
 
     fn apply_to_move(
         &mut self,
-        one: &mut Move,
+        instance: &mut Move,
         resolution: &InstanceResolution,
         now: DecisionTime,
         record: &mut Record,
@@ -208,29 +208,30 @@ impl MoveTrack {
             ResolutionKind::Success => {
                 let host = on.unwrap_or_default().to_owned();
                 // At once: an owner that never gets the answer to the reading must leave the host to the next one.
-                note_report(one, &host, &resolution.by, record);
-                self.said_on.insert(one.server, (host, resolution.by.clone()));
-                self.to_read.insert(one.server);
+                note_report(instance, &host, &resolution.by, record);
+                self.said_on
+                    .insert(instance.server, (host, resolution.by.clone()));
+                self.to_read.insert(instance.server);
             }
             ResolutionKind::Failure => {
                 if let Some(host) = on {
-                    one.is_absent_from(host, &resolution.by, record);
-                    one.absent.insert(host.to_owned());
+                    instance.is_absent_from(host, &resolution.by, record);
+                    instance.absent.insert(host.to_owned());
                 }
-                if one.is_in_flight() {
-                    one.give_up_records(self.open_records.get(&one.server));
-                    one.poll_again(now);
+                if instance.is_in_flight() {
+                    instance.give_up_records(self.open_records.get(&instance.server));
+                    instance.poll_again(now);
                 }
             }
-            ResolutionKind::Retry => one.poll_again(now),
+            ResolutionKind::Retry => instance.poll_again(now),
             ResolutionKind::Ignore => {
                 let why = format!("left as it is by {}", resolution.by);
-                let end = if one.is_in_flight() {
+                let end = if instance.is_in_flight() {
                     End::Person
                 } else {
                     End::Left
                 };
-                one.give_up(&why, end, now, record);
+                instance.give_up(&why, end, now, record);
             }
         }
     }
@@ -238,14 +239,14 @@ impl MoveTrack {
     /// Gives up moves that an operator has rejected, and that Nova does not end.
     pub(super) fn give_up_stuck(&self, by: &str, moves: &mut Moves, ctx: &mut DecisionContext<'_>) {
         let (now, limit) = (ctx.now, ctx.policy.slow_after);
-        for one in moves.values_mut() {
-            let MoveStep::Asked { since, .. } = one.step else {
+        for instance in moves.values_mut() {
+            let MoveStep::Asked { since, .. } = instance.step else {
                 continue;
             };
-            let progress = self.progress.get(&one.server).map(|seen| seen.1);
+            let progress = self.progress.get(&instance.server).map(|track| track.1);
             // Only moves that this owner has polled: a new owner first sees for itself.
             if progress.is_some_and(|at| now.elapsed.since(at.max(since)) >= limit) {
-                let place = one
+                let place = instance
                     .dest
                     .clone()
                     .map(|dest| format!(" on {dest}"))
@@ -253,7 +254,7 @@ impl MoveTrack {
                 let why = format!(
                     "aborted by {by} while Nova may still be working on it{place}: check where it runs before you start it again"
                 );
-                one.give_up(&why, End::Person, now, ctx.record);
+                instance.give_up(&why, End::Person, now, ctx.record);
             }
         }
     }

@@ -49,18 +49,18 @@ pub(in super::super) fn is_stuck(now: &Server) -> bool {
 
 /// Returns the step that is left, by the current state.
 pub(in super::super) fn rest(was: &OriginalState, now: &Server) -> Rest {
-    let wanted = target(was);
-    if is_stuck(now) && wanted != VmState::Error {
+    let end = target(was);
+    if is_stuck(now) && end != VmState::Error {
         return Rest::Do(Restoration::MarkActive);
     }
     if now.task_state.is_some() {
         return Rest::Wait;
     }
-    if now.vm_state == wanted || !needs_check(was) {
+    if now.vm_state == end || !needs_check(was) {
         return Rest::Done;
     }
     let running = now.vm_state == VmState::Active;
-    if wanted == VmState::Error {
+    if end == VmState::Error {
         return if running && was.power_state != PowerState::Running {
             Rest::Do(Restoration::Stop)
         } else {
@@ -71,7 +71,7 @@ pub(in super::super) fn rest(was: &OriginalState, now: &Server) -> Rest {
         // It is neither in its target state nor running: no restoration is left that it could take.
         return Rest::Done;
     }
-    Rest::Do(match wanted {
+    Rest::Do(match end {
         VmState::Paused => Restoration::Pause,
         VmState::Suspended => Restoration::Suspend,
         VmState::Active

@@ -29,7 +29,8 @@ pub struct ExcludedStart {
     /// The number of starts that were requested.
     pub tries: u32,
     /// The latest request.
-    pub asked: Option<StartCall>,
+    #[serde(rename = "asked")]
+    pub requested: Option<StartCall>,
     /// The end; `None` while it is to be started.
     pub end: Option<StartEnd>,
 }

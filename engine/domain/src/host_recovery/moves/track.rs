@@ -17,7 +17,7 @@ pub(in super::super) struct MoveTrack {
     pub(in super::super) pace: Pace,
     /// The lists by which moves are followed.
     pub(in super::super) lists: Question,
-    /// The records alone; `seen` covers readings with and without the servers.
+    /// The records alone; `observed` covers readings with and without the servers.
     pub(in super::super) evacuations: Question,
     /// The request for the instances that are still on the host.
     pub(in super::super) server_ids: Question,

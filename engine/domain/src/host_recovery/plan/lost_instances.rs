@@ -25,12 +25,13 @@ pub(in super::super) fn adopt_lost(
     ctx: &mut DecisionContext<'_>,
 ) {
     // This recovery's own lost calls may have put it in this state: a failed evacuation does, and so does the preparation.
-    let made_so = |one: &&mut Move| !known.contains(&one.server) && one.was.vm_state == VmState::Error;
-    for one in moves.values_mut().filter(made_so) {
-        if one.was.power_state == PowerState::Running {
-            one.was.vm_state = VmState::Active;
+    let made_so =
+        |instance: &&mut Move| !known.contains(&instance.server) && instance.was.vm_state == VmState::Error;
+    for instance in moves.values_mut().filter(made_so) {
+        if instance.was.power_state == PowerState::Running {
+            instance.was.vm_state = VmState::Active;
         }
-        one.remark(OWN_ERROR_NOTE);
+        instance.remark(OWN_ERROR_NOTE);
     }
     let reported = reported_at.map(|at| at.minus_seconds(MAX_CLOCK_SKEW_SECONDS));
     let Some(from) = [*since, reported].into_iter().flatten().min() else {
@@ -45,18 +46,22 @@ pub(in super::super) fn adopt_lost(
     {
         records.entry(record.server).or_default().push(record);
     }
-    let next = moves.values().map(|one| one.rank + 1).max().unwrap_or(0);
+    let next = moves
+        .values()
+        .map(|instance| instance.rank + 1)
+        .max()
+        .unwrap_or(0);
     let (mut adopted, mut followed) = (0, 0);
     for (server, records) in &records {
-        if let Some(one) = moves.get_mut(server) {
-            if !one.is_finished() && one.note_failed_at(records, |_| true, &BTreeSet::new()) {
+        if let Some(instance) = moves.get_mut(server) {
+            if !instance.is_finished() && instance.note_failed_at(records, |_| true, &BTreeSet::new()) {
                 ctx.record.moves.insert(*server);
             }
             let is_on_host = inventory.servers.iter().any(|shown| shown.id == *server);
-            if matches!(one.step, MoveStep::Waiting { .. })
-                && let Some(first) = lost_request(one, records, is_on_host)
+            if matches!(instance.step, MoveStep::Waiting { .. })
+                && let Some(first) = lost_request(instance, records, is_on_host)
             {
-                one.adopt(first, ctx.now);
+                instance.follow_existing(first, ctx.now);
                 ctx.record.moves.insert(*server);
                 followed += 1;
             }
@@ -73,17 +78,17 @@ pub(in super::super) fn adopt_lost(
         };
         let nowhere = unknown_server(*server);
         let shown = HostInstance::new(&nowhere, None, ctx);
-        let mut one = plan_one(shown, next + adopted, &[], &[], since, ctx);
-        one.adopt(first, ctx.now);
-        one.over_at = None;
-        one.note = None;
-        one.remark(UNKNOWN_STATE_NOTE);
+        let mut instance = plan_one(shown, next + adopted, &[], &[], since, ctx);
+        instance.follow_existing(first, ctx.now);
+        instance.done_at = None;
+        instance.note = None;
+        instance.remark(UNKNOWN_STATE_NOTE);
         // The lock on it is read before it is removed, because it may not be this recovery's.
-        one.lock = Lock::Wanted;
-        one.unanswered_lock = Some(ctx.now.elapsed);
-        one.lock_owner_unknown = true;
+        instance.lock = Lock::Wanted;
+        instance.unanswered_lock = Some(ctx.now.elapsed);
+        instance.lock_owner_unknown = true;
         ctx.record.moves.insert(*server);
-        moves.insert(*server, one);
+        moves.insert(*server, instance);
         adopted += 1;
     }
     ctx.record.head = true;
@@ -98,10 +103,10 @@ pub(in super::super) fn adopt_lost(
 
 /// Returns the first record of an evacuation that was requested for a move that waits for its request. One that is done counts only if
 /// Nova shows the instance on the host no more.
-fn lost_request(one: &Move, records: &[&Migration], is_on_host: bool) -> Option<MigrationId> {
+fn lost_request(instance: &Move, records: &[&Migration], is_on_host: bool) -> Option<MigrationId> {
     records
         .iter()
-        .filter(|record| record.id > one.known && !one.has_written_off(record))
+        .filter(|record| record.id > instance.known && !instance.has_written_off(record))
         .filter(|record| !record.status.is_failed() && (!record.status.is_finished() || !is_on_host))
         .map(|record| record.id)
         .min()

@@ -39,12 +39,12 @@ pub(in super::super) struct Choice {
 /// Chooses the minimum number of hosts. If the free resources are known, the smallest host that fits everything comes first, or
 /// else the one that fits most. Hosts with unknown free resources come last, one at a time: Nova's scheduler decides whether the
 /// instances fit.
-pub(in super::super) fn choose(survey: &Survey, wanted: &ReserveRequest<'_>) -> Choice {
+pub(in super::super) fn choose(survey: &Survey, request: &ReserveRequest<'_>) -> Choice {
     let mut choice = Choice::default();
     let mut known = Vec::new();
     let mut unknown = Vec::new();
     for host in &survey.hosts {
-        if host.name == wanted.source || (wanted.taken)(&host.name) {
+        if host.name == request.source || (request.taken)(&host.name) {
             continue;
         }
         if host.busy {
@@ -55,7 +55,7 @@ pub(in super::super) fn choose(survey: &Survey, wanted: &ReserveRequest<'_>) -> 
             ));
             continue;
         }
-        match joins_of(survey, host, wanted) {
+        match joins_of(survey, host, request) {
             Err(why) => choice.reasons.push(format!("{} {why}", host.name)),
             Ok(joins) => match host.room {
                 Some(room) => known.push((host, joins, room)),
@@ -63,7 +63,7 @@ pub(in super::super) fn choose(survey: &Survey, wanted: &ReserveRequest<'_>) -> 
             },
         }
     }
-    let mut left: Vec<Option<Resources>> = wanted.needs.to_vec();
+    let mut left: Vec<Option<Resources>> = request.needs.to_vec();
     while !left.is_empty() {
         let best = known
             .iter()
@@ -103,9 +103,9 @@ pub(in super::super) fn choose(survey: &Survey, wanted: &ReserveRequest<'_>) -> 
 fn joins_of(
     survey: &Survey,
     host: &ReservedHost,
-    wanted: &ReserveRequest<'_>,
+    request: &ReserveRequest<'_>,
 ) -> Result<Vec<Aggregate>, String> {
-    if let Some(why) = (wanted.unfit)(&host.name) {
+    if let Some(why) = (request.unfit)(&host.name) {
         return Err(why);
     }
     let Some(service) = &host.service else {
@@ -123,15 +123,17 @@ fn joins_of(
     let joins: Vec<Aggregate> = survey
         .aggregates
         .iter()
-        .filter(|one| wanted.join && one.hosts.contains(wanted.source) && !one.hosts.contains(&host.name))
+        .filter(|aggregate| {
+            request.join && aggregate.hosts.contains(request.source) && !aggregate.hosts.contains(&host.name)
+        })
         .cloned()
         .collect();
-    let (zone, source) = (survey.zone_of(&host.name), survey.zone_of(wanted.source));
+    let (zone, source) = (survey.zone_of(&host.name), survey.zone_of(request.source));
     if zone == source {
         return Ok(joins);
     }
     // A host that is in no zone yet comes into that of the dead host with its aggregate.
-    if zone.is_none() && joins.iter().any(|one| one.zone.as_deref() == source) {
+    if zone.is_none() && joins.iter().any(|aggregate| aggregate.zone.as_deref() == source) {
         return Ok(joins);
     }
     let name = |zone: Option<&str>| zone.map_or_else(|| "the default one".to_owned(), ToOwned::to_owned);

@@ -36,7 +36,7 @@ impl Reserve {
             match step {
                 ReservationStep::Preparing if ctx.block_reason().is_none() => self.prepare(at, ctx, commands),
                 ReservationStep::Returning => self.give_back(at, moves, ctx, commands),
-                ReservationStep::Preparing | ReservationStep::Ready | ReservationStep::Over(_) => {}
+                ReservationStep::Preparing | ReservationStep::Ready | ReservationStep::Done(_) => {}
             }
         }
     }
@@ -65,10 +65,10 @@ impl Reserve {
     fn prepare(&mut self, at: usize, ctx: &mut DecisionContext<'_>, commands: &mut Vec<Command>) {
         let (now, limit) = (ctx.now, ctx.policy.reserved_up_limit);
         let taken = &mut self.hosts[at];
-        if taken.asked || now.elapsed < taken.not_before {
+        if taken.requested || now.elapsed < taken.not_before {
             return;
         }
-        if let Some(joining) = taken.joining.iter_mut().find(|one| !one.done) {
+        if let Some(joining) = taken.joining.iter_mut().find(|membership| !membership.done) {
             joining.ours = true;
             let text = format!(
                 "adding reserved host {} to aggregate {}",
@@ -80,8 +80,8 @@ impl Reserve {
             };
             return change(taken, call, (0.2, text), ctx, commands);
         }
-        if taken.seen.is_none() {
-            taken.asked = true;
+        if taken.observed.is_none() {
+            taken.requested = true;
             commands.push(Command::Reserve(ReserveCall::ReadHost {
                 host: taken.name.clone(),
                 servers: false,
@@ -101,7 +101,7 @@ impl Reserve {
                 set_status(taken, ServiceStatus::Enabled, ctx, commands);
             }
             Readiness::Wait => {
-                taken.seen = None;
+                taken.observed = None;
                 taken.not_before = now.elapsed.plus(CHECK_INTERVAL);
                 let name = taken.name.clone();
                 ctx.blockers.begin(BlockerKind::Reserve, now, || {
@@ -115,7 +115,7 @@ impl Reserve {
     fn of_no_use(&mut self, at: usize, why: String, record: &mut Record) {
         let taken = &mut self.hosts[at];
         taken.step = ReservationStep::Returning;
-        taken.seen = None;
+        taken.observed = None;
         record.head = true;
         let text = format!("reserved host {} cannot be used: it {why}", taken.name);
         record.step(Task::Reserve, StepKind::Outcome, 0.5, text);
@@ -132,27 +132,27 @@ impl Reserve {
         let (now, effect_window) = (ctx.now, ctx.policy.late_effect_window());
         let taken = &self.hosts[at];
         let name = &taken.name;
-        let target = |one: &&Move| one.route.target.as_ref() == Some(name);
+        let target = |instance: &&Move| instance.route.target.as_ref() == Some(name);
         if moves.values().filter(target).any(Move::is_in_flight) {
             return;
         }
-        let arrived = |one: &Move| {
+        let arrived = |instance: &Move| {
             let done = matches!(
-                one.step,
+                instance.step,
                 MoveStep::Restoring { .. }
                     | MoveStep::Unlocking { end: End::Moved, .. }
-                    | MoveStep::Over(End::Moved)
+                    | MoveStep::Done(End::Moved)
             );
-            done && one.dest.as_ref() == Some(name)
+            done && instance.dest.as_ref() == Some(name)
         };
-        let instances = moves.values().filter(|one| arrived(one)).count();
+        let instances = moves.values().filter(|instance| arrived(instance)).count();
         if instances > 0 {
             let instances = count(instances, "instance", "instances");
             let text = format!("reserved host {name} has taken {instances} and is an ordinary host now");
             return self.close(at, ReservationEnd::Used, text, ctx.record);
         }
         let taken = &mut self.hosts[at];
-        if taken.asked || now.elapsed < taken.not_before {
+        if taken.requested || now.elapsed < taken.not_before {
             return;
         }
         if let Some(since) = taken.unanswered_since {
@@ -161,10 +161,10 @@ impl Reserve {
                 return;
             }
             taken.unanswered_since = None;
-            taken.seen = None;
+            taken.observed = None;
         }
-        let Some(view) = &taken.seen else {
-            taken.asked = true;
+        let Some(view) = &taken.observed else {
+            taken.requested = true;
             commands.push(Command::Reserve(ReserveCall::ReadHost {
                 host: taken.name.clone(),
                 servers: true,
@@ -172,7 +172,7 @@ impl Reserve {
             return;
         };
         let Some(servers) = view.servers else {
-            taken.seen = None;
+            taken.observed = None;
             return;
         };
         if servers > 0 {
@@ -183,7 +183,7 @@ impl Reserve {
             );
             return self.close(at, ReservationEnd::Used, text, ctx.record);
         }
-        if let Some(joining) = taken.joining.iter().find(|one| one.ours) {
+        if let Some(joining) = taken.joining.iter().find(|membership| membership.ours) {
             let text = format!(
                 "removing reserved host {} from aggregate {}",
                 taken.name, joining.name
@@ -221,7 +221,7 @@ impl Reserve {
 
     fn close(&mut self, at: usize, end: ReservationEnd, text: String, record: &mut Record) {
         let taken = &mut self.hosts[at];
-        taken.step = ReservationStep::Over(end);
+        taken.step = ReservationStep::Done(end);
         taken.consumed |= end == ReservationEnd::Used;
         record.reservations.insert(taken.host);
         record.head = true;
@@ -240,11 +240,11 @@ impl Reserve {
                 let Some(taken) = self.by_name(&host) else {
                     return;
                 };
-                taken.asked = false;
+                taken.requested = false;
                 let result = result.map(|view| {
                     // The host may have been registered again, under another id.
-                    taken.service = view.service.as_ref().map_or(taken.service, |seen| seen.id);
-                    taken.seen = Some(view);
+                    taken.service = view.service.as_ref().map_or(taken.service, |service| service.id);
+                    taken.observed = Some(view);
                 });
                 return self.call_answered(&host, result, false, ctx);
             }
@@ -252,7 +252,7 @@ impl Reserve {
                 let Some(taken) = self.by_name(&host) else {
                     return;
                 };
-                if let (Ok(service), Some(view)) = (&result, &mut taken.seen) {
+                if let (Ok(service), Some(view)) = (&result, &mut taken.observed) {
                     if !service.enabled {
                         taken.enabled = 0;
                     }
@@ -269,7 +269,11 @@ impl Reserve {
                     return;
                 };
                 let is_unanswered = taken.unanswered_since.is_some();
-                if let Some(joining) = taken.joining.iter_mut().find(|one| one.aggregate == aggregate) {
+                if let Some(joining) = taken
+                    .joining
+                    .iter_mut()
+                    .find(|membership| membership.aggregate == aggregate)
+                {
                     match &result {
                         Ok(joined) => {
                             joining.done = true;
@@ -290,7 +294,10 @@ impl Reserve {
                 let Some(taken) = self.by_name(&host) else {
                     return;
                 };
-                let joining = taken.joining.iter_mut().find(|one| one.aggregate == aggregate);
+                let joining = taken
+                    .joining
+                    .iter_mut()
+                    .find(|membership| membership.aggregate == aggregate);
                 if let Some(joining) = joining.filter(|_| result.is_ok()) {
                     joining.ours = false;
                 }
@@ -312,12 +319,12 @@ impl Reserve {
         let Some(at) = self
             .hosts
             .iter()
-            .position(|one| one.name == host && !one.is_finished())
+            .position(|reservation| reservation.name == host && !reservation.is_finished())
         else {
             return;
         };
         let taken = &mut self.hosts[at];
-        taken.asked = false;
+        taken.requested = false;
         ctx.record.head |= write;
         let Err(fault) = result else {
             taken.faults = 0;
@@ -333,7 +340,7 @@ impl Reserve {
             }
             taken.call_answered();
         }
-        taken.seen = None;
+        taken.observed = None;
         taken.faults = taken.faults.saturating_add(1);
         taken.not_before = now.elapsed.plus(backoff(taken.faults - 1));
         let refused = match fault.class {
@@ -364,7 +371,7 @@ impl Reserve {
                     )
                 });
             }
-            ReservationStep::Ready | ReservationStep::Over(_) => {}
+            ReservationStep::Ready | ReservationStep::Done(_) => {}
         }
     }
 
@@ -381,7 +388,7 @@ impl Reserve {
             | ReserveCall::Leave { host, .. } => host,
         };
         if let Some(taken) = self.by_name(host) {
-            taken.asked = false;
+            taken.requested = false;
             if call.is_write() {
                 taken.call_answered();
             }
@@ -390,7 +397,7 @@ impl Reserve {
 }
 
 fn verdict(taken: &mut Reservation, now: DecisionTime, limit: Duration) -> Readiness {
-    let service = taken.seen.as_ref().and_then(|view| view.service.as_ref());
+    let service = taken.observed.as_ref().and_then(|view| view.service.as_ref());
     let Some(service) = service else {
         return Readiness::Unfit("has no nova-compute service of that name in Nova".into());
     };

@@ -42,14 +42,14 @@ impl Move {
             MoveStep::Asked { .. } => self.route.target.as_deref() == Some(host),
             MoveStep::Restoring { .. }
             | MoveStep::Unlocking { end: End::Moved, .. }
-            | MoveStep::Over(End::Moved) => self.dest.as_deref() == Some(host),
-            MoveStep::Held
+            | MoveStep::Done(End::Moved) => self.dest.as_deref() == Some(host),
+            MoveStep::OnHold
             | MoveStep::Waiting { .. }
             | MoveStep::Unlocking {
                 end: End::Left | End::Person,
                 ..
             }
-            | MoveStep::Over(End::Left | End::Person) => false,
+            | MoveStep::Done(End::Left | End::Person) => false,
         }
     }
 }
@@ -71,7 +71,7 @@ impl Reserve {
         let (unplaced, hopeless): (Vec<_>, Vec<_>) = unplaced.into_iter().partition(|server| {
             moves
                 .get(server)
-                .is_some_and(|one| one.route.tried.len() < MAX_REFUSING_HOSTS)
+                .is_some_and(|instance| instance.route.tried.len() < MAX_REFUSING_HOSTS)
         });
         for server in hopeless {
             let why = format!("{MAX_REFUSING_HOSTS} of them could not take it");
@@ -97,11 +97,14 @@ impl Reserve {
         moves: &Moves,
         now: Elapsed,
     ) -> (BTreeMap<ServerId, String>, Vec<ServerId>) {
-        let mut waiting: Vec<&Move> = moves.values().filter(|one| one.waits_for_reserve(now)).collect();
+        let mut waiting: Vec<&Move> = moves
+            .values()
+            .filter(|instance| instance.waits_for_reserve(now))
+            .collect();
         if waiting.is_empty() {
             return (BTreeMap::new(), Vec::new());
         }
-        waiting.sort_by_key(|one| (one.rank, one.server));
+        waiting.sort_by_key(|instance| (instance.rank, instance.server));
         let mut rooms: Vec<(&Reservation, Option<Resources>)> = self
             .hosts
             .iter()
@@ -110,19 +113,19 @@ impl Reserve {
             .collect();
         let mut placed = BTreeMap::new();
         let mut unplaced = Vec::new();
-        for one in waiting {
-            let needs = one.route.needs.unwrap_or_default();
+        for instance in waiting {
+            let needs = instance.route.needs.unwrap_or_default();
             let place = rooms.iter_mut().find(|(taken, room)| {
-                !one.route.tried.contains(&taken.name) && room.is_none_or(|room| room.holds(&needs))
+                !instance.route.tried.contains(&taken.name) && room.is_none_or(|room| room.holds(&needs))
             });
             match place {
                 Some((taken, room)) => {
                     *room = room.map(|room| room.without(&needs));
                     if taken.step == ReservationStep::Ready {
-                        placed.insert(one.server, taken.name.clone());
+                        placed.insert(instance.server, taken.name.clone());
                     }
                 }
-                None => unplaced.push(one.server),
+                None => unplaced.push(instance.server),
             }
         }
         (placed, unplaced)
@@ -139,21 +142,21 @@ impl Reserve {
         let needs: Vec<Option<Resources>> = unplaced
             .iter()
             .filter_map(|server| moves.get(server))
-            .map(|one| one.route.needs)
+            .map(|instance| instance.route.needs)
             .collect();
-        let wanted = ReserveRequest {
+        let request = ReserveRequest {
             source: ctx.host,
             needs: &needs,
             join: ctx.policy.join_aggregates,
             taken: &|name| {
                 self.hosts
                     .iter()
-                    .any(|one| one.name == name && !one.is_finished())
+                    .any(|reservation| reservation.name == name && !reservation.is_finished())
             },
             unfit: &|name| self.unfit.get(name).cloned(),
         };
-        let choice = choose(survey, &wanted);
-        self.in_flight.seen = None;
+        let choice = choose(survey, &request);
+        self.in_flight.observed = None;
         if !choice.picks.is_empty() {
             self.in_flight.waiting = None;
             ctx.blockers.end(BlockerKind::Reserve);
@@ -173,7 +176,9 @@ impl Reserve {
             why.push_str(", and the time limit of the wait has passed");
         }
         for server in unplaced {
-            let has_other = moves.get(server).is_some_and(|one| one.route.then.is_some());
+            let has_other = moves
+                .get(server)
+                .is_some_and(|instance| instance.route.then.is_some());
             if has_other || !may_wait {
                 self.no_place(*server, &why, moves, ctx);
             }
@@ -194,7 +199,7 @@ impl Reserve {
             instances,
         } = pick;
         let Some(service) = host.service else { return };
-        let names: Vec<&str> = joins.iter().map(|one| one.name.as_str()).collect();
+        let names: Vec<&str> = joins.iter().map(|aggregate| aggregate.name.as_str()).collect();
         let room = if host.room.is_none() {
             let why = placement_error.unwrap_or("Placement does not show its capacity");
             format!("; Nova's scheduler decides if they fit ({why})")
@@ -219,7 +224,7 @@ impl Reserve {
         record.step(Task::Reserve, StepKind::Intent, 0.1, text);
         record.reservations.insert(host.id);
         record.head = true;
-        self.hosts.retain(|one| one.host != host.id);
+        self.hosts.retain(|reservation| reservation.host != host.id);
         self.hosts.push(Reservation {
             host: host.id,
             name: host.name,
@@ -230,9 +235,9 @@ impl Reserve {
             room: host.room,
             joining: joins
                 .into_iter()
-                .map(|one| AggregateMembership {
-                    aggregate: one.id,
-                    name: one.name,
+                .map(|aggregate| AggregateMembership {
+                    aggregate: aggregate.id,
+                    name: aggregate.name,
                     done: false,
                     ours: false,
                 })
@@ -241,10 +246,10 @@ impl Reserve {
             enabled: 0,
             call: None,
             unanswered_since: None,
-            asked: false,
+            requested: false,
             not_before: Elapsed::ZERO,
             faults: 0,
-            seen: None,
+            observed: None,
             waiting: None,
         });
     }
@@ -252,27 +257,27 @@ impl Reserve {
     /// Handles an instance that no reserved host takes: it goes the other way, or needs an operator.
     fn no_place(&mut self, server: ServerId, why: &str, moves: &mut Moves, ctx: &mut DecisionContext<'_>) {
         let (now, record) = (ctx.now, &mut *ctx.record);
-        let Some(one) = moves.get_mut(&server) else {
+        let Some(instance) = moves.get_mut(&server) else {
             return;
         };
         record.moves.insert(server);
-        if one.route.switch_target() == NextStep::OtherWay {
-            one.failures = 0;
-            one.step = MoveStep::Waiting {
+        if instance.route.switch_target() == NextStep::OtherWay {
+            instance.failures = 0;
+            instance.step = MoveStep::Waiting {
                 not_before: now.elapsed,
             };
             let text = format!(
                 "no reserved host for {}: {why}; Nova's scheduler chooses",
-                one.name
+                instance.name
             );
             record.server_step(Task::Evacuate, StepKind::Note, server, 0.5, text);
             return;
         }
-        one.remark(&format!("no reserved host for it: {why}"));
-        if one.preparation != Preparation::NotNeeded {
-            one.remark(&format!("it was {} before", one.was.vm_state));
+        instance.remark(&format!("no reserved host for it: {why}"));
+        if instance.preparation != Preparation::NotNeeded {
+            instance.remark(&format!("it was {} before", instance.was.vm_state));
         }
-        finish(one, End::Person, now, record);
+        finish(instance, End::Person, now, record);
         self.lack = Some(why.to_owned());
         record.head = true;
     }
@@ -299,7 +304,7 @@ impl Reserve {
         match result {
             Ok(survey) => {
                 in_flight.survey.succeeded();
-                in_flight.seen = Some((now.elapsed, survey));
+                in_flight.observed = Some((now.elapsed, survey));
             }
             Err(fault) => {
                 in_flight.survey.failed(now.elapsed);
@@ -322,14 +327,16 @@ impl Reserve {
 
 /// True if it could not take several instances: it is not requested any more, whatever Placement has shown.
 fn is_full(taken: &Reservation, moves: &Moves) -> bool {
-    let refused = |one: &&Move| one.route.tried.contains(&taken.name);
+    let refused = |instance: &&Move| instance.route.tried.contains(&taken.name);
     moves.values().filter(refused).count() >= MAX_REFUSED_INSTANCES
 }
 
 fn room_left(taken: &Reservation, moves: &Moves) -> Option<Resources> {
     let room = taken.room?;
-    let there = moves.values().filter(|one| one.takes_room_on(&taken.name));
-    Some(there.fold(room, |room, one| {
-        room.without(&one.route.needs.unwrap_or_default())
+    let there = moves
+        .values()
+        .filter(|instance| instance.takes_room_on(&taken.name));
+    Some(there.fold(room, |room, instance| {
+        room.without(&instance.route.needs.unwrap_or_default())
     }))
 }

@@ -46,7 +46,7 @@ impl ServiceTrack {
     /// Starts again, because the heartbeats so far show nothing about what comes now. The heartbeat is noted again, and readings
     /// requested before now do not count for that.
     pub(in super::super) fn begin_again(&mut self, now: Elapsed) {
-        self.question.seen = None;
+        self.question.observed = None;
         self.mark = None;
         self.advanced = None;
         self.in_force = false;
@@ -58,7 +58,7 @@ impl ServiceTrack {
     /// that was seen silent before a recovery was put on hold, or before Nova was away, may be back since.
     fn seen_now(&self, now: Elapsed) -> Option<&Service> {
         let just_now = now.since(self.last_seen) <= self.reading_lifetime;
-        self.seen.as_ref().filter(|_| just_now)
+        self.observed.as_ref().filter(|_| just_now)
     }
 
     /// True if a reading of the record is in flight.
@@ -73,7 +73,7 @@ impl ServiceTrack {
 
     /// True if an advance of the host's heartbeat would be seen: it was noted after `forced_down`, and Nova still shows the record.
     pub(in super::super) fn is_watched(&self) -> bool {
-        self.in_force && self.mark.is_some() && self.question.seen.is_some() && self.missing == 0
+        self.in_force && self.mark.is_some() && self.question.observed.is_some() && self.missing == 0
     }
 
     /// True if the record was seen so recently that a request now needs no reading of it before.
@@ -91,16 +91,16 @@ impl ServiceTrack {
 
     /// True if the host was silent in Nova at the last reading, however long ago.
     pub(in super::super) fn was_silent(&self) -> bool {
-        self.seen
+        self.observed
             .as_ref()
-            .is_some_and(|seen| (!seen.up && !seen.forced_down) || self.is_stale(seen))
+            .is_some_and(|shown| (!shown.up && !shown.forced_down) || self.is_stale(shown))
     }
 
     /// True if the heartbeat is stale by Nova's own clock, if Nova shows one. For a Nova without a `Date` in its answers, a heartbeat
     /// is stale that has not moved between two readings, far enough apart.
-    fn is_stale(&self, seen: &Service) -> bool {
+    fn is_stale(&self, shown: &Service) -> bool {
         let limit = i64::try_from(self.stale_after.as_micros()).unwrap_or(i64::MAX);
-        match seen.heartbeat_age_micros() {
+        match shown.heartbeat_age_micros() {
             Some(age) => age > limit,
             None => self
                 .still
@@ -130,25 +130,25 @@ impl ServiceTrack {
 
     /// True if the record comes from a copy of Nova's database that lags behind: it shows the state before this recovery's change. An
     /// actor who clears `forced_down` also changes the time of the record.
-    fn is_outdated(&self, seen: &Service, asked: Elapsed, mark: &str) -> bool {
+    fn is_outdated(&self, shown: &Service, requested: Elapsed, mark: &str) -> bool {
         // The heartbeat is noted from a record that shows the change: that of the host before it is none since.
-        let is_older = self.made.is_some_and(|made| seen.heartbeat() < made);
-        if self.in_force && self.mark.is_none() && is_older && asked.since(self.changed) < MAX_READ_LAG {
+        let is_older = self.made.is_some_and(|made| shown.heartbeat() < made);
+        if self.in_force && self.mark.is_none() && is_older && requested.since(self.changed) < MAX_READ_LAG {
             return true;
         }
         let is_not_own_mark = |before: &Timestamp| self.mark.is_none_or(|mark| mark != *before);
         let before = self.before.filter(is_not_own_mark);
         // The mark of an earlier recovery, which this one's has replaced.
-        let unmarked = self.marked && !reason_of(seen).contains(mark);
-        let is_before = before.is_some_and(|before| before == seen.heartbeat());
-        self.in_force && (!seen.forced_down || unmarked) && is_before
+        let unmarked = self.marked && !reason_of(shown).contains(mark);
+        let is_before = before.is_some_and(|before| before == shown.heartbeat());
+        self.in_force && (!shown.forced_down || unmarked) && is_before
     }
 
     /// Records a heartbeat. True if it has moved. A reading is made between its request and its answer. The heartbeat stands still from
     /// the answer to the first reading that showed it until the request of the last one.
-    fn record_heartbeat(&mut self, heartbeat: Timestamp, asked: Elapsed, answered: Elapsed) -> bool {
-        self.last_seen = asked;
-        let moved = self.still.is_none_or(|(seen, _)| seen != heartbeat);
+    fn record_heartbeat(&mut self, heartbeat: Timestamp, requested_at: Elapsed, answered: Elapsed) -> bool {
+        self.last_seen = requested_at;
+        let moved = self.still.is_none_or(|(last, _)| last != heartbeat);
         if moved {
             self.moved = self.still.map(|_| answered).or(self.moved);
             self.still = Some((heartbeat, answered));
@@ -179,15 +179,15 @@ impl ServiceTrack {
 
     /// Records a heartbeat that is not the noted one. A single difference may be another actor's change of the record, which moves the same
     /// timestamp; a host that sends heartbeats moves it again.
-    fn has_advanced(&mut self, heartbeat: Timestamp, asked: Elapsed) {
-        let (first, since, again) = self.advanced.unwrap_or((heartbeat, asked, false));
+    fn has_advanced(&mut self, heartbeat: Timestamp, requested_at: Elapsed) {
+        let (first, since, again) = self.advanced.unwrap_or((heartbeat, requested_at, false));
         let within = (self.stale_after * 2).clamp(NEXT_HEARTBEAT_LIMIT, MAX_NEXT_HEARTBEAT_LIMIT);
-        let soon = asked.since(since) <= within;
+        let soon = requested_at.since(since) <= within;
         // Different, not later: API servers and conductors date the record by their own clocks.
         self.advanced = Some(if again || (heartbeat != first && soon) {
             (first, since, true)
         } else if heartbeat != first {
-            (heartbeat, asked, false)
+            (heartbeat, requested_at, false)
         } else {
             (first, since, false)
         });
@@ -195,7 +195,7 @@ impl ServiceTrack {
 
     /// Returns the heartbeat that Nova shows; one that was never sent stands still at the beginning of time.
     pub(in super::super) fn last_heartbeat(&self) -> Option<Timestamp> {
-        self.seen.as_ref().map(Service::heartbeat)
+        self.observed.as_ref().map(Service::heartbeat)
     }
 
     /// Returns the last heartbeat that the host itself has sent: a change by the recovery that failed before is none.
@@ -208,7 +208,7 @@ impl ServiceTrack {
     /// Returns the current age of the heartbeat in the last reading, if Nova shows it. A decision may come long after the reading, as by
     /// an engine that was stopped meanwhile.
     pub(in super::super) fn heartbeat_age(&self, now: Elapsed) -> Option<Duration> {
-        let age = self.seen.as_ref()?.heartbeat_age_micros()?;
+        let age = self.observed.as_ref()?.heartbeat_age_micros()?;
         Some(Duration::from_micros(u64::try_from(age).unwrap_or_default()) + now.since(self.last_seen))
     }
 
@@ -225,8 +225,8 @@ impl ServiceTrack {
     /// Describes how the host is up in Nova, if it is.
     pub(in super::super) fn up_evidence(&self, now: Elapsed) -> Option<String> {
         // No age in the text: the message would change, and be written, with every reading.
-        let seen = self.seen_now(now).filter(|_| !self.is_silent(now))?;
-        Some(if seen.forced_down {
+        let shown = self.seen_now(now).filter(|_| !self.is_silent(now))?;
+        Some(if shown.forced_down {
             "its nova-compute still sends heartbeats".into()
         } else {
             "Nova shows it up".into()
@@ -245,15 +245,15 @@ impl ServiceTrack {
         ctx: &mut DecisionContext<'_>,
     ) -> bool {
         let now = ctx.now;
-        let asked = self.question.answered();
+        let requested_at = self.question.answered();
         // A change is in flight, or was when this was requested: it is unknown which side of the change the answer shows.
-        if self.updating || asked.is_some_and(|asked| asked < self.changed) {
+        if self.updating || requested_at.is_some_and(|requested_at| requested_at < self.changed) {
             self.question.not_before = now.elapsed.plus(Duration::from_millis(500));
             return false;
         }
         match result {
-            Ok(Some(seen)) => {
-                self.shown(seen, asked.unwrap_or(now.elapsed), proof, moves, ctx);
+            Ok(Some(shown)) => {
+                self.shown(shown, requested_at.unwrap_or(now.elapsed), proof, moves, ctx);
                 return true;
             }
             Ok(None) => self.not_shown(untouched, moves, ctx),
@@ -267,64 +267,64 @@ impl ServiceTrack {
         false
     }
 
-    /// Handles the record from lists that were requested at `asked`. A reading of its own that is in flight, or was later, shows more.
+    /// Handles the record from lists that were requested at `requested_at`. A reading of its own that is in flight, or was later, shows more.
     pub(in super::super) fn shown_by_lists(
         &mut self,
-        seen: Service,
-        asked: Elapsed,
+        shown: Service,
+        requested_at: Elapsed,
         proof: &mut Option<Proof>,
         moves: &mut Moves,
         ctx: &mut DecisionContext<'_>,
     ) {
-        let is_newer = asked >= self.changed && asked > self.last_seen;
+        let is_newer = requested_at >= self.changed && requested_at > self.last_seen;
         if is_newer && !self.updating && !self.is_awaited() {
-            self.shown(seen, asked, proof, moves, ctx);
+            self.shown(shown, requested_at, proof, moves, ctx);
         }
     }
 
     fn shown(
         &mut self,
-        seen: Service,
-        asked: Elapsed,
+        shown: Service,
+        requested_at: Elapsed,
         proof: &mut Option<Proof>,
         moves: &mut Moves,
         ctx: &mut DecisionContext<'_>,
     ) {
         let (now, policy) = (ctx.now, ctx.policy);
-        self.question.seen = Some(asked);
+        self.question.observed = Some(requested_at);
         self.missing = 0;
         ctx.blockers.end(BlockerKind::Service);
         self.stale_after = policy.silent_after();
         self.reading_lifetime = policy.heartbeat_poll + policy.call_deadline;
-        if self.id != Some(seen.id) {
+        if self.id != Some(shown.id) {
             // This record may accept what the last one has refused.
             self.faults = 0;
             self.not_before = now.elapsed;
-            self.id = Some(seen.id);
+            self.id = Some(shown.id);
             ctx.record.head = true;
         }
         if self.since.is_none() && !matches!(*ctx.stage, Stage::Returning | Stage::Starting) {
-            self.since = seen.nova_now.map(|at| at.minus_seconds(MAX_CLOCK_SKEW_SECONDS));
+            self.since = shown.nova_now.map(|at| at.minus_seconds(MAX_CLOCK_SKEW_SECONDS));
             ctx.record.head = true;
         }
-        if self.is_outdated(&seen, asked, &ctx.mark()) {
+        if self.is_outdated(&shown, requested_at, &ctx.mark()) {
             self.question.not_before = now.elapsed.plus(LAGGING_READ_RETRY_DELAY);
             return;
         }
-        let gone = !seen.forced_down;
-        let heartbeat = seen.heartbeat();
-        let fresh_reading = self.record_heartbeat(heartbeat, asked, now.elapsed);
+        let gone = !shown.forced_down;
+        let heartbeat = shown.heartbeat();
+        let fresh_reading = self.record_heartbeat(heartbeat, requested_at, now.elapsed);
         ctx.record.head |= fresh_reading && *ctx.stage == Stage::Fencing;
-        self.adopt_lost_change(&seen, ctx);
-        self.seen = Some(seen);
+        self.adopt_lost_change(&shown, ctx);
+        self.observed = Some(shown);
         // A record with a time before this recovery's change shows nothing about the heartbeats since.
         let earlier = self.mark.is_none_or(|mark| heartbeat < mark);
         if !(gone && self.in_force && earlier) || *ctx.stage == Stage::Returning {
-            self.judge_heartbeat(heartbeat, asked, proof, moves, ctx);
+            self.judge_heartbeat(heartbeat, requested_at, proof, moves, ctx);
         }
         let counted_on = self.in_force && matches!(*ctx.stage, Stage::Listing | Stage::Moving);
         if gone {
-            refusals_explained(moves, asked, ctx.record);
+            refusals_explained(moves, requested_at, ctx.record);
         }
         if gone && counted_on && proof.is_some() && (ctx.settled || !self.sets_again(ctx)) {
             revoke_proof(proof, moves, "others clear its forced_down again and again", ctx);
@@ -369,7 +369,7 @@ impl ServiceTrack {
                     && ctx.rejected.is_none()
                     && moves
                         .values()
-                        .any(|one| matches!(one.step, MoveStep::Waiting { .. })) =>
+                        .any(|instance| matches!(instance.step, MoveStep::Waiting { .. })) =>
             {
                 self.missing = 0;
                 let reason = format!(
@@ -387,7 +387,7 @@ impl ServiceTrack {
             | Stage::Listing
             | Stage::Moving
             | Stage::Starting
-            | Stage::Over => {}
+            | Stage::Done => {}
         }
     }
 
@@ -396,7 +396,7 @@ impl ServiceTrack {
     fn judge_heartbeat(
         &mut self,
         heartbeat: Timestamp,
-        asked: Elapsed,
+        requested_at: Elapsed,
         proof: &mut Option<Proof>,
         moves: &Moves,
         ctx: &mut DecisionContext<'_>,
@@ -408,19 +408,19 @@ impl ServiceTrack {
         // it sent its question gets a late reading.
         let late = self.changed_by_another || now.elapsed.since(sent) > OWN_CHANGE_WINDOW;
         match (self.mark, *ctx.stage) {
-            (_, Stage::Begin | Stage::Fencing | Stage::Starting | Stage::Over) => {}
+            (_, Stage::Begin | Stage::Fencing | Stage::Starting | Stage::Done) => {}
             (Some(mark), _) if heartbeat != mark => {
                 // This recovery's own late change would look like a heartbeat: a heartbeat seen before that is ruled out is an
                 // alarm, and no return.
-                if !self.may_yet_be_set(asked, ctx.policy.late_effect_window())
-                    && !self.may_show_own_changes(asked)
+                if !self.may_yet_be_set(requested_at, ctx.policy.late_effect_window())
+                    && !self.may_show_own_changes(requested_at)
                 {
-                    self.has_advanced(heartbeat, asked);
+                    self.has_advanced(heartbeat, requested_at);
                 }
                 revoke_proof(proof, moves, "its nova-compute sends heartbeats again", ctx);
             }
             (Some(_), _) => {
-                renew_proof(proof, ctx.record, |proof| proof.renew_by_stillness(asked));
+                renew_proof(proof, ctx.record, |proof| proof.renew_by_stillness(requested_at));
             }
             (None, Stage::Disabling) if !is_claim => {}
             // Long after this recovery's change a fresh heartbeat may be the host's own: it must become stale once more.
@@ -442,7 +442,7 @@ impl ServiceTrack {
                 ctx.blockers.end(BlockerKind::HostUp);
                 self.mark = Some(heartbeat);
                 ctx.record.head = true;
-                renew_proof(proof, ctx.record, |proof| proof.renew_by_stillness(asked));
+                renew_proof(proof, ctx.record, |proof| proof.renew_by_stillness(requested_at));
             }
         }
     }
@@ -462,15 +462,15 @@ pub(in super::super) fn revoke_proof(
     // Other recoveries must not count on the proof any more.
     ctx.record.head = true;
     // After the notification is closed no operator is waiting for it: the moves that are left are named.
-    if matches!(*ctx.stage, Stage::Returning | Stage::Starting | Stage::Over)
+    if matches!(*ctx.stage, Stage::Returning | Stage::Starting | Stage::Done)
         || ctx.rejected.is_some()
         || ctx.settled
     {
         return;
     }
     ctx.blockers.end(BlockerKind::HostUp);
-    let under_way = moves.values().filter(|one| one.is_in_flight()).count();
-    let waiting = |one: &&Move| matches!(one.step, MoveStep::Waiting { .. } | MoveStep::Held);
+    let under_way = moves.values().filter(|instance| instance.is_in_flight()).count();
+    let waiting = |instance: &&Move| matches!(instance.step, MoveStep::Waiting { .. } | MoveStep::OnHold);
     let left = moves.values().filter(waiting).count();
     let reason = format!(
         "ALARM: host {} is alive: {how}. No further instance is evacuated ({left} are left); {under_way} requested before are followed to their end. Power the host off and approve the recovery, or abort it",

@@ -46,12 +46,12 @@ fn empty_with(record: Migration) -> Harness {
 }
 
 /// Answers the requests after `millis`.
-fn round(harness: &mut Harness, millis: u64, here: &[Server], record: &Migration, shown: &Server) {
+fn round(harness: &mut Harness, millis: u64, servers: &[Server], record: &Migration, shown: &Server) {
     harness.service.nova_now = Some(nova_time(harness.at + millis + 100_000));
     harness.tick(millis);
     for _ in 0..4 {
         if lists(harness) {
-            harness.inventory(here.to_vec(), vec![record.clone()]);
+            harness.inventory(servers.to_vec(), vec![record.clone()]);
         } else if reads(harness) {
             harness.reads(77, Some(shown.clone()));
         } else {
@@ -82,9 +82,9 @@ fn a_notification_ends_without_waiting_and_names_arriving_instances() {
         let harness = empty_with(inbound(kind.clone(), "running"));
         assert_eq!(harness.status, NotificationStatus::Finished, "{kind:?}");
         assert_eq!(harness.record.life, Some(Life::Watching), "{kind:?}");
-        let said = harness.message.clone().unwrap();
+        let message = harness.message.clone().unwrap();
         for fragment in [id(77).to_string().as_str(), "migration 9", "from b"] {
-            assert!(said.contains(fragment), "{kind:?}: {fragment}: {said}");
+            assert!(message.contains(fragment), "{kind:?}: {fragment}: {message}");
         }
     }
     let harness = empty_with(evacuation(9, 77, "done", Some("b")));
@@ -135,7 +135,7 @@ fn an_instance_that_another_recovery_has_brought_back_is_moved_again() {
     harness.lists(vec![], vec![ours.clone()]);
     assert!(matches!(
         harness.step(77),
-        MoveStep::Restoring { .. } | MoveStep::Unlocking { .. } | MoveStep::Over(End::Moved)
+        MoveStep::Restoring { .. } | MoveStep::Unlocking { .. } | MoveStep::Done(End::Moved)
     ));
     let back = Migration {
         source: Some("c".into()),
@@ -173,7 +173,7 @@ fn an_arrival_that_nova_gave_up_needs_an_operator() {
         &at_b(Some("migrating"), PowerState::Running),
     );
     assert_eq!(harness.status, NotificationStatus::Failed);
-    assert_eq!(harness.step(77), &MoveStep::Over(End::Person));
+    assert_eq!(harness.step(77), &MoveStep::Done(End::Person));
     let note = harness.one(77).note.clone().unwrap();
     for fragment in ["from b", "may have run there", "virsh domstate"] {
         assert!(note.contains(fragment), "{fragment}: {note}");
@@ -197,7 +197,7 @@ fn an_instance_that_runs_at_its_source_is_left_alone() {
     // Shut down by Nova, which found no guest at its source.
     let mut harness = empty_with(inbound(MigrationType::LiveMigration, "running"));
     watch(&mut harness, 200, &failed, &at_b(None, PowerState::Shutdown));
-    assert_eq!(harness.step(77), &MoveStep::Over(End::Person));
+    assert_eq!(harness.step(77), &MoveStep::Done(End::Person));
     // Another recovery moves it and reports it itself.
     let mut harness = empty_with(inbound(MigrationType::LiveMigration, "running"));
     watch(
@@ -229,7 +229,7 @@ fn a_revert_comes_to_its_source_and_old_records_are_reported_only() {
         &failed,
         &at_b(Some("resize_reverting"), PowerState::Running),
     );
-    assert_eq!(harness.step(77), &MoveStep::Over(End::Person));
+    assert_eq!(harness.step(77), &MoveStep::Done(End::Person));
     let leaves = Migration {
         source: Some(HOST.into()),
         dest: Some("b".into()),
@@ -287,16 +287,16 @@ fn an_instance_that_has_left_again_is_not_an_arrival() {
 fn the_host_is_listed_once_a_minute_while_its_return_is_waited_for() {
     let mut harness = Harness::engine().proven();
     harness.forced_down().inventory(vec![], vec![]);
-    let mut asked = 0;
+    let mut requested = 0;
     for _ in 0..600 {
         harness.tick(1_000);
         if lists(&harness) {
-            asked += 1;
+            requested += 1;
             harness.inventory(vec![], vec![]);
         }
         harness.service();
     }
-    assert!((9..=11).contains(&asked), "{asked} in ten minutes");
+    assert!((9..=11).contains(&requested), "{requested} in ten minutes");
     // After the return, its instances are its own again.
     harness.beats();
     for _ in 0..120 {
@@ -339,10 +339,10 @@ fn arriving_instances_are_named_when_the_host_returns() {
     harness.beats();
     assert!(harness.clears());
     harness.service.forced_down = false;
-    let seen = harness.service.clone();
-    harness.see(Observation::ServiceUpdated(Ok(seen)));
+    let service = harness.service.clone();
+    harness.see(Observation::ServiceUpdated(Ok(service)));
     assert_eq!(harness.record.life, Some(Life::Closed));
-    assert_eq!(harness.step(77), &MoveStep::Over(End::Person));
+    assert_eq!(harness.step(77), &MoveStep::Done(End::Person));
     assert_eq!(harness.status, NotificationStatus::Failed);
 }
 
@@ -365,27 +365,27 @@ fn an_instance_shut_down_for_a_revert_is_named() {
     };
     let mut harness = empty_with(switched.clone());
     watch(&mut harness, 200, &switched, &at_b(None, PowerState::Running));
-    assert_eq!(harness.step(77), &MoveStep::Over(End::Person), "it had switched");
+    assert_eq!(harness.step(77), &MoveStep::Done(End::Person), "it had switched");
     let mut harness = empty_with(reverting.clone());
     watch(&mut harness, 3, &reverting, &shown);
     harness.beats();
     harness.service.forced_down = false;
-    let seen = harness.service.clone();
-    harness.see(Observation::ServiceUpdated(Ok(seen)));
-    assert_eq!(harness.step(77), &MoveStep::Over(End::Person), "the host is back");
+    let service = harness.service.clone();
+    harness.see(Observation::ServiceUpdated(Ok(service)));
+    assert_eq!(harness.step(77), &MoveStep::Done(End::Person), "the host is back");
     let mut harness = empty_with(reverting.clone());
     watch(&mut harness, 200, &reverting, &shown);
     assert_eq!(
         harness.step(77),
-        &MoveStep::Over(End::Person),
+        &MoveStep::Done(End::Person),
         "its limit has passed"
     );
-    let elsewhere = Server {
+    let on_other_host = Server {
         host: Some("c".into()),
         ..shown
     };
     let mut harness = empty_with(reverting.clone());
-    watch(&mut harness, 200, &reverting, &elsewhere);
+    watch(&mut harness, 200, &reverting, &on_other_host);
     assert!(harness.state.moves.is_empty(), "another recovery has moved it");
 }
 
@@ -405,7 +405,7 @@ fn no_late_arrival_is_moved_from_a_host_that_is_up_again() {
         "its notification has ended: no operator is needed"
     );
     harness.tick(1_000).over(vec![server(77)]);
-    assert_eq!(harness.step(77), &MoveStep::Over(End::Person));
+    assert_eq!(harness.step(77), &MoveStep::Done(End::Person));
     assert_eq!(harness.state.stage, Stage::Returning);
 }
 
@@ -423,7 +423,7 @@ fn a_takeover_continues_watching_and_a_rejection_ends_it() {
         .inventory(vec![server(1)], vec![record])
         .command(OperatorCommand::Reject);
     assert_eq!(harness.state.stage, Stage::Returning);
-    assert_eq!(harness.step(77), &MoveStep::Over(End::Person));
+    assert_eq!(harness.step(77), &MoveStep::Done(End::Person));
     for _ in 0..100 {
         harness.tick(1_000);
         assert!(!lists(&harness));

@@ -13,7 +13,7 @@ fn dead() -> Fault {
 }
 
 /// Returns a recovery on hold because every level has failed; the host is down in Nova.
-fn held(names: &[&[&str]]) -> Harness {
+fn on_hold_with(names: &[&[&str]]) -> Harness {
     let mut harness = Harness::engine();
     harness.levels = levels(names);
     let mut harness = harness.begun();
@@ -38,7 +38,7 @@ fn silent(harness: &mut Harness) -> &mut Harness {
 /// Covers R17.
 #[test]
 fn a_confirmation_counts_if_no_device_can_read_the_power_and_the_host_is_down_in_nova() {
-    let mut harness = held(&[&["bmc"], &["pdu"]]);
+    let mut harness = on_hold_with(&[&["bmc"], &["pdu"]]);
     harness.command(OperatorCommand::HostIsOff);
     assert_eq!(harness.queries(), ["bmc"]);
     silent(&mut harness);
@@ -67,7 +67,7 @@ fn a_confirmation_counts_if_no_device_can_read_the_power_and_the_host_is_down_in
 /// Covers R17.
 #[test]
 fn a_device_that_reads_on_contradicts_a_confirmation() {
-    let mut harness = held(&[&["bmc"], &["pdu"]]);
+    let mut harness = on_hold_with(&[&["bmc"], &["pdu"]]);
     harness.command(OperatorCommand::HostIsOff);
     harness.device_fails("bmc", dead());
     harness.device("pdu", Power::On);
@@ -89,7 +89,7 @@ fn a_device_that_reads_on_contradicts_a_confirmation() {
 
 #[test]
 fn a_device_that_reads_off_is_the_better_proof() {
-    let mut harness = held(&[&["bmc"]]);
+    let mut harness = on_hold_with(&[&["bmc"]]);
     harness.command(OperatorCommand::HostIsOff);
     harness.device("bmc", Power::Off);
     silent(&mut harness);
@@ -107,7 +107,7 @@ fn a_device_that_reads_off_is_the_better_proof() {
 /// Covers R16.
 #[test]
 fn a_confirmation_for_a_host_that_is_up_in_nova_does_not_count() {
-    let mut harness = held(&[&["bmc"]]);
+    let mut harness = on_hold_with(&[&["bmc"]]);
     harness.command(OperatorCommand::HostIsOff);
     harness.device_fails("bmc", dead());
     for second in 0..120 {
@@ -137,7 +137,7 @@ fn a_confirmation_for_a_host_that_is_up_in_nova_does_not_count() {
 /// Covers R16.
 #[test]
 fn a_heartbeat_after_the_confirmation_discards_it() {
-    let mut harness = held(&[&["bmc"]]);
+    let mut harness = on_hold_with(&[&["bmc"]]);
     harness.command(OperatorCommand::HostIsOff);
     // The engine was stopped, and Nova received a heartbeat meanwhile.
     harness.at += 600_000;
@@ -151,7 +151,7 @@ fn a_heartbeat_after_the_confirmation_discards_it() {
 /// Covers R5.
 #[test]
 fn a_confirmation_survives_a_takeover_and_every_device_is_read_again() {
-    let mut harness = held(&[&["bmc"]]);
+    let mut harness = on_hold_with(&[&["bmc"]]);
     harness.command(OperatorCommand::HostIsOff);
     harness.take_over();
     silent(&mut harness);

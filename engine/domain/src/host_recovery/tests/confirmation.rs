@@ -17,8 +17,8 @@ fn unwatched(mut harness: Harness) -> Harness {
 
 /// Returns a scan with this number of other hosts with recent heartbeats; the rest have old ones.
 fn region_up(count: usize) -> Region {
-    let mut seen = region(1, 10);
-    let nova = seen.nova.as_mut().unwrap();
+    let mut scanned = region(1, 10);
+    let nova = scanned.nova.as_mut().unwrap();
     for service in nova.services.values_mut().flatten() {
         let number: usize = service.host.rsplit('-').next().unwrap().parse().unwrap();
         if number > count + 1 {
@@ -26,7 +26,7 @@ fn region_up(count: usize) -> Region {
             service.last_heartbeat = Some(Timestamp::from_micros(late));
         }
     }
-    seen
+    scanned
 }
 
 /// Sets the age of the last heartbeat.
@@ -98,7 +98,7 @@ fn a_constant_lag_of_nova_powers_off_no_running_host() {
 fn silence_counts_only_a_minute_after_an_outage_of_nova() {
     for (others, guard) in [(0, Guard::Observer), (3, Guard::AllStale)] {
         let mut harness = unwatched(Harness::engine());
-        harness.around_later(region_up(others));
+        harness.region_later(region_up(others));
         heartbeat(&mut harness, 60);
         for _ in 0..40 {
             assert!(!second(&mut harness, Power::On));
@@ -107,7 +107,7 @@ fn silence_counts_only_a_minute_after_an_outage_of_nova() {
             assert_eq!(waits_for(&harness), [guard], "{:?}", harness.message);
         }
         // Nova receives the other hosts' heartbeats again, but not yet this one's.
-        harness.around_later(region(1, 10));
+        harness.region_later(region(1, 10));
         let ordered = first(120, |_| second(&mut harness, Power::On));
         assert!(matches!(ordered, Some(70..=74)), "{others}: {ordered:?}");
     }
@@ -117,7 +117,7 @@ fn silence_counts_only_a_minute_after_an_outage_of_nova() {
 #[test]
 fn an_operator_who_approves_past_g2_overrides_an_outage_of_nova() {
     let mut harness = unwatched(Harness::engine());
-    harness.around_later(region_up(3));
+    harness.region_later(region_up(3));
     heartbeat(&mut harness, 60);
     for _ in 0..100 {
         assert!(!second(&mut harness, Power::On));
@@ -146,7 +146,7 @@ fn an_operators_confirmation_does_not_count_right_after_an_outage_of_nova() {
         Some(HoldKind::Fence)
     );
     harness
-        .around_later(region_up(0))
+        .region_later(region_up(0))
         .command(OperatorCommand::HostIsOff);
     let step = |harness: &mut Harness| {
         harness.at += 1_000;
@@ -160,7 +160,7 @@ fn an_operators_confirmation_does_not_count_right_after_an_outage_of_nova() {
     }
     // The host was powered on from outside. The other hosts' heartbeats have arrived; its first one is not due
     // yet.
-    harness.around_later(region(1, 10));
+    harness.region_later(region(1, 10));
     for _ in 0..12 {
         assert!(!step(&mut harness), "{:?}", harness.message);
     }
@@ -174,12 +174,12 @@ fn an_operators_confirmation_does_not_count_right_after_an_outage_of_nova() {
 fn an_off_claim_of_a_report_does_not_count_right_after_an_outage_of_nova() {
     let mut harness = unwatched(Harness::external());
     heartbeat(&mut harness, 20);
-    harness.around_later(region_up(3));
+    harness.region_later(region_up(3));
     for _ in 0..40 {
         second(&mut harness, Power::Unknown);
         assert!(harness.state.proof.is_none());
     }
-    harness.around_later(region(1, 10));
+    harness.region_later(region(1, 10));
     let believed = first(120, |_| {
         second(&mut harness, Power::Unknown);
         harness.state.proof.is_some()
@@ -276,10 +276,10 @@ fn a_confirmation_expires_ten_minutes_after_it_was_given_by_the_databases_clock(
     // A confirmation that arrives after its expiry never counts.
     harness.command(OperatorCommand::HostIsOff);
     let mut late = harness.operator_state.clone();
-    late.word = late.word.map(|word| crate::recovery::OperatorRequest {
-        number: word.number + 1,
+    late.word = late.word.map(|request| crate::recovery::OperatorRequest {
+        number: request.number + 1,
         at: nova_time(harness.at),
-        ..word
+        ..request
     });
     late.clock = Some(nova_time(harness.at + 601_000));
     harness.see(Observation::OperatorState(late));
@@ -309,14 +309,14 @@ fn a_new_owner_counts_only_its_own_observations() {
 fn an_expired_confirmation_makes_the_report_no_younger() {
     let mut harness = Harness::external();
     // It ran for a while after the report, which guards held.
-    harness.around_later(region(5, 10)).claim();
+    harness.region_later(region(5, 10)).claim();
     for _ in 0..20 {
         harness.at += 10_000;
         harness.heartbeat_age(0).service().tick(0);
     }
     harness
         .command(OperatorCommand::Approve)
-        .around_later(region(1, 10));
+        .region_later(region(1, 10));
     for _ in 0..40 {
         harness.service().tick(10_000);
     }
@@ -349,7 +349,7 @@ fn an_expired_confirmation_makes_the_report_no_younger() {
         harness.tick(1_000).service();
     }
     assert!(harness.state.proof.is_some(), "{:?}", harness.message);
-    assert!(harness.state.off_word.is_some());
+    assert!(harness.state.off_claim.is_some());
 }
 
 /// No engine was there to hear it.

@@ -42,8 +42,8 @@ fn come_back(harness: &mut Harness) {
     assert!(harness.clears());
     harness.service.forced_down = false;
     harness.service.up = true;
-    let seen = harness.service.clone();
-    harness.see(Observation::ServiceUpdated(Ok(seen)));
+    let service = harness.service.clone();
+    harness.see(Observation::ServiceUpdated(Ok(service)));
 }
 
 fn returned(servers: Vec<Server>) -> Harness {
@@ -98,10 +98,10 @@ impl Harness {
     }
 
     /// Passes time until the recovery reads the instance, then answers the read.
-    fn shows(&mut self, number: u128, seen: Server) -> &mut Self {
+    fn shows(&mut self, number: u128, server: Server) -> &mut Self {
         for _ in 0..100 {
             if self.reads_server(number) {
-                return self.reads(number, Some(seen));
+                return self.reads(number, Some(server));
             }
             self.later(1_000);
         }
@@ -158,7 +158,7 @@ fn an_excluded_instance_that_ran_is_started_when_its_host_is_back() {
     assert_eq!(harness.end_of(1), Some(StartEnd::Started));
     assert_eq!(
         (harness.state.stage, harness.record.life),
-        (Stage::Over, Some(Life::Closed))
+        (Stage::Done, Some(Life::Closed))
     );
     let message = harness.message.clone().unwrap();
     assert!(
@@ -235,24 +235,24 @@ fn one_that_a_user_has_stopped_since_stays_stopped() {
 #[test]
 fn only_what_ran_and_what_policy_excludes_is_started() {
     let rests = |change: fn(&mut Server)| {
-        let mut one = server(1);
-        change(&mut one);
-        one
+        let mut instance = server(1);
+        change(&mut instance);
+        instance
     };
     let off = [
         stopped(1),
-        rests(|one| one.vm_state = VmState::Error),
-        rests(|one| one.vm_state = VmState::Paused),
-        rests(|one| one.power_state = PowerState::Shutdown),
-        rests(|one| one.launched = false),
-        rests(|one| one.task_state = Some("deleting".into())),
-        rests(|one| one.name = "amphora-11111111-2222-3333-4444-555555555555".into()),
+        rests(|instance| instance.vm_state = VmState::Error),
+        rests(|instance| instance.vm_state = VmState::Paused),
+        rests(|instance| instance.power_state = PowerState::Shutdown),
+        rests(|instance| instance.launched = false),
+        rests(|instance| instance.task_state = Some("deleting".into())),
+        rests(|instance| instance.name = "amphora-11111111-2222-3333-4444-555555555555".into()),
     ];
-    for one in off {
-        let mut harness = left(vec![one.clone()], |_| {});
-        assert_eq!(harness.start_of(1), None, "{one:?}");
+    for instance in off {
+        let mut harness = left(vec![instance.clone()], |_| {});
+        assert_eq!(harness.start_of(1), None, "{instance:?}");
         come_back(&mut harness);
-        assert_eq!(harness.record.life, Some(Life::Closed), "{one:?}");
+        assert_eq!(harness.record.life, Some(Life::Closed), "{instance:?}");
     }
     let mut harness = left(vec![server(1)], |policy| policy.start_excluded = false);
     come_back(&mut harness);
@@ -265,7 +265,7 @@ fn only_what_ran_and_what_policy_excludes_is_started() {
 /// Covers P5.
 #[test]
 fn one_that_has_moved_or_is_deleted_or_is_in_a_state_of_its_owners_is_left() {
-    let elsewhere = Server {
+    let on_other_host = Server {
         host: Some("compute-7".into()),
         ..stopped(1)
     };
@@ -273,14 +273,14 @@ fn one_that_has_moved_or_is_deleted_or_is_in_a_state_of_its_owners_is_left() {
         vm_state: VmState::Paused,
         ..server(1)
     };
-    for (seen, why) in [
-        (Some(elsewhere), "Nova shows it on compute-7"),
+    for (shown, why) in [
+        (Some(on_other_host), "Nova shows it on compute-7"),
         (Some(paused), "Nova shows it paused"),
         (None, "it was deleted meanwhile"),
     ] {
         let mut harness = returned(vec![server(1)]);
         assert!(harness.reads_server(1));
-        if seen.is_none() {
+        if shown.is_none() {
             harness.reads(1, None);
             assert_eq!(
                 harness.end_of(1),
@@ -290,7 +290,7 @@ fn one_that_has_moved_or_is_deleted_or_is_in_a_state_of_its_owners_is_left() {
             harness.tick(5_000);
             assert!(harness.reads_server(1));
         }
-        harness.reads(1, seen);
+        harness.reads(1, shown);
         assert_eq!(harness.end_of(1), Some(StartEnd::NotStarted));
         assert!(harness.note_of(1).contains(why), "{}", harness.note_of(1));
         assert_eq!(harness.record.life, Some(Life::Closed));
@@ -342,10 +342,10 @@ fn nothing_is_started_on_a_host_that_is_down_or_frozen_or_in_an_operators_mainte
 fn a_start_without_an_answer_is_not_repeated_while_it_may_take_effect() {
     let mut harness = returned(vec![server(1)]);
     harness.shows(1, stopped(1)).actions(1, FOUND_SHUT_DOWN);
-    let asked = harness.at;
+    let requested_at = harness.at;
     harness.answer(1, ServerCall::Start, Err(timeout()));
     harness.take_over();
-    while harness.at < asked + 80_000 {
+    while harness.at < requested_at + 80_000 {
         harness.later(1_000);
         if harness.reads_server(1) {
             harness.reads(1, Some(stopped(1)));
@@ -380,7 +380,7 @@ fn one_that_does_not_start_is_given_up_and_named() {
     }
     assert_eq!(starts, 4, "{:?}", harness.one(1));
     assert_eq!(harness.end_of(1), Some(StartEnd::NotStarted));
-    assert_eq!(harness.state.stage, Stage::Over);
+    assert_eq!(harness.state.stage, Stage::Done);
     // Instances that Nova shows as active throughout are not waited for either.
     let mut harness = returned(vec![server(1)]);
     for _ in 0..1_900 {
@@ -390,7 +390,7 @@ fn one_that_does_not_start_is_given_up_and_named() {
         harness.later(1_000);
     }
     assert_eq!(harness.end_of(1), Some(StartEnd::NotStarted));
-    assert_eq!(harness.state.stage, Stage::Over);
+    assert_eq!(harness.state.stage, Stage::Done);
     // A permanent refusal is not retried.
     let mut harness = returned(vec![server(1)]);
     harness.shows(1, stopped(1)).actions(1, FOUND_SHUT_DOWN);
@@ -448,11 +448,12 @@ fn one_that_an_evacuation_may_have_left_running_elsewhere_is_not_started() {
 fn a_host_starts_few_instances_at_a_time() {
     let servers: Vec<Server> = (1..=40).map(server).collect();
     let mut harness = returned(servers);
-    let mut asked = BTreeSet::new();
+    let mut read_ids = BTreeSet::new();
     for _ in 0..400 {
         let mut commands: VecDeque<Command> = harness.commands.drain(..).collect();
         while let Some(command) = commands.pop_front() {
-            let reads = |one: &&Command| matches!(one, Command::ReadServer(_) | Command::ReadActions(_));
+            let reads =
+                |command: &&Command| matches!(command, Command::ReadServer(_) | Command::ReadActions(_));
             assert!(commands.iter().filter(reads).count() <= 5, "{commands:?}");
             match command {
                 Command::ReadServer(server) => {
@@ -464,7 +465,7 @@ fn a_host_starts_few_instances_at_a_time() {
                     harness.see(Observation::Actions { server, result });
                 }
                 Command::Start(server) => {
-                    asked.insert(server);
+                    read_ids.insert(server);
                     harness.answer(server.0.as_u128(), ServerCall::Start, Ok(()));
                 }
                 _ => continue,
@@ -473,5 +474,5 @@ fn a_host_starts_few_instances_at_a_time() {
         }
         harness.later(50);
     }
-    assert_eq!(asked.len(), 10);
+    assert_eq!(read_ids.len(), 10);
 }

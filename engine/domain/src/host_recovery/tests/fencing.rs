@@ -29,11 +29,11 @@ fn gates_end_a_recovery_before_anything_is_touched() {
         ),
         ("operator's maintenance", "event", "STOPPED", true, true, Ignored),
     ];
-    for (name, _, event, enabled, maintenance, wanted) in cases {
+    for (name, _, event, enabled, maintenance, expected) in cases {
         let mut harness = Harness::engine();
         harness.state.event = event.into();
         harness.operator_state(enabled, maintenance);
-        assert_eq!(harness.status, wanted, "{name}");
+        assert_eq!(harness.status, expected, "{name}");
         assert_eq!(harness.record.life, Some(Life::Closed), "{name}");
         assert!(harness.commands.is_empty(), "{name}");
         assert!(harness.message.is_some(), "{name}");
@@ -71,11 +71,11 @@ fn a_storm_above_the_fraction_is_held_and_one_host_is_not() {
         ("three of ten", 3, 10, true),
         ("two of three", 2, 3, true),
     ];
-    for (name, out, of, held) in cases {
+    for (name, out, of, on_hold) in cases {
         let mut harness = Harness::engine();
         harness.claim().storm(out, of);
-        assert_eq!(harness.state.hold.is_some(), held, "{name}");
-        assert_eq!(reads_power(&harness), !held, "{name}");
+        assert_eq!(harness.state.hold.is_some(), on_hold, "{name}");
+        assert_eq!(reads_power(&harness), !on_hold, "{name}");
     }
 }
 
@@ -178,13 +178,17 @@ fn a_contradicted_report_is_given_up_without_any_action() {
     for _ in 0..130 {
         harness.tick(1_000).heartbeat_age(1_000).service();
         orders += usize::from(harness.orders_off());
-        if harness.state.stage == Stage::Over {
+        if harness.state.stage == Stage::Done {
             break;
         }
     }
     assert_eq!(harness.status, NotificationStatus::Failed);
     assert_eq!(orders, 0);
-    assert!(harness.said <= 3, "messages do not flap: {}", harness.said);
+    assert!(
+        harness.message_count <= 3,
+        "messages do not flap: {}",
+        harness.message_count
+    );
 }
 
 /// Covers T4.
@@ -289,12 +293,12 @@ fn each_answer_to_the_order_is_handled() {
         ),
         ("no answer", timeout(), false, false),
     ];
-    for (name, answer, held, again) in cases {
+    for (name, answer, on_hold, again) in cases {
         let mut harness = Harness::engine().begun();
         harness.heartbeat_age(20_000).service().power(Power::On);
         harness.powered_off(Err(answer));
         harness.tick(6_000);
-        assert_eq!(harness.state.hold.is_some(), held, "{name}");
+        assert_eq!(harness.state.hold.is_some(), on_hold, "{name}");
         assert_eq!(harness.orders_off(), again, "{name}");
     }
 }
@@ -514,7 +518,7 @@ fn a_short_blocker_is_not_written() {
             true,
         ))));
         harness.tick(1_000).service().tick(1_000);
-        assert_eq!(harness.said, 0, "round {round}");
+        assert_eq!(harness.message_count, 0, "round {round}");
     }
     let mut harness = Harness::engine().begun();
     for round in 0..20_u16 {
@@ -523,7 +527,7 @@ fn a_short_blocker_is_not_written() {
         harness.see(Observation::Service(Err(other))).tick(2_000);
     }
     assert_eq!(
-        harness.said, 1,
+        harness.message_count, 1,
         "a persistent one is reported once, whatever the request ID"
     );
 }
@@ -561,7 +565,7 @@ fn a_rejection_after_a_power_off_warns_that_the_host_may_be_off() {
 
 #[test]
 fn a_method_other_than_auto_is_recorded() {
-    for (method, said) in [
+    for (method, text) in [
         (RecoveryMethod::Auto, false),
         (RecoveryMethod::ReservedHost, true),
     ] {
@@ -573,7 +577,7 @@ fn a_method_other_than_auto_is_recorded() {
             .steps
             .iter()
             .any(|step| step.text.contains("recovery method is"));
-        assert_eq!(recorded, said, "{method}");
+        assert_eq!(recorded, text, "{method}");
     }
 }
 
@@ -582,6 +586,11 @@ fn a_method_other_than_auto_is_recorded() {
 fn each_move_records_the_proof_of_its_request() {
     let mut harness = Harness::engine().planned(vec![server(1), server(2)]);
     harness.tick(10);
-    let named: Vec<_> = harness.state.moves.values().map(|one| one.proof).collect();
+    let named: Vec<_> = harness
+        .state
+        .moves
+        .values()
+        .map(|instance| instance.proof)
+        .collect();
     assert_eq!((harness.state.proofs, named), (1, vec![Some(1), Some(1)]));
 }

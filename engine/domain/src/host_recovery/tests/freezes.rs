@@ -111,11 +111,14 @@ fn a_frozen_host_waits_with_its_end_shown_and_is_then_recovered() {
         ] {
             assert!(message.contains(part), "{message}");
         }
-        assert_eq!(harness.said, 1, "no running number is written again and again");
+        assert_eq!(
+            harness.message_count, 1,
+            "no running number is written again and again"
+        );
         let wait = harness.state.wait().unwrap();
         assert_eq!((wait.what, wait.on.len()), (WaitsFor::Frozen, 1));
         assert_eq!(harness.status, NotificationStatus::Running);
-        harness.around_later(region(1, 10)).thaw();
+        harness.region_later(region(1, 10)).thaw();
         assert!(
             harness.tick(1_000).found_off(),
             "{mode:?}: {:?}",
@@ -136,7 +139,7 @@ fn reports_from_before_the_end_of_a_freeze_power_off_no_running_host() {
         if frozen {
             harness.tick(600_000).thaw();
         }
-        harness.around(doubly_reported());
+        harness.region(doubly_reported());
         let mut ordered = false;
         for _ in 0..30 {
             harness
@@ -147,7 +150,7 @@ fn reports_from_before_the_end_of_a_freeze_power_off_no_running_host() {
             ordered |= harness.orders_off();
         }
         assert_eq!(ordered, !frozen);
-        assert_eq!(harness.state.stage == Stage::Over, frozen);
+        assert_eq!(harness.state.stage == Stage::Done, frozen);
         if frozen {
             assert_eq!(
                 harness.status,
@@ -166,7 +169,7 @@ fn reports_from_before_the_end_of_a_freeze_power_off_no_running_host() {
 fn a_host_that_is_down_after_the_freeze_is_powered_off() {
     let mut harness = Harness::engine();
     harness.freeze_host().claim().tick(600_000).thaw();
-    harness.around(region(1, 10));
+    harness.region(region(1, 10));
     harness.found_on();
     assert!(harness.orders_off(), "{:?}", harness.commands);
     assert!(harness.record.unless_frozen.own, "the journal checks again");
@@ -175,23 +178,27 @@ fn a_host_that_is_down_after_the_freeze_is_powered_off() {
 #[test]
 fn a_freeze_before_the_first_order_or_change_discards_the_claims() {
     // On hold by a guard, being read, confirmed off, and about to be disabled.
-    let held = {
+    let on_hold = {
         let mut harness = Harness::engine();
         harness.claim().storm(8, 10);
         assert!(harness.state.hold.is_some());
         harness
     };
-    let asked = {
+    let requested = {
         let mut harness = Harness::engine().begun();
         harness.heartbeat_age(20_000).service().power(Power::Off);
         harness
     };
     let proven = Harness::engine().proven();
     assert!(proven.record.unless_frozen.own);
-    for mut harness in [held, asked].into_iter().chain([proven]) {
+    for mut harness in [on_hold, requested].into_iter().chain([proven]) {
         let disabling = harness.state.stage == Stage::Disabling;
         // The journal refused the action.
-        let refused = harness.commands.iter().filter(|one| one.is_write()).cloned();
+        let refused = harness
+            .commands
+            .iter()
+            .filter(|command| command.is_write())
+            .cloned();
         let mut news: Vec<Observation> = refused.map(Observation::NotSent).collect();
         harness.operator_state.frozen.over = vec![freeze(FreezeScope::Host, 1)];
         news.push(Observation::OperatorState(harness.operator_state.clone()));
@@ -203,7 +210,7 @@ fn a_freeze_before_the_first_order_or_change_discards_the_claims() {
         let age = harness.at + 20_000;
         harness.heartbeat_age(age).service();
         assert!(harness.commands.is_empty(), "{:?}", harness.commands);
-        harness.around_later(region(1, 10)).thaw().tick(1_000);
+        harness.region_later(region(1, 10)).thaw().tick(1_000);
         harness.power(Power::Off).tick(3_000);
         assert!(harness.state.proof.is_none(), "Nova was not read since");
         assert!(harness.found_off(), "{:?}", harness.commands);
@@ -218,7 +225,7 @@ fn an_order_that_the_journal_refuses_has_never_been_given() {
     let order = harness
         .commands
         .iter()
-        .find(|one| one.is_write())
+        .find(|command| command.is_write())
         .cloned()
         .unwrap();
     assert!(matches!(order, Command::PowerOff { .. }) && harness.record.unless_frozen.own);
@@ -238,7 +245,7 @@ fn an_order_that_the_journal_refuses_has_never_been_given() {
             .service();
         assert!(!harness.acts(), "{:?}", harness.commands);
     }
-    harness.around_later(region(1, 10)).thaw().tick(1_000);
+    harness.region_later(region(1, 10)).thaw().tick(1_000);
     harness.found_on();
     assert!(harness.orders_off(), "{:?}", harness.commands);
     assert!(
@@ -256,7 +263,7 @@ fn a_refused_order_during_the_moves_is_counted_when_it_is_given() {
     let order = harness
         .commands
         .iter()
-        .find(|one| one.is_write())
+        .find(|command| command.is_write())
         .cloned()
         .unwrap();
     assert!(matches!(order, Command::PowerOff { .. }) && harness.record.order.is_some());
@@ -272,7 +279,7 @@ fn a_refused_order_during_the_moves_is_counted_when_it_is_given() {
         .heartbeat_age(90_000)
         .service();
     assert!(!harness.orders_off(), "{:?}", harness.commands);
-    harness.around_later(region(1, 10)).thaw();
+    harness.region_later(region(1, 10)).thaw();
     assert!(
         harness.orders_off(),
         "{:?} {:?}",
@@ -349,7 +356,7 @@ fn a_host_freeze_holds_no_moves_and_an_instance_that_is_frozen_itself_waits() {
     harness.forced_down().freeze_instance(2);
     harness.inventory(vec![server(1), server(2)], Vec::new());
     let locks = |harness: &Harness, number| {
-        harness.requests(|one| matches!(one, Command::Lock { server, .. } if *server == id(number)))
+        harness.requests(|command| matches!(command, Command::Lock { server, .. } if *server == id(number)))
     };
     assert!(
         locks(&harness, 1) && !locks(&harness, 2),
@@ -413,7 +420,7 @@ fn an_operator_can_reject_a_frozen_recovery() {
     harness
         .inventory(vec![server(1)], Vec::new())
         .command(OperatorCommand::Reject);
-    assert_eq!(*harness.step(1), MoveStep::Over(End::Person));
+    assert_eq!(*harness.step(1), MoveStep::Done(End::Person));
 }
 
 #[test]
@@ -427,7 +434,7 @@ fn an_approval_does_not_end_a_freeze_and_does_not_count_after_it() {
     assert!(harness.commands.is_empty(), "{:?}", harness.commands);
     harness.command(OperatorCommand::HostIsOff).tick(1_000);
     assert!(harness.commands.is_empty(), "{:?}", harness.commands);
-    harness.around_later(region(8, 10)).thaw().tick(1_000);
+    harness.region_later(region(8, 10)).thaw().tick(1_000);
     assert_eq!(
         harness.state.hold.as_ref().map(|hold| hold.kind),
         Some(HoldKind::Storm)
@@ -439,7 +446,7 @@ fn an_approval_does_not_end_a_freeze_and_does_not_count_after_it() {
 fn a_freeze_that_no_engine_has_seen_counts_too() {
     let mut harness = Harness::engine();
     harness.operator_state.frozen.thawed = 7;
-    harness.around_later(doubly_reported()).claim().tick(1_000);
+    harness.region_later(doubly_reported()).claim().tick(1_000);
     for _ in 0..30 {
         harness
             .tick(5_000)
@@ -448,7 +455,7 @@ fn a_freeze_that_no_engine_has_seen_counts_too() {
             .power(Power::On);
         assert!(!harness.orders_off());
     }
-    assert_eq!(harness.state.stage, Stage::Over);
+    assert_eq!(harness.state.stage, Stage::Done);
 }
 
 #[test]
@@ -456,7 +463,7 @@ fn a_new_owner_waits_for_the_freeze_and_handles_its_end_once() {
     let mut harness = Harness::engine();
     harness.freeze_host().claim().tick(1_000).take_over().tick(1_000);
     assert!(harness.commands.is_empty(), "{:?}", harness.commands);
-    harness.around_later(region(1, 10));
+    harness.region_later(region(1, 10));
     harness.operator_state.frozen = FreezeStatus {
         thawed: 1,
         ..FreezeStatus::NONE
@@ -484,23 +491,23 @@ fn an_unless_worse_freeze_ends_when_a_second_host_is_out() {
     ];
     for (scope, unless_worse, out, ends) in cases {
         let mut harness = Harness::engine();
-        let one = Freeze {
+        let freeze = Freeze {
             unless_worse,
             ..freeze(scope, 9)
         };
         harness.frozen(FreezeStatus {
-            over: vec![one],
+            over: vec![freeze],
             ..FreezeStatus::NONE
         });
-        let mut around = region(out, 10);
+        let mut seen_region = region(out, 10);
         // Nova receives no heartbeat from the reported hosts.
-        if let Ok(nova) = &mut around.nova {
+        if let Ok(nova) = &mut seen_region.nova {
             for service in nova.services.values_mut().take(out).flatten() {
                 service.up = false;
                 service.last_heartbeat = Some(Timestamp::from_micros(0));
             }
         }
-        harness.around_later(around).claim().tick(10_000).tick(100);
+        harness.region_later(seen_region).claim().tick(10_000).tick(100);
         let numbers: Vec<i64> = harness.record.worse.iter().copied().collect();
         assert_eq!(numbers == [9], ends, "{scope} {unless_worse} {out}: {numbers:?}");
     }

@@ -56,7 +56,7 @@ fn silent_and_on(harness: &mut Harness) {
 fn five_of_ten_hosts_are_held_and_one_that_is_approved_is_fenced() {
     let mut harnesses: Vec<Harness> = (0..5).map(|_| Harness::engine()).collect();
     for harness in &mut harnesses {
-        harness.claim().around(five_of_ten());
+        harness.claim().region(five_of_ten());
         assert_eq!(held_by(harness), [Guard::Segment, Guard::Global]);
         assert_eq!(harness.status, NotificationStatus::Running);
         let message = harness.message.as_deref().unwrap();
@@ -86,7 +86,7 @@ fn an_approval_lifts_only_the_guards_that_were_shown() {
     let mut harness = Harness::with("UNKNOWN", |policy| {
         policy.guards.protected_hosts = vec!["compute-1".into()];
     });
-    harness.claim().around(five_of_ten());
+    harness.claim().region(five_of_ten());
     assert_eq!(held_by(&harness), [Guard::Segment, Guard::Global]);
     harness.command(OperatorCommand::Approve);
     assert_eq!(
@@ -111,7 +111,7 @@ fn a_storm_that_grows_after_approval_needs_another_one_and_so_does_another_guard
     let mut harness = Harness::engine();
     harness
         .claim()
-        .around(region(4, 10))
+        .region(region(4, 10))
         .command(OperatorCommand::Approve);
     let mut flaps = region(4, 10);
     for number in 0..2 {
@@ -121,14 +121,14 @@ fn a_storm_that_grows_after_approval_needs_another_one_and_so_does_another_guard
             age: Duration::from_secs(600),
         });
     }
-    harness.around_later(flaps.clone()).tick(0).tick(0);
+    harness.region_later(flaps.clone()).tick(0).tick(0);
     assert_eq!(held_by(&harness), [Guard::Flap]);
     for host in &mut flaps.hosts {
         host.recovering = true;
     }
     harness
         .command(OperatorCommand::Approve)
-        .around_later(flaps)
+        .region_later(flaps)
         .tick(0)
         .tick(0);
     assert_eq!(held_by(&harness), [Guard::Segment, Guard::Global, Guard::Flap]);
@@ -140,18 +140,18 @@ fn a_waiting_guard_continues_by_itself() {
     let mut harness = Harness::engine();
     let mut young = region(1, 10);
     young.running_for = Duration::from_secs(10);
-    harness.claim().around(young);
+    harness.claim().region(young);
     assert_eq!(waits_for(&harness), [Guard::StartUp]);
     assert!(harness.state.hold.is_none());
     let message = harness.message.clone().unwrap();
     assert!(message.starts_with("waiting for G0 startup"), "{message}");
-    let said = harness.said;
+    let messages = harness.message_count;
     for _ in 0..20 {
         harness.tick(1_000);
     }
-    assert_eq!(harness.said, said, "reported once, not every second");
+    assert_eq!(harness.message_count, messages, "reported once, not every second");
     assert_eq!(harness.state.stage, Stage::Begin);
-    harness.around_later(region(1, 10)).tick(1_000);
+    harness.region_later(region(1, 10)).tick(1_000);
     harness.tick(0);
     assert_eq!(harness.state.stage, Stage::Fencing);
     assert_eq!(waits_for(&harness), []);
@@ -163,7 +163,7 @@ fn an_operator_can_skip_a_wait_and_the_wait_survives_a_takeover() {
     let mut harness = Harness::engine();
     let mut young = region(1, 10);
     young.running_for = Duration::from_secs(10);
-    harness.claim().around(young);
+    harness.claim().region(young);
     harness.take_over();
     assert_eq!(waits_for(&harness), [Guard::StartUp]);
     harness.command(OperatorCommand::Approve);
@@ -183,7 +183,7 @@ fn an_approval_does_not_replace_facts_that_the_engine_cannot_read() {
     let mut harness = Harness::engine();
     let mut blind = region(1, 10);
     blind.nova = Err("503".into());
-    harness.claim().around(blind);
+    harness.claim().region(blind);
     assert_eq!(waits_for(&harness), [Guard::Observer]);
     harness.command(OperatorCommand::Approve);
     harness.tick(0);
@@ -196,17 +196,17 @@ fn an_approval_does_not_replace_facts_that_the_engine_cannot_read() {
 #[test]
 fn an_order_is_deferred_when_three_were_given_and_a_host_found_off_is_not() {
     let mut harness = Harness::engine();
-    harness.claim().around(ordered(region(1, 100), 3));
+    harness.claim().region(ordered(region(1, 100), 3));
     assert_eq!(harness.state.stage, Stage::Fencing, "scans still run");
     silent_and_on(&mut harness);
     assert!(!harness.orders_off());
     assert_eq!(waits_for(&harness), [Guard::Rate]);
     let mut other = Harness::engine();
-    other.claim().around(ordered(region(1, 100), 3));
+    other.claim().region(ordered(region(1, 100), 3));
     other.heartbeat_age(20_000).service();
     other.power(Power::Off).tick(3_000).power(Power::Off);
     assert!(other.state.proof.is_some());
-    harness.around_later(ordered(region(1, 100), 2)).tick(1_000);
+    harness.region_later(ordered(region(1, 100), 2)).tick(1_000);
     harness.heartbeat_age(20_000).service();
     assert!(harness.orders_off());
     let window = Duration::from_secs(300);
@@ -228,7 +228,7 @@ fn the_journal_enforces_the_rate_and_drops_a_refused_order() {
     let order = harness
         .commands
         .iter()
-        .find(|one| matches!(one, Command::PowerOff { .. }))
+        .find(|command| matches!(command, Command::PowerOff { .. }))
         .unwrap()
         .clone();
     harness.see_all(vec![Observation::NotSent(order), Observation::OrderRefused]);
@@ -260,7 +260,7 @@ fn an_order_is_counted_once_per_episode() {
 fn a_storm_that_comes_before_the_proof_holds_a_host_that_was_found_off() {
     let mut harness = Harness::engine().begun();
     harness.heartbeat_age(20_000).service();
-    harness.power(Power::Off).around_later(five_of_ten()).tick(3_000);
+    harness.power(Power::Off).region_later(five_of_ten()).tick(3_000);
     harness.power(Power::Off);
     assert!(harness.state.proof.is_none());
     assert_eq!(held_by(&harness), [Guard::Segment, Guard::Global]);
@@ -277,7 +277,7 @@ fn a_storm_that_comes_after_the_order_leaves_it_alone() {
     silent_and_on(&mut harness);
     assert!(harness.orders_off());
     harness.powered_off(Ok(()));
-    harness.around_later(five_of_ten()).tick(5_000);
+    harness.region_later(five_of_ten()).tick(5_000);
     harness.power(Power::Off).tick(3_000).power(Power::Off);
     assert!(harness.state.proof.is_some());
     assert!(harness.state.hold.is_none());
@@ -290,7 +290,7 @@ fn maintenance_before_the_order_ends_the_fencing_and_after_the_order_it_continue
     harness.heartbeat_age(20_000).service();
     harness.operator_state(true, true);
     assert_eq!(harness.status, NotificationStatus::Ignored);
-    assert_eq!(harness.state.stage, Stage::Over);
+    assert_eq!(harness.state.stage, Stage::Done);
 
     let mut harness = Harness::engine().begun();
     silent_and_on(&mut harness);
@@ -336,13 +336,13 @@ fn with_rack(mut region: Region, hosts: usize, silent: usize) -> Region {
 #[test]
 fn a_completely_lost_rack_is_named_in_the_reason() {
     let mut harness = Harness::engine();
-    harness.claim().around(with_rack(region(6, 20), 8, 6));
+    harness.claim().region(with_rack(region(6, 20), 8, 6));
     assert_eq!(held_by(&harness), [Guard::Global]);
     assert!(
         !harness.message.as_deref().unwrap().contains("rack r7"),
         "two of its hosts live"
     );
-    harness.around_later(with_rack(region(8, 20), 8, 8)).tick(2_500);
+    harness.region_later(with_rack(region(8, 20), 8, 8)).tick(2_500);
     harness.tick(0);
     let reason = harness.state.hold.clone().unwrap().reason;
     assert!(
@@ -353,11 +353,11 @@ fn a_completely_lost_rack_is_named_in_the_reason() {
     );
     assert_eq!(held_by(&harness), [Guard::Segment, Guard::Global]);
     assert_eq!(harness.message, Some(format!("on hold: {reason}")));
-    let said = harness.said;
+    let messages = harness.message_count;
     for _ in 0..100 {
         harness.tick(10_000);
     }
-    assert_eq!(harness.said, said, "reported once");
+    assert_eq!(harness.message_count, messages, "reported once");
     harness.take_over().tick(0);
     let domain = harness.state.hold.clone().unwrap().domain.unwrap();
     assert_eq!(
@@ -374,8 +374,8 @@ fn a_completely_lost_rack_is_named_in_the_reason() {
 #[test]
 fn a_cliff_is_waited_out_for_three_intervals_of_elapsed_time() {
     let cliff = || {
-        let mut seen = region(1, 100);
-        let nova = seen.nova.as_mut().unwrap();
+        let mut scanned = region(1, 100);
+        let nova = scanned.nova.as_mut().unwrap();
         for number in 1..=60 {
             let name = format!("compute-{number}");
             let mut service = up_service(&name);
@@ -392,17 +392,17 @@ fn a_cliff_is_waited_out_for_three_intervals_of_elapsed_time() {
             let name = format!("compute-{number}");
             nova.services.insert(name.clone(), Some(up_service(&name)));
         }
-        seen
+        scanned
     };
     let mut harness = Harness::engine();
-    harness.claim().around(cliff());
+    harness.claim().region(cliff());
     assert_eq!(waits_for(&harness), [Guard::Cliff]);
     harness.tick(15_000).tick(0);
     harness.take_over().tick(0);
     assert_eq!(waits_for(&harness), [Guard::Cliff]);
     let mut over = Harness::engine();
-    over.claim().around(cliff());
-    over.around_later(region(1, 100)).tick(15_000).tick(0);
+    over.claim().region(cliff());
+    over.region_later(region(1, 100)).tick(15_000).tick(0);
     assert_eq!(over.state.stage, Stage::Fencing, "it was a moment of Nova's");
     harness.tick(15_000).tick(0);
     assert_eq!(held_by(&harness), [Guard::Cliff]);
@@ -411,8 +411,8 @@ fn a_cliff_is_waited_out_for_three_intervals_of_elapsed_time() {
 #[test]
 fn two_reporters_outweigh_nova_and_one_does_not() {
     for (reporters, expected) in [(1, false), (2, true)] {
-        let mut seen = region(1, 10);
-        seen.hosts[0].reporters = (0..reporters)
+        let mut scanned = region(1, 10);
+        scanned.hosts[0].reporters = (0..reporters)
             .map(|number| Reporter {
                 user_id: format!("control-{number}"),
                 control: true,
@@ -420,7 +420,7 @@ fn two_reporters_outweigh_nova_and_one_does_not() {
             })
             .collect();
         let mut harness = Harness::engine();
-        harness.claim().around(seen);
+        harness.claim().region(scanned);
         harness.heartbeat_age(1_000).service();
         harness.power(Power::On);
         assert_eq!(harness.orders_off(), expected, "{reporters}");
@@ -430,23 +430,25 @@ fn two_reporters_outweigh_nova_and_one_does_not() {
 #[test]
 fn a_warning_is_recorded_once_and_blocks_nothing() {
     let mut harness = Harness::engine();
-    let mut seen = region(1, 3);
+    let mut scanned = region(1, 3);
     for host in ["compute-2", "compute-3"] {
         let mut service = up_service(host);
         service.enabled = host == "nowhere";
-        seen.nova
+        scanned
+            .nova
             .as_mut()
             .unwrap()
             .services
             .insert(host.into(), Some(service));
     }
     let far = up_service("far");
-    seen.nova
+    scanned
+        .nova
         .as_mut()
         .unwrap()
         .services
         .insert("far".into(), Some(far));
-    harness.claim().around(seen);
+    harness.claim().region(scanned);
     assert_eq!(harness.state.stage, Stage::Fencing);
     let is_recorded = |harness: &Harness| {
         harness
@@ -463,7 +465,7 @@ fn a_warning_is_recorded_once_and_blocks_nothing() {
 #[test]
 fn a_storm_that_an_older_version_held_is_approved_as_it_was_then() {
     let mut harness = Harness::engine();
-    harness.claim().around(five_of_ten());
+    harness.claim().region(five_of_ten());
     let mut head: serde_json::Value = serde_json::from_str(&harness.state.head().unwrap()).unwrap();
     head["hold"].as_object_mut().unwrap().remove("guards");
     head["hold"].as_object_mut().unwrap().remove("domain");

@@ -35,10 +35,10 @@ pub(super) fn poll(
     servers: &[Server],
     records: &[Migration],
     off: &[&str],
-    said: &Messaging,
+    conductors: &Messaging,
 ) -> Vec<Option<String>> {
     let until = harness.at + millis;
-    let mut asked = Vec::new();
+    let mut requested = Vec::new();
     let mut answer = |harness: &mut Harness| {
         // Queries are answered at once, including the commands that follow.
         for _ in 0..3 {
@@ -46,9 +46,9 @@ pub(super) fn poll(
                 Command::Evacuate(it) => Some(it.target().map(ToOwned::to_owned)),
                 _ => None,
             });
-            asked.extend(targets);
+            requested.extend(targets);
             if harness.requests(|command| *command == Command::ReadConductors) {
-                harness.see(Observation::Conductors(Ok(said.clone())));
+                harness.see(Observation::Conductors(Ok(conductors.clone())));
             } else if harness.requests(|command| matches!(command, Command::TakeInventory { .. })) {
                 harness.inventory(servers.to_vec(), records.to_vec());
             } else {
@@ -65,12 +65,12 @@ pub(super) fn poll(
         harness.lists_with(servers.to_vec(), records.to_vec(), off);
         answer(harness);
     }
-    asked
+    requested
 }
 
 /// Returns a recovery whose evacuation of vm-1 failed at "b" after its guest was spawned there.
 pub(super) fn failed_at_b() -> Harness {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     harness.tick(1_000).lists(
         vec![rebuilding(1)],
         vec![evacuation(1, 1, "pre-migrating", Some("b"))],
@@ -87,8 +87,8 @@ fn an_evacuation_failed_at_a_destination_is_repeated_only_there() {
     let mut harness = failed_at_b();
     assert_eq!(harness.one(1).may_run, BTreeSet::from(["b".to_owned()]));
     let records = vec![evacuation(1, 1, "failed", Some("b"))];
-    let asked = poll(&mut harness, 5_000, &[in_error(1)], &records, &[], &bus(true));
-    assert_eq!(asked, [Some("b".to_owned())]);
+    let requested = poll(&mut harness, 5_000, &[in_error(1)], &records, &[], &bus(true));
+    assert_eq!(requested, [Some("b".to_owned())]);
 }
 
 /// Covers C1.
@@ -97,19 +97,22 @@ fn a_permanent_failure_there_is_held_for_an_operator() {
     let mut harness = failed_at_b();
     let mut records = vec![evacuation(1, 1, "failed", Some("b"))];
     for record in 2..10 {
-        let asked = poll(&mut harness, 20_000, &[in_error(1)], &records, &[], &bus(true));
-        assert!(asked.iter().all(|to| to.as_deref() == Some("b")), "{asked:?}");
+        let requested = poll(&mut harness, 20_000, &[in_error(1)], &records, &[], &bus(true));
+        assert!(
+            requested.iter().all(|to| to.as_deref() == Some("b")),
+            "{requested:?}"
+        );
         harness.answer(1, ServerCall::Evacuate, Ok(())).tick(1);
         records.push(evacuation(record, 1, "failed", Some("b")));
     }
-    assert_eq!(harness.step(1), &MoveStep::Held);
+    assert_eq!(harness.step(1), &MoveStep::OnHold);
     assert_eq!(harness.status, NotificationStatus::Running);
     let note = harness.one(1).note.clone().unwrap();
     for fragment in ["may still run on b", "--not-running-on HOST", "virsh domstate"] {
         assert!(note.contains(fragment), "{fragment}: {note}");
     }
-    let asked = poll(&mut harness, 200_000, &[in_error(1)], &records, &[], &bus(true));
-    assert_eq!(asked, [], "not forgotten");
+    let requested = poll(&mut harness, 200_000, &[in_error(1)], &records, &[], &bus(true));
+    assert_eq!(requested, [], "not forgotten");
 }
 
 /// Covers C1.
@@ -122,8 +125,8 @@ fn a_destination_confirmed_off_runs_nothing_and_releases_the_instance() {
     harness.answer(1, ServerCall::Evacuate, Ok(()));
     let mut records = records;
     records.push(evacuation(2, 1, "accepted", Some("b")));
-    let asked = poll(&mut harness, 20_000, &[in_error(1)], &records, &["b"], &bus(true));
-    assert_eq!(asked, [None], "{:?}", harness.one(1));
+    let requested = poll(&mut harness, 20_000, &[in_error(1)], &records, &["b"], &bus(true));
+    assert_eq!(requested, [None], "{:?}", harness.one(1));
     assert_eq!(harness.one(1).possible_hosts().count(), 0);
 }
 
@@ -140,8 +143,8 @@ fn targets(harness: &Harness) -> Vec<Option<String>> {
 fn held_back_while_b_is_off(records: &[Migration]) -> Harness {
     let mut harness = failed_at_b();
     harness.operator_state(false, false);
-    let asked = poll(&mut harness, 12_000, &[in_error(1)], records, &["b"], &bus(true));
-    assert_eq!(asked, []);
+    let requested = poll(&mut harness, 12_000, &[in_error(1)], records, &["b"], &bus(true));
+    assert_eq!(requested, []);
     assert_eq!(harness.one(1).possible_hosts().count(), 0);
     harness
 }
@@ -195,7 +198,7 @@ fn a_request_elsewhere_is_followed_and_names_the_returned_host() {
 /// Covers R29.
 #[test]
 fn a_destination_that_failed_during_the_rebuild_and_is_back_may_run_it() {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     let records = vec![evacuation(1, 1, "pre-migrating", Some("b"))];
     harness.operator_state(false, false);
     poll(
@@ -250,30 +253,30 @@ fn possible_hosts_survive_a_takeover_and_are_known_to_later_recoveries() {
 /// Covers C1.
 #[test]
 fn an_instance_that_may_run_on_two_hosts_is_not_requested() {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     let records = vec![
         evacuation(1, 1, "failed", Some("b")),
         evacuation(2, 1, "failed", Some("c")),
     ];
-    let asked = poll(&mut harness, 30_000, &[in_error(1)], &records, &[], &bus(true));
-    assert_eq!(asked, []);
-    assert_eq!(harness.step(1), &MoveStep::Held);
+    let requested = poll(&mut harness, 30_000, &[in_error(1)], &records, &[], &bus(true));
+    assert_eq!(requested, []);
+    assert_eq!(harness.step(1), &MoveStep::OnHold);
     assert!(harness.one(1).note.as_deref().unwrap().contains("b or c"));
 }
 
 /// Covers C1.
 #[test]
 fn a_failure_that_named_no_destination_has_spawned_nothing() {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     let record = evacuation(1, 1, "failed", None);
-    let asked = poll(&mut harness, 5_000, &[server(1)], &[record], &[], &bus(true));
-    assert_eq!(asked, [None]);
+    let requested = poll(&mut harness, 5_000, &[server(1)], &[record], &[], &bus(true));
+    assert_eq!(requested, [None]);
 }
 
 /// Covers C14.
 #[test]
 fn an_accepted_record_is_not_lost_because_a_newer_one_was_picked_up_first() {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     let both = vec![
         evacuation(1, 1, "accepted", None),
         evacuation(2, 2, "pre-migrating", Some("c")),
@@ -282,22 +285,22 @@ fn an_accepted_record_is_not_lost_because_a_newer_one_was_picked_up_first() {
         poll(&mut harness, 250_000, &[rebuilding(1)], &both, &[], &bus(true)),
         []
     );
-    let asked = poll(&mut harness, 100_000, &[rebuilding(1)], &both, &[], &bus(true));
-    assert_eq!(asked, [None], "by any measure");
+    let requested = poll(&mut harness, 100_000, &[rebuilding(1)], &both, &[], &bus(true));
+    assert_eq!(requested, [None], "by any measure");
 }
 
 /// Covers C14.
 #[test]
 fn time_without_a_broker_does_not_count_and_is_added() {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     let records = vec![evacuation(1, 1, "accepted", None)];
-    let away = Messaging {
+    let silent = Messaging {
         latest_heartbeat_age: Some(Duration::from_secs(40)),
         ..bus(true)
     };
     // Conductors are always up here: their heartbeats do not use the broker.
     assert_eq!(
-        poll(&mut harness, 400_000, &[rebuilding(1)], &records, &[], &away),
+        poll(&mut harness, 400_000, &[rebuilding(1)], &records, &[], &silent),
         []
     );
     assert_eq!(
@@ -305,21 +308,21 @@ fn time_without_a_broker_does_not_count_and_is_added() {
         [],
         "as long again as it was away, and what Nova needs besides"
     );
-    let asked = poll(&mut harness, 40_000, &[rebuilding(1)], &records, &[], &bus(true));
-    assert_eq!(asked, [None]);
+    let requested = poll(&mut harness, 40_000, &[rebuilding(1)], &records, &[], &bus(true));
+    assert_eq!(requested, [None]);
 }
 
 /// Covers C14.
 #[test]
 fn where_nova_shows_no_date_continued_heartbeats_show_that_messages_get_through() {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     let records = vec![evacuation(1, 1, "accepted", None)];
     let heartbeat = |at: u64| Messaging {
         latest_heartbeat_age: None,
         latest_heartbeat: Some(nova_time(at)),
         ..bus(true)
     };
-    let asked = poll(
+    let requested = poll(
         &mut harness,
         600_000,
         &[rebuilding(1)],
@@ -327,10 +330,10 @@ fn where_nova_shows_no_date_continued_heartbeats_show_that_messages_get_through(
         &[],
         &heartbeat(0),
     );
-    assert_eq!(asked, [], "they stand still: the broker is away");
-    let mut asked = Vec::new();
+    assert_eq!(requested, [], "they stand still: the broker is away");
+    let mut requested = Vec::new();
     for round in 1..=80 {
-        asked.extend(poll(
+        requested.extend(poll(
             &mut harness,
             10_000,
             &[rebuilding(1)],
@@ -338,9 +341,9 @@ fn where_nova_shows_no_date_continued_heartbeats_show_that_messages_get_through(
             &[],
             &heartbeat(round * 10_000),
         ));
-        assert!(asked.is_empty() || round > 60, "{round}");
+        assert!(requested.is_empty() || round > 60, "{round}");
     }
-    assert_eq!(asked, [None]);
+    assert_eq!(requested, [None]);
 }
 
 /// Covers C14.
@@ -350,7 +353,7 @@ fn an_unanswered_call_may_be_held_by_novas_api_forever() {
     let timeout = fault(None, FaultClass::Transient, true);
     harness.answer(1, ServerCall::Evacuate, Err(timeout)).tick(1);
     let records = vec![evacuation(1, 1, "accepted", None)];
-    let asked = poll(
+    let requested = poll(
         &mut harness,
         4_000_000,
         &[rebuilding(1)],
@@ -358,16 +361,16 @@ fn an_unanswered_call_may_be_held_by_novas_api_forever() {
         &[],
         &bus(true),
     );
-    assert_eq!(asked, []);
-    let said = harness.message.clone().unwrap_or_default();
-    assert!(said.contains("no progress"), "{said}");
-    assert!(said.contains("never answered"), "{said}");
+    assert_eq!(requested, []);
+    let message = harness.message.clone().unwrap_or_default();
+    assert!(message.contains("no progress"), "{message}");
+    assert!(message.contains("never answered"), "{message}");
 }
 
 /// Covers C14.
 #[test]
 fn an_evacuation_may_wait_in_the_queue_of_a_host_that_failed_since() {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     let records = vec![evacuation(1, 1, "accepted", None)];
     let silent = |seconds: u64| Messaging {
         silent: [("c".to_owned(), Duration::from_secs(seconds))].into(),
@@ -385,8 +388,8 @@ fn an_evacuation_may_wait_in_the_queue_of_a_host_that_failed_since() {
         []
     );
     let long_dead = silent(10_000);
-    let asked = poll(&mut harness, 10_000, &[rebuilding(1)], &records, &[], &long_dead);
-    assert_eq!(asked, [None], "it was dead long before");
+    let requested = poll(&mut harness, 10_000, &[rebuilding(1)], &records, &[], &long_dead);
+    assert_eq!(requested, [None], "it was dead long before");
 }
 
 /// Covers C3.
@@ -440,7 +443,7 @@ fn a_repeated_later_not_found_counts() {
     assert!(
         matches!(
             harness.step(1),
-            MoveStep::Over(End::Left) | MoveStep::Unlocking { end: End::Left, .. }
+            MoveStep::Done(End::Left) | MoveStep::Unlocking { end: End::Left, .. }
         ),
         "{:?}",
         harness.step(1)
@@ -457,7 +460,7 @@ fn instances_in_the_last_list_are_planned_again() {
         Err(fault(Some(404), FaultClass::Permanent, false)),
     );
     harness.reads(1, None).tick(5_100).reads(1, None);
-    assert_eq!(harness.step(1), &MoveStep::Over(End::Left));
+    assert_eq!(harness.step(1), &MoveStep::Done(End::Left));
     if !harness.requests(|command| matches!(command, Command::TakeInventory { .. })) {
         harness.tick(1_000);
     }
@@ -526,7 +529,7 @@ fn an_operator_ends_a_recovery_whose_list_stays_uncertain() {
 #[test]
 fn a_late_instance_is_not_missed_when_the_cell_is_down_at_the_last_check() {
     let over = |in_cell: InCell| {
-        let mut harness = Harness::engine().asked();
+        let mut harness = Harness::engine().requested();
         harness.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
         let unlocked = Observation::ServerCall {
             server: id(1),
@@ -590,7 +593,7 @@ fn stuck() -> Vec<Migration> {
 /// Covers C5.
 #[test]
 fn a_stuck_move_is_in_the_journal_with_its_destination() {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     poll(&mut harness, 500_000, &[rebuilding(1)], &stuck(), &[], &bus(true));
     assert!(!harness.one(1).waits_for().needs_person());
     poll(&mut harness, 200_000, &[rebuilding(1)], &stuck(), &[], &bus(true));
@@ -603,14 +606,14 @@ fn a_stuck_move_is_in_the_journal_with_its_destination() {
 /// Covers C5.
 #[test]
 fn reject_ends_a_recovery_that_waits_for_a_record_that_nova_never_ends() {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     poll(&mut harness, 60_000, &[rebuilding(1)], &stuck(), &[], &bus(true));
     harness.command(OperatorCommand::Reject);
     poll(&mut harness, 300_000, &[rebuilding(1)], &stuck(), &[], &bus(true));
     assert!(harness.is_asked(1), "it may yet be done");
     poll(&mut harness, 300_000, &[rebuilding(1)], &stuck(), &[], &bus(true));
     harness.over(vec![rebuilding(1)]);
-    assert_eq!(harness.step(1), &MoveStep::Over(End::Person));
+    assert_eq!(harness.step(1), &MoveStep::Done(End::Person));
     assert_eq!(harness.status, NotificationStatus::Failed);
     assert!(
         harness.one(1).may_run.contains("b"),
@@ -621,7 +624,7 @@ fn reject_ends_a_recovery_that_waits_for_a_record_that_nova_never_ends() {
 /// Covers C5.
 #[test]
 fn a_failure_declared_by_an_operator_ends_a_stuck_move_and_names_the_host() {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     poll(&mut harness, 20_000, &[rebuilding(1)], &stuck(), &[], &bus(true));
     harness.resolve(1, ResolutionKind::Failure, Some("b"));
     assert!(harness.is_asked(1), "it has made progress just now");
@@ -631,20 +634,20 @@ fn a_failure_declared_by_an_operator_ends_a_stuck_move_and_names_the_host() {
     harness.resolve(1, ResolutionKind::Failure, Some("c"));
     assert!(harness.is_asked(1), "another one");
     harness.resolve(1, ResolutionKind::Failure, Some("b"));
-    let asked = harness.evacuates(1);
+    let requested = harness.evacuates(1);
     let later = poll(&mut harness, 5_000, &[rebuilding(1)], &stuck(), &[], &bus(true));
-    assert!(asked || later == [None], "{:?}", harness.one(1));
+    assert!(requested || later == [None], "{:?}", harness.one(1));
 }
 
 /// The action had no effect, but the timeline recorded one.
 /// Covers C5.
 #[test]
 fn a_failure_declared_by_an_operator_names_uncertain_hosts_and_none_that_is_confirmed_off() {
-    let mut one = failed_at_b().one(1).clone();
-    one.may_run.insert("c".into());
-    one.counted_off.insert("c".into());
-    assert_eq!(one.accepts(ResolutionKind::Failure, Some("b")), Ok(()));
-    let refused = one.accepts(ResolutionKind::Failure, Some("c")).unwrap_err();
+    let mut instance = failed_at_b().one(1).clone();
+    instance.may_run.insert("c".into());
+    instance.counted_off.insert("c".into());
+    assert_eq!(instance.accepts(ResolutionKind::Failure, Some("b")), Ok(()));
+    let refused = instance.accepts(ResolutionKind::Failure, Some("c")).unwrap_err();
     assert!(refused.contains("may run on b: name that host"), "{refused}");
 }
 
@@ -659,7 +662,7 @@ fn ignore_ends_a_held_or_stuck_move_and_keeps_its_possible_hosts() {
         harness.step(1)
     );
     assert!(harness.one(1).may_run.contains("b"));
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     poll(&mut harness, 5_000, &[rebuilding(1)], &stuck(), &[], &bus(true));
     harness.resolve(1, ResolutionKind::Ignore, None);
     assert!(
@@ -678,7 +681,7 @@ fn success_counts_when_nova_shows_it_there() {
         ..server(1)
     };
     for (host, believed) in [(HOST, false), ("c", false), ("b", true)] {
-        let mut harness = Harness::engine().asked();
+        let mut harness = Harness::engine().requested();
         poll(&mut harness, 5_000, &[rebuilding(1)], &stuck(), &[], &bus(true));
         harness.resolve(1, ResolutionKind::Success, Some("b"));
         harness.reads(
@@ -709,9 +712,9 @@ fn an_operator_action_applies_once_and_not_again_after_a_takeover() {
 fn an_instance_bound_to_a_host_that_nova_forgot_is_held_and_not_requested_in_a_loop() {
     let mut harness = failed_at_b();
     let records = [evacuation(1, 1, "failed", Some("b"))];
-    let mut asked = 0;
+    let mut requested = 0;
     for _ in 0..400 {
-        asked += poll(&mut harness, 1_000, &[in_error(1)], &records, &[], &bus(true)).len();
+        requested += poll(&mut harness, 1_000, &[in_error(1)], &records, &[], &bus(true)).len();
         if harness.is_asked(1) {
             let unknown = fault(Some(404), FaultClass::Permanent, false);
             harness.answer(1, ServerCall::Evacuate, Err(unknown));
@@ -720,6 +723,6 @@ fn an_instance_bound_to_a_host_that_nova_forgot_is_held_and_not_requested_in_a_l
             }
         }
     }
-    assert_eq!(harness.step(1), &MoveStep::Held, "{asked} requests");
-    assert!(asked <= 12, "{asked} requests");
+    assert_eq!(harness.step(1), &MoveStep::OnHold, "{requested} requests");
+    assert!(requested <= 12, "{requested} requests");
 }

@@ -58,13 +58,13 @@ pub(super) struct Harness {
     pub(super) writes: BTreeMap<ServerId, u32>,
     pub(super) status: NotificationStatus,
     pub(super) message: Option<String>,
-    pub(super) said: u32,
+    pub(super) message_count: u32,
     pub(super) operator_state: OperatorState,
     action_count: u64,
     /// The host's service in Nova.
     pub(super) service: Service,
     /// The state of all hosts, returned to each scan.
-    around: Option<Arc<Region>>,
+    region: Option<Arc<Region>>,
     /// Unanswered calls about reserved hosts.
     pub(super) pending: Vec<ReserveCall>,
     /// The configured devices.
@@ -147,7 +147,7 @@ impl Harness {
         }
     }
 
-    pub(super) fn with_payload(said: &[(&str, &str)], change: impl FnOnce(&mut Policy)) -> Self {
+    pub(super) fn with_payload(own: &[(&str, &str)], change: impl FnOnce(&mut Policy)) -> Self {
         let mut policy = Policy {
             fencing: FencingMode::Engine,
             retry_for: Duration::ZERO,
@@ -181,7 +181,7 @@ impl Harness {
         };
         let mut payload: BTreeMap<String, String> = [("event".to_owned(), "STOPPED".to_owned())].into();
         payload.extend(
-            said.iter()
+            own.iter()
                 .map(|(key, value)| ((*key).to_owned(), (*value).to_owned())),
         );
         let notification = Notification {
@@ -213,7 +213,7 @@ impl Harness {
             writes: BTreeMap::new(),
             status: NotificationStatus::Running,
             message: None,
-            said: 0,
+            message_count: 0,
             operator_state: OperatorState::DEFAULT,
             action_count: 0,
             service: Service {
@@ -226,7 +226,7 @@ impl Harness {
                 last_heartbeat: Some(nova_time(0)),
                 nova_now: None,
             },
-            around: None,
+            region: None,
             pending: Vec::new(),
             levels: levels(&[&["bmc"]]),
             leave: None,
@@ -251,13 +251,13 @@ impl Harness {
     pub(super) fn see_all(&mut self, mut observations: Vec<Observation>) -> &mut Self {
         // A scan requested by the last decision is answered with the next one.
         if self.scans_region()
-            && let Some(around) = self.around.clone()
+            && let Some(region) = self.region.clone()
         {
-            observations.insert(0, Observation::Region(around));
+            observations.insert(0, Observation::Region(region));
         }
         self.leave_is_given |= observations
             .iter()
-            .any(|one| matches!(one, Observation::Permits(_)));
+            .any(|observation| matches!(observation, Observation::Permits(_)));
         if self.leave.is_none()
             && let Some(leave) = self.leave()
         {
@@ -265,17 +265,17 @@ impl Harness {
         }
         self.decide(observations);
         let is_level_read = |command: &Command| *command == Command::ReadLevels;
-        if let Some(asked) = self.commands.iter().position(is_level_read) {
-            self.commands.remove(asked);
+        if let Some(requested) = self.commands.iter().position(is_level_read) {
+            self.commands.remove(requested);
             self.decide_too(Observation::Levels(self.levels.clone()));
         }
         // After a first order, the engine always has a recent scan before a further order.
         if self.state.fence.ordered
             && self.scans_region()
-            && let Some(around) = self.around.clone()
+            && let Some(region) = self.region.clone()
         {
             self.commands.retain(|command| *command != Command::ScanHosts);
-            self.decide_too(Observation::Region(around));
+            self.decide_too(Observation::Region(region));
         }
         while let Some(leave) = self.leave() {
             self.decide_too(leave);
@@ -301,7 +301,7 @@ impl Harness {
         let flight = policy.in_flight.saturating_sub(demand.in_flight);
         let room = flight.min(policy.queued.saturating_sub(demand.queued));
         let leave = Permits {
-            evacuations: demand.asked + u64::from(room),
+            evacuations: demand.requested + u64::from(room),
             calls: policy.in_flight,
             pause: policy.tick,
         };
@@ -320,7 +320,7 @@ impl Harness {
         // The journal refused the write that set it.
         let refused = observations
             .iter()
-            .find(|one| matches!(one, Observation::MovesTaken(_)))
+            .find(|observation| matches!(observation, Observation::MovesTaken(_)))
             .cloned();
         for observation in &observations {
             match observation {
@@ -346,15 +346,15 @@ impl Harness {
             self.head = Some(self.state.head().unwrap());
         }
         for server in &self.record.moves {
-            if let Some(one) = self.state.moves.get(server) {
-                self.rows.insert(*server, one.to_json().unwrap());
+            if let Some(instance) = self.state.moves.get(server) {
+                self.rows.insert(*server, instance.to_json().unwrap());
                 *self.writes.entry(*server).or_default() += 1;
             }
         }
         if let Some((status, message)) = &self.record.notification {
             self.status = *status;
             self.message.clone_from(message);
-            self.said += 1;
+            self.message_count += 1;
         }
     }
 
@@ -398,36 +398,36 @@ impl Harness {
         self
     }
 
-    pub(super) fn join_claim(&mut self, word: OffClaim) -> &mut Self {
-        self.operator_state.off_word = Some(word);
+    pub(super) fn join_claim(&mut self, claim: OffClaim) -> &mut Self {
+        self.operator_state.off_claim = Some(claim);
         self.see(Observation::OperatorState(self.operator_state.clone()))
     }
 
-    pub(super) fn command(&mut self, word: OperatorCommand) -> &mut Self {
+    pub(super) fn command(&mut self, command: OperatorCommand) -> &mut Self {
         self.action_count += 1;
         self.operator_state.word = Some(OperatorRequest {
             number: self.action_count,
-            word,
+            word: command,
             by: "ada".into(),
             at: nova_time(self.at + 100_000),
         });
         self.see(Observation::OperatorState(self.operator_state.clone()))
     }
 
-    pub(super) fn resolve(&mut self, number: u128, word: ResolutionKind, on: Option<&str>) -> &mut Self {
-        let said = InstanceResolution {
+    pub(super) fn resolve(&mut self, number: u128, kind: ResolutionKind, on: Option<&str>) -> &mut Self {
+        let resolution = InstanceResolution {
             number: u64::try_from(self.operator_state.move_words.len()).unwrap() + 1,
             server: id(number),
-            word,
+            word: kind,
             on: on.map(Into::into),
             by: "ada (looked)".into(),
         };
-        self.operator_state.move_words.push(said);
+        self.operator_state.move_words.push(resolution);
         self.see(Observation::OperatorState(self.operator_state.clone()))
     }
 
-    pub(super) fn requests(&self, wanted: impl Fn(&Command) -> bool) -> bool {
-        self.commands.iter().any(wanted)
+    pub(super) fn requests(&self, matches: impl Fn(&Command) -> bool) -> bool {
+        self.commands.iter().any(matches)
     }
 
     pub(super) fn evacuates(&self, number: u128) -> bool {
@@ -486,12 +486,12 @@ impl Harness {
 
     /// Sets the number of hosts under recovery, including this one.
     pub(super) fn storm(&mut self, out: usize, of: usize) -> &mut Self {
-        self.around(region(out, of))
+        self.region(region(out, of))
     }
 
     /// Sets the state of all hosts from now on.
-    pub(super) fn around(&mut self, region: Region) -> &mut Self {
-        self.around = Some(Arc::new(region));
+    pub(super) fn region(&mut self, region: Region) -> &mut Self {
+        self.region = Some(Arc::new(region));
         if self.scans_region() {
             // The answer arrives together with it.
             return self.see_all(Vec::new());
@@ -500,16 +500,16 @@ impl Harness {
     }
 
     /// Sets the state of all hosts for the next scan.
-    pub(super) fn around_later(&mut self, region: Region) -> &mut Self {
-        self.around = Some(Arc::new(region));
+    pub(super) fn region_later(&mut self, region: Region) -> &mut Self {
+        self.region = Some(Arc::new(region));
         self
     }
 
     /// Answers a read of the service with its current state.
     pub(super) fn service(&mut self) -> &mut Self {
-        let seen = self.seen_now();
-        self.watch(&seen);
-        self.see(Observation::Service(Ok(Some(seen))))
+        let service = self.seen_now();
+        self.watch(&service);
+        self.see(Observation::Service(Ok(Some(service))))
     }
 
     /// Answers a read of the service late; the answer is dated by its request.
@@ -659,10 +659,10 @@ impl Harness {
         })))
     }
 
-    pub(super) fn reads(&mut self, number: u128, seen: Option<Server>) -> &mut Self {
+    pub(super) fn reads(&mut self, number: u128, shown: Option<Server>) -> &mut Self {
         self.see(Observation::Server {
             server: id(number),
-            result: Ok(seen),
+            result: Ok(shown),
         })
     }
 
@@ -673,12 +673,12 @@ impl Harness {
             "{:?}",
             self.commands
         );
-        let seen = Server {
+        let shown = Server {
             locked: reason.is_some(),
             locked_reason: reason.map(Into::into),
             ..server(number)
         };
-        self.reads(number, Some(seen))
+        self.reads(number, Some(shown))
     }
 
     /// Returns the reason of this recovery's locks.
@@ -728,8 +728,8 @@ impl Harness {
         self.service.up = false;
         // Nova updates the record's date with each change.
         self.heartbeat_age(0);
-        let seen = self.service.clone();
-        self.see(Observation::ServiceUpdated(Ok(seen)));
+        let service = self.service.clone();
+        self.see(Observation::ServiceUpdated(Ok(service)));
         self.at += 1;
         self.service()
     }
@@ -762,7 +762,7 @@ impl Harness {
     }
 
     /// Returns a recovery with one instance whose evacuation Nova has accepted.
-    pub(super) fn asked(self) -> Self {
+    pub(super) fn requested(self) -> Self {
         let mut harness = self.planned(vec![server(1)]);
         assert!(harness.evacuates(1), "{:?}", harness.commands);
         harness.answer(1, ServerCall::Evacuate, Ok(()));
@@ -772,13 +772,13 @@ impl Harness {
 
     /// Answers the last unlocks and the last check of the host.
     pub(super) fn over(&mut self, servers: Vec<Server>) -> &mut Self {
-        let asked: Vec<Observation> = self
+        let requested: Vec<Observation> = self
             .state
             .moves
             .values()
-            .filter(|one| matches!(one.step, MoveStep::Unlocking { .. }))
-            .map(|one| Observation::ServerCall {
-                server: one.server,
+            .filter(|instance| matches!(instance.step, MoveStep::Unlocking { .. }))
+            .map(|instance| Observation::ServerCall {
+                server: instance.server,
                 call: ServerCall::Unlock,
                 result: Ok(()),
             })
@@ -786,8 +786,8 @@ impl Harness {
         let lists_requested =
             |harness: &Self| harness.requests(|command| matches!(command, Command::TakeInventory { .. }));
         let was_requested = lists_requested(self);
-        if !asked.is_empty() {
-            self.see_all(asked);
+        if !requested.is_empty() {
+            self.see_all(requested);
         }
         if !was_requested && !lists_requested(self) {
             self.tick(500);

@@ -95,7 +95,7 @@ fn moves_in_flight_are_followed_in_every_stage_of_a_second_episode() {
         "its lock is removed"
     );
     harness.answer(1, ServerCall::Unlock, Ok(()));
-    assert_eq!(harness.step(1), &MoveStep::Over(End::Moved));
+    assert_eq!(harness.step(1), &MoveStep::Done(End::Moved));
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn external_mode_an_approved_recovery_needs_silence_observed_after_the_approval(
 fn external_silence_before_a_hold_does_not_count_after_it() {
     let mut harness = Harness::external().begun();
     harness.at += 60_000;
-    harness.around_later(region(4, 10)).tick(0);
+    harness.region_later(region(4, 10)).tick(0);
     harness.heartbeat_age(20_000).service_now().tick(0);
     assert_eq!(harness.state.hold.as_ref().unwrap().kind, HoldKind::Storm);
     harness.at += 120_000;
@@ -177,7 +177,7 @@ fn an_answer_of_nova_after_a_minute_counts() {
         })
         .begun();
         harness.at += 40_000;
-        harness.around_later(region(1, 10)).tick(0);
+        harness.region_later(region(1, 10)).tick(0);
         harness.heartbeat_age(60_000).service().storm(1, 10);
         assert_eq!(harness.state.proof.is_some(), believed, "{deadline} s");
     }
@@ -223,8 +223,8 @@ fn a_heartbeat_first_read_long_after_forced_down_is_not_a_baseline() {
     assert!(harness.updates().is_some());
     harness.service.forced_down = true;
     harness.service.up = false;
-    let seen = harness.service.clone();
-    harness.see(Observation::ServiceUpdated(Ok(seen)));
+    let service = harness.service.clone();
+    harness.see(Observation::ServiceUpdated(Ok(service)));
     // The engine's process is stopped here; meanwhile the host comes back.
     harness.at += 200_000;
     harness

@@ -47,7 +47,7 @@ fn touches(harness: &Harness) -> bool {
 }
 
 /// Answers all commands and those that follow, except hooks. Returns all of them.
-fn serve(harness: &mut Harness, here: &[Server]) -> Vec<Command> {
+fn serve(harness: &mut Harness, servers: &[Server]) -> Vec<Command> {
     let mut all = Vec::new();
     while let Some(command) = harness.commands.pop() {
         let mut more = std::mem::take(&mut harness.commands);
@@ -62,13 +62,13 @@ fn serve(harness: &mut Harness, here: &[Server]) -> Vec<Command> {
                 harness.power(Power::Off);
             }
             Command::TakeInventory { .. } => {
-                harness.inventory(here.to_vec(), Vec::new());
+                harness.inventory(servers.to_vec(), Vec::new());
             }
             Command::ReadEvacuations { .. } => {
                 harness.records(Vec::new());
             }
             Command::ReadLists { .. } => {
-                harness.lists(here.to_vec(), Vec::new());
+                harness.lists(servers.to_vec(), Vec::new());
             }
             Command::Lock { .. } | Command::Unlock(_) => {
                 let (_, call) = command.server_call().unwrap();
@@ -95,7 +95,7 @@ fn before_moves(entry: &str) -> (Harness, HookCall) {
 
 /// Returns a recovery whose instances are moved and whose hook after the moves runs.
 fn after_moves(entry: &str) -> (Harness, HookCall) {
-    let mut harness = with(Phase::Post, entry).asked();
+    let mut harness = with(Phase::Post, entry).requested();
     harness.lists(Vec::new(), vec![evacuation(1, 1, "done", Some("b"))]);
     harness.over(Vec::new());
     let call = call(&harness).unwrap();
@@ -308,7 +308,7 @@ fn a_hook_before_the_moves_can_exclude_the_instances() {
         harness.answer(1, ServerCall::Lock, Ok(()));
         says(&mut harness, &call, verdict);
         harness.over(vec![server(1)]);
-        assert_eq!(*harness.step(1), MoveStep::Over(end), "{case}");
+        assert_eq!(*harness.step(1), MoveStep::Done(end), "{case}");
         assert_eq!(harness.one(1).note.as_deref(), Some(note), "{case}");
         assert_eq!(
             (harness.status, harness.message.as_deref()),
@@ -330,7 +330,7 @@ fn an_instance_that_appears_after_such_a_hook_is_excluded_too() {
     says(&mut harness, &call, HookVerdict::Skip);
     harness.over(vec![server(1), server(2)]);
     harness.over(vec![server(1), server(2)]);
-    assert_eq!(*harness.step(2), MoveStep::Over(End::Left));
+    assert_eq!(*harness.step(2), MoveStep::Done(End::Left));
     assert_eq!(harness.status, Finished);
 }
 
@@ -400,7 +400,7 @@ fn a_hook_that_fails_after_the_moves_undoes_nothing() {
 
 #[test]
 fn a_segment_disabled_at_the_end_does_not_keep_the_last_hook_from_running() {
-    let mut harness = with(Phase::Post, "exec:/x").asked();
+    let mut harness = with(Phase::Post, "exec:/x").requested();
     harness.operator_state(false, false);
     harness.lists(Vec::new(), vec![evacuation(1, 1, "done", Some("b"))]);
     harness.over(Vec::new());
@@ -427,12 +427,12 @@ fn a_take_over_runs_no_hook_twice_and_waits_for_the_lost_run() {
             let mut runs = 0;
             let began = harness.at;
             while harness.status == Running && runs == 0 && harness.at < began + 200_000 {
-                let here = if first.phase == Phase::Main {
+                let servers = if first.phase == Phase::Main {
                     &[server(1)][..]
                 } else {
                     &[]
                 };
-                for command in serve(&mut harness, here) {
+                for command in serve(&mut harness, servers) {
                     match command {
                         Command::RunHook(call) => {
                             runs += 1;
@@ -459,7 +459,7 @@ fn a_take_over_runs_no_hook_twice_and_waits_for_the_lost_run() {
 
 #[test]
 fn a_rejected_recovery_starts_no_hook() {
-    let mut harness = with(Phase::Post, "exec:/x").asked();
+    let mut harness = with(Phase::Post, "exec:/x").requested();
     harness.command(OperatorCommand::Reject);
     harness.lists(Vec::new(), vec![evacuation(1, 1, "done", Some("b"))]);
     harness.over(Vec::new());

@@ -59,10 +59,10 @@ fn forced_down_is_cleared_once_its_nova_compute_is_back_and_not_before() {
     assert!(harness.clears());
     assert!(!harness.record.is_empty(), "journalled first");
     harness.service.forced_down = false;
-    let seen = harness.service.clone();
-    harness.see(Observation::ServiceUpdated(Ok(seen)));
+    let service = harness.service.clone();
+    harness.see(Observation::ServiceUpdated(Ok(service)));
     assert_eq!(harness.record.life, Some(Life::Closed));
-    assert_eq!(harness.state.stage, Stage::Over);
+    assert_eq!(harness.state.stage, Stage::Done);
 }
 
 /// Covers R22.
@@ -84,11 +84,11 @@ fn a_host_with_rare_heartbeats_returns_too() {
 fn clearing_forced_down_is_repeated_with_pauses_while_records_are_open() {
     let mut harness = returning();
     harness.beats();
-    let mut asked = 0;
+    let mut requested = 0;
     let mut steps = 0;
     for _ in 0..3_600 {
         if harness.clears() {
-            asked += 1;
+            requested += 1;
             steps += harness.record.steps.len();
             harness.see(Observation::ServiceUpdated(Err(fault(
                 Some(400),
@@ -102,7 +102,7 @@ fn clearing_forced_down_is_repeated_with_pauses_while_records_are_open() {
             harness.service();
         }
     }
-    assert!((5..40).contains(&asked), "{asked} in an hour");
+    assert!((5..40).contains(&requested), "{requested} in an hour");
     assert!(steps <= 3, "and the story is not filled with it: {steps}");
 }
 
@@ -150,12 +150,12 @@ fn a_late_forced_down_is_waited_for_after_a_rejection() {
     );
     harness.at += 70_000;
     harness.service();
-    assert_ne!(harness.state.stage, Stage::Over);
+    assert_ne!(harness.state.stage, Stage::Done);
     harness.at += 11_000;
     harness.service();
     // This answer belongs to an earlier query; the next one counts.
     harness.tick(5_000).service();
-    assert_eq!(harness.state.stage, Stage::Over);
+    assert_eq!(harness.state.stage, Stage::Done);
 }
 
 /// Returns a recovery whose host is back and reported again at the moment of its release.
@@ -230,7 +230,7 @@ fn a_host_that_fails_again_is_left_to_its_new_recovery_once_that_has_put_its_mar
     harness.service.disabled_reason = Some("Masakari detected host failed. [tachi another]".into());
     harness.tick(5_000).service();
     assert_eq!(harness.record.life, Some(Life::Closed));
-    assert_eq!(harness.state.stage, Stage::Over);
+    assert_eq!(harness.state.stage, Stage::Done);
 }
 
 /// Covers R22.
@@ -305,7 +305,7 @@ fn a_copy_that_does_not_show_forced_down_yet_shows_no_return() {
     // Long after its change it does.
     harness.service.forced_down = false;
     harness.tick(30_000).service();
-    assert_eq!(harness.state.stage, Stage::Over);
+    assert_eq!(harness.state.stage, Stage::Done);
 }
 
 #[test]
@@ -313,7 +313,7 @@ fn another_client_may_return_the_host_or_delete_its_service() {
     let mut harness = returning();
     harness.service.forced_down = false;
     harness.tick(5_000).service();
-    assert_eq!(harness.state.stage, Stage::Over);
+    assert_eq!(harness.state.stage, Stage::Done);
     let mut harness = returning();
     for _ in 0..3 {
         assert_eq!(
@@ -323,7 +323,7 @@ fn another_client_may_return_the_host_or_delete_its_service() {
         );
         harness.tick(5_000).see(Observation::Service(Ok(None)));
     }
-    assert_eq!(harness.state.stage, Stage::Over);
+    assert_eq!(harness.state.stage, Stage::Done);
 }
 
 #[test]
@@ -384,7 +384,7 @@ fn our_own_late_changes_are_not_heartbeats() {
 /// Covers R22.
 #[test]
 fn our_own_late_changes_during_the_moves_are_not_heartbeats() {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     let lost = harness.at;
     harness.state.service.unanswered_since = Some(crate::Elapsed::from_millis(lost));
     harness.tick(10_000).heartbeat_age(0).service();
@@ -431,8 +431,8 @@ fn back_home_with(reason: Option<&str>, call_deadline: Duration) -> Harness {
     assert!(harness.clears());
     harness.service.forced_down = false;
     harness.service.up = true;
-    let seen = harness.service.clone();
-    harness.see(Observation::ServiceUpdated(Ok(seen)));
+    let service = harness.service.clone();
+    harness.see(Observation::ServiceUpdated(Ok(service)));
     harness
 }
 
@@ -485,8 +485,8 @@ fn a_host_up_long_enough_is_enabled_and_leaves_maintenance_if_configured() {
         "unless it has failed again"
     );
     harness.service.enabled = true;
-    let seen = harness.service.clone();
-    harness.see(Observation::ServiceUpdated(Ok(seen)));
+    let service = harness.service.clone();
+    harness.see(Observation::ServiceUpdated(Ok(service)));
     assert!(harness.record.host_back);
     assert_eq!(harness.record.life, Some(Life::Closed));
 }
@@ -549,7 +549,7 @@ fn a_host_with_a_foreign_reason_is_never_enabled() {
     }
     assert_eq!(
         harness.state.stage,
-        Stage::Over,
+        Stage::Done,
         "there is nothing left to do for it"
     );
     assert!(!harness.record.host_back);
@@ -570,7 +570,7 @@ fn an_enabling_without_an_answer_is_looked_for() {
         harness.record.running_again,
         "what is reported of it from now on is another failure (R19)"
     );
-    assert_eq!(harness.state.stage, Stage::Over);
+    assert_eq!(harness.state.stage, Stage::Done);
 }
 
 /// Covers R22.
@@ -580,7 +580,7 @@ fn a_service_enabled_first_by_another_client_is_left_alone() {
     harness.service.enabled = true;
     harness.tick(5_000);
     harness.heartbeat_age(0).service();
-    assert_eq!(harness.state.stage, Stage::Over);
+    assert_eq!(harness.state.stage, Stage::Done);
     assert!(
         !harness.record.host_back,
         "who enables it clears its maintenance, too"

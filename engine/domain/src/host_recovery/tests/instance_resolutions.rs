@@ -43,7 +43,7 @@ fn live() -> Migration {
 }
 
 fn in_flight(servers: &[Server], records: &[Migration], millis: u64) -> Harness {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     poll(&mut harness, millis, servers, records, &[], &bus(true));
     assert!(harness.is_asked(1), "{:?}", harness.step(1));
     harness
@@ -71,7 +71,7 @@ fn held_at_b() -> (Harness, Vec<Migration>) {
         harness.answer(1, ServerCall::Evacuate, Ok(())).tick(1);
         records.push(evacuation(record, 1, "failed", Some("b")));
     }
-    assert_eq!(harness.step(1), &MoveStep::Held);
+    assert_eq!(harness.step(1), &MoveStep::OnHold);
     (harness, records)
 }
 
@@ -88,11 +88,11 @@ fn states() -> Vec<State> {
     let building = [evacuation(1, 1, "pre-migrating", b)];
     let done = [evacuation(1, 1, "done", b)];
     let failed = [evacuation(1, 1, "failed", b)];
-    let (held, records) = held_at_b();
+    let (on_hold, records) = held_at_b();
     let mut all = vec![
         state(
             "held, it may have been left at b",
-            held,
+            on_hold,
             &[in_error(1)],
             &records,
             b,
@@ -121,7 +121,7 @@ fn states() -> Vec<State> {
     all.push(state("asked, not answered", sent, &[server(1)], &[], None));
     all.push(state(
         "asked, nothing to see yet",
-        Harness::engine().asked(),
+        Harness::engine().requested(),
         &[server(1)],
         &[],
         None,
@@ -160,7 +160,7 @@ fn states() -> Vec<State> {
         restoring.step(1)
     );
     all.push(state("being restored at b", restoring, &[], &done, b));
-    let mut unlocking = Harness::engine().asked();
+    let mut unlocking = Harness::engine().requested();
     unlocking.tick(1_000).lists(vec![at_b(server(1))], done.to_vec());
     if !matches!(unlocking.step(1), MoveStep::Unlocking { .. }) {
         unlocking.reads(1, Some(at_b(server(1))));
@@ -187,13 +187,13 @@ fn outcome(harness: &Harness) -> String {
 
 fn step(harness: &Harness) -> &'static str {
     match harness.step(1) {
-        MoveStep::Held => "held",
+        MoveStep::OnHold => "held",
         MoveStep::Waiting { .. } => "waiting",
         MoveStep::Asked { .. } => "asked",
         MoveStep::Restoring { .. } => "restoring",
-        MoveStep::Unlocking { end: End::Moved, .. } | MoveStep::Over(End::Moved) => "moved",
-        MoveStep::Unlocking { end: End::Left, .. } | MoveStep::Over(End::Left) => "left",
-        MoveStep::Unlocking { end: End::Person, .. } | MoveStep::Over(End::Person) => "person",
+        MoveStep::Unlocking { end: End::Moved, .. } | MoveStep::Done(End::Moved) => "moved",
+        MoveStep::Unlocking { end: End::Left, .. } | MoveStep::Done(End::Left) => "left",
+        MoveStep::Unlocking { end: End::Person, .. } | MoveStep::Done(End::Person) => "person",
     }
 }
 
@@ -209,19 +209,19 @@ fn answered(harness: &mut Harness, shown: Option<&Server>) {
 /// Returns the targets of its evacuations, now and in the minutes after, while Nova shows the same.
 fn asked_for(state: &mut State) -> Vec<Option<String>> {
     let harness = &mut state.harness;
-    let asked = |harness: &Harness| -> Vec<Option<String>> {
-        let asked = harness.commands.iter().filter_map(|command| match command {
+    let requested = |harness: &Harness| -> Vec<Option<String>> {
+        let requested = harness.commands.iter().filter_map(|command| match command {
             Command::Evacuate(it) => Some(it.target().map(ToOwned::to_owned)),
             _ => None,
         });
-        asked.collect()
+        requested.collect()
     };
-    let mut all = asked(harness);
+    let mut all = requested(harness);
     answered(harness, state.servers.first());
     // Queries caused by the action are answered too.
     if harness.requests(|command| matches!(command, Command::TakeInventory { .. })) {
         harness.inventory(state.servers.clone(), state.records.clone());
-        all.extend(asked(harness));
+        all.extend(requested(harness));
     }
     let (servers, records) = (&state.servers, &state.records);
     all.extend(poll(harness, 150_000, servers, records, &[], &bus(true)));
@@ -247,8 +247,8 @@ fn operator_each_action_in_each_state_is_done_or_refused_and_never_starts_two() 
             let outcome = outcome(&state.harness);
             // A refused action changes nothing, and earlier requests are not its effect.
             let then = step(&state.harness);
-            let asked = asked_for(&mut state);
-            let targets = asked.iter().map(|to| to.as_deref().unwrap_or("anywhere"));
+            let requested = asked_for(&mut state);
+            let targets = requested.iter().map(|to| to.as_deref().unwrap_or("anywhere"));
             let targets: Vec<&str> = targets.collect();
             let targets = if targets.is_empty() {
                 "nowhere"
@@ -264,8 +264,8 @@ fn operator_each_action_in_each_state_is_done_or_refused_and_never_starts_two() 
             // An operator's statement that it does not run on "b" is trusted: there is no other source.
             let confirmed_off = kind == ResolutionKind::Failure && outcome == "done";
             if let (Some(runs_on), false) = (state.runs_on, confirmed_off) {
-                let two = asked.iter().any(|to| to.as_deref() != Some(runs_on));
-                assert!(!two, "{}: {kind}: evacuated to {asked:?}", state.name);
+                let two = requested.iter().any(|to| to.as_deref() != Some(runs_on));
+                assert!(!two, "{}: {kind}: evacuated to {requested:?}", state.name);
             }
         }
     }
@@ -302,7 +302,7 @@ fn operator_success_holds_a_waiting_instance_while_nova_shows_it_elsewhere() {
         let mut state = states().into_iter().find(find).unwrap();
         state.harness.resolve(1, ResolutionKind::Success, Some("b"));
         assert_eq!(asked_for(&mut state), [], "{place}");
-        assert_eq!(state.harness.step(1), &MoveStep::Held, "{place}");
+        assert_eq!(state.harness.step(1), &MoveStep::OnHold, "{place}");
         let note = state.harness.one(1).note.clone().unwrap();
         assert!(
             note.contains("reported that it runs on b, but Nova shows it on"),
@@ -311,7 +311,7 @@ fn operator_success_holds_a_waiting_instance_while_nova_shows_it_elsewhere() {
         // An operator's check of that host ends it.
         state.harness.resolve(1, ResolutionKind::Failure, Some("b"));
         asked_for(&mut state);
-        assert_ne!(state.harness.step(1), &MoveStep::Held, "{place}");
+        assert_ne!(state.harness.step(1), &MoveStep::OnHold, "{place}");
     }
 }
 
@@ -349,7 +349,7 @@ fn a_report_of_where_an_instance_runs_survives_a_takeover() {
         state.harness.take_over();
         assert_eq!(state.harness.state.heard_moves, 1);
         assert!(asked_for(&mut state).is_empty(), "{place}");
-        assert_eq!(state.harness.step(1), &MoveStep::Held, "{place}");
+        assert_eq!(state.harness.step(1), &MoveStep::OnHold, "{place}");
     }
 }
 
@@ -364,6 +364,6 @@ fn a_report_of_where_an_instance_runs_holds_it_although_its_migration_ends() {
         status: "failed".into(),
         ..live()
     };
-    let asked = poll(&mut harness, 60_000, &[server(1)], &[ended], &[], &bus(true));
-    assert!(asked.is_empty(), "{asked:?}");
+    let requested = poll(&mut harness, 60_000, &[server(1)], &[ended], &[], &bus(true));
+    assert!(requested.is_empty(), "{requested:?}");
 }

@@ -73,7 +73,7 @@ fn on_for(harness: &mut Harness, name: &str, seconds: u64) -> usize {
     orders
 }
 
-fn held(harness: &Harness) -> Option<(HoldKind, &str)> {
+fn hold(harness: &Harness) -> Option<(HoldKind, &str)> {
     let hold = harness.state.hold.as_ref()?;
     Some((hold.kind, hold.reason.as_str()))
 }
@@ -141,7 +141,7 @@ fn a_device_that_accepts_and_never_obeys_fails_its_level_and_nothing_is_evacuate
     harness.device("bmc", Power::On).ordered("bmc", Ok(()));
     let orders = 1 + on_for(&mut harness, "bmc", 150);
     assert_eq!(orders, 2, "once, and again at half-time");
-    let (kind, why) = held(&harness).unwrap();
+    let (kind, why) = hold(&harness).unwrap();
     assert_eq!(kind, HoldKind::Fence);
     assert!(
         why.contains("level 1 (bmc): it did not power off within 150 s: bmc reads"),
@@ -207,7 +207,7 @@ fn any_device_that_reads_on_after_the_proof_ends_all_requests() {
         harness.at += 1_000;
         sign(&mut harness);
         assert_eq!(
-            held(&harness).is_some_and(|(kind, _)| kind == HoldKind::Alive),
+            hold(&harness).is_some_and(|(kind, _)| kind == HoldKind::Alive),
             alive,
             "{name}"
         );
@@ -234,17 +234,17 @@ fn a_wrong_password_is_tried_once_and_the_next_level_at_once() {
 fn a_lasting_fault_is_not_tried_again_every_minute() {
     let mut harness = fencing(&[&["bmc"]]);
     harness.device_fails("bmc", wrong_password());
-    assert_eq!(held(&harness).unwrap().0, HoldKind::Fence);
-    let mut asked = 0;
+    assert_eq!(hold(&harness).unwrap().0, HoldKind::Fence);
+    let mut requested = 0;
     for _ in 0..599 {
         harness.tick(1_000);
-        asked += harness.queries().len();
+        requested += harness.queries().len();
         if harness.requests(|command| *command == Command::ReadService) {
             harness.heartbeat_age(60_000).service();
-            asked += harness.queries().len();
+            requested += harness.queries().len();
         }
     }
-    assert_eq!(asked, 0, "an account may be locked by it");
+    assert_eq!(requested, 0, "an account may be locked by it");
     harness.tick(2_000);
     assert_eq!(harness.queries(), ["bmc"], "after ten minutes");
 }
@@ -260,7 +260,7 @@ fn another_machine_ends_its_level_at_once_and_is_checked_again_every_minute() {
         .device("bmc", Power::Off)
         .tick(3_000)
         .device_fails("bmc", another_machine());
-    let (kind, why) = held(&harness).expect("only an operator is waited for");
+    let (kind, why) = hold(&harness).expect("only an operator is waited for");
     assert_eq!(kind, HoldKind::Fence);
     for part in ["answers for another machine", "retries every 60 s"] {
         assert!(why.contains(part), "{part}: {why}");
@@ -269,7 +269,7 @@ fn another_machine_ends_its_level_at_once_and_is_checked_again_every_minute() {
         harness.state.proof.is_none(),
         "one reading before it counts for nothing"
     );
-    let (mut asked, mut ordered) = (0, 0);
+    let (mut requested, mut ordered) = (0, 0);
     for _ in 0..130 {
         harness.tick(1_000);
         if harness.requests(|command| *command == Command::ReadService) {
@@ -277,11 +277,11 @@ fn another_machine_ends_its_level_at_once_and_is_checked_again_every_minute() {
         }
         ordered += harness.ordered_devices().len();
         if harness.queries() == ["bmc"] {
-            asked += 1;
+            requested += 1;
             harness.device_fails("bmc", another_machine());
         }
     }
-    assert_eq!((asked, ordered), (2, 0));
+    assert_eq!((requested, ordered), (2, 0));
 }
 
 /// Covers ROW6.
@@ -306,7 +306,7 @@ fn without_another_level_transient_faults_are_tolerated_for_the_devices_time() {
     let mut harness = fencing(&[&["bmc"]]);
     for _ in 0..5 {
         harness.device_fails("bmc", unavailable());
-        assert!(held(&harness).is_none(), "at {}", harness.at);
+        assert!(hold(&harness).is_none(), "at {}", harness.at);
         harness.tick(20_000);
     }
     harness.service_now();
@@ -323,7 +323,7 @@ fn when_all_levels_fail_it_is_held_and_tried_again_every_minute_until_one_works(
     }
     let mut failed = None;
     for _ in 0..200 {
-        if failed.is_none() && held(&harness).is_some() {
+        if failed.is_none() && hold(&harness).is_some() {
             failed = Some(harness.at);
         }
         if harness.queries() == ["pdu"] {
@@ -335,13 +335,13 @@ fn when_all_levels_fail_it_is_held_and_tried_again_every_minute_until_one_works(
         harness.tick(1_000);
     }
     let failed = failed.expect("held when the last level has used up its time");
-    let (kind, why) = held(&harness).unwrap();
+    let (kind, why) = hold(&harness).unwrap();
     assert_eq!(kind, HoldKind::Fence);
     assert!(
         why.contains("level 1 (bmc)") && why.contains("level 2 (pdu)") && why.contains("retries every 60 s"),
         "{why}"
     );
-    let said = harness.said;
+    let messages = harness.message_count;
     let mut tries = Vec::new();
     for _ in 0..130 {
         harness.tick(1_000);
@@ -356,7 +356,7 @@ fn when_all_levels_fail_it_is_held_and_tried_again_every_minute_until_one_works(
                 harness.device_fails(name, timeout());
             }
         }
-        assert!(held(&harness).is_some(), "still on hold during the retry");
+        assert!(hold(&harness).is_some(), "still on hold during the retry");
     }
     assert!(
         tries
@@ -365,18 +365,18 @@ fn when_all_levels_fail_it_is_held_and_tried_again_every_minute_until_one_works(
         "{failed} {tries:?}"
     );
     assert!(
-        harness.said - said <= 3,
+        harness.message_count - messages <= 3,
         "the message does not flap: {}",
-        harness.said - said
+        harness.message_count - messages
     );
     // The device is repaired; no operator action is needed.
     harness.service_now();
     for _ in 0..300 {
-        let asked =
+        let requested =
             |harness: &Harness| -> Vec<String> { harness.queries().into_iter().map(Into::into).collect() };
-        let mut names = asked(harness.tick(1_000));
+        let mut names = requested(harness.tick(1_000));
         if harness.requests(|command| *command == Command::ReadService) {
-            names.extend(asked(harness.service()));
+            names.extend(requested(harness.service()));
         }
         for name in names {
             harness.device(&name, Power::Off);
@@ -395,9 +395,9 @@ fn a_host_that_returns_after_all_levels_have_failed_stays_manual() {
     let mut harness = fencing(&[&["bmc"]]);
     harness.device("bmc", Power::On).ordered("bmc", Ok(()));
     on_for(&mut harness, "bmc", 150);
-    assert_eq!(held(&harness).unwrap().0, HoldKind::Fence);
+    assert_eq!(hold(&harness).unwrap().0, HoldKind::Fence);
     harness.tick(10_000).heartbeat_age(1_000).service_now();
-    let (kind, why) = held(&harness).unwrap();
+    let (kind, why) = hold(&harness).unwrap();
     assert_eq!(kind, HoldKind::Fence);
     assert!(
         why.contains("Nova shows it up") && why.contains("it could not be powered off"),
@@ -423,7 +423,7 @@ fn no_level_starts_after_the_episodes_deadline() {
         harness.device(name, Power::On).ordered(name, Ok(()));
         on_for(&mut harness, name, 150);
     }
-    let (_, why) = held(&harness).unwrap();
+    let (_, why) = hold(&harness).unwrap();
     assert!(
         why.contains("the limit of 600 s has passed") && !why.contains("(e)"),
         "{why}"
@@ -560,7 +560,7 @@ fn unknown_answers_never_count_as_off() {
         }
     }
     assert!(harness.state.proof.is_none());
-    assert_eq!(held(&harness).unwrap().0, HoldKind::Fence);
+    assert_eq!(hold(&harness).unwrap().0, HoldKind::Fence);
 }
 
 /// Covers I4.
@@ -587,7 +587,7 @@ fn devices_that_change_in_the_file_do_not_change_the_targets_of_an_episode() {
     harness.device("bmc", Power::On).ordered("bmc", Ok(()));
     harness.levels = levels(&[&["other"]]);
     on_for(&mut harness, "bmc", 150);
-    assert_eq!(held(&harness).unwrap().0, HoldKind::Fence);
+    assert_eq!(hold(&harness).unwrap().0, HoldKind::Fence);
     harness.tick(1_000).heartbeat_age(60_000).service();
     harness.tick(60_000);
     assert_eq!(harness.queries(), ["bmc"], "the next try of the same episode");
@@ -598,7 +598,7 @@ fn devices_that_change_in_the_file_do_not_change_the_targets_of_an_episode() {
 #[test]
 fn a_host_without_a_device_is_held_until_there_is_one() {
     let mut harness = fencing(&[]);
-    let (kind, why) = held(&harness).unwrap();
+    let (kind, why) = hold(&harness).unwrap();
     assert_eq!(kind, HoldKind::Fence);
     assert!(why.contains("no fence device is configured"), "{why}");
     harness.levels = levels(&[&["bmc"]]);
@@ -669,7 +669,7 @@ fn dry_run_reports_its_actions_and_does_nothing() {
     let dry = |reported: &str| Harness::with(reported, |policy| policy.fencing = FencingMode::DryRun);
     let mut harness = dry("UNKNOWN").begun();
     harness.heartbeat_age(20_000).service().power(Power::On);
-    let (kind, why) = held(&harness).unwrap();
+    let (kind, why) = hold(&harness).unwrap();
     assert_eq!(kind, HoldKind::DryRun);
     assert!(
         why.starts_with("dry-run: ") && why.contains("level 1 (bmc) would now power it off"),
@@ -678,7 +678,7 @@ fn dry_run_reports_its_actions_and_does_nothing() {
     let mut harness = dry("NORMAL").begun();
     harness.heartbeat_age(20_000).service();
     off(&mut harness, "bmc");
-    let (kind, why) = held(&harness).unwrap();
+    let (kind, why) = hold(&harness).unwrap();
     assert_eq!(kind, HoldKind::DryRun);
     assert!(why.contains("is off: bmc read"), "{why}");
     assert!(harness.state.proof.is_none() && harness.record.host.is_none());
@@ -691,7 +691,7 @@ fn dry_run_reports_its_actions_and_does_nothing() {
     harness.command(OperatorCommand::Approve).service_now();
     off(&mut harness, "bmc");
     assert_eq!(
-        held(&harness).unwrap().0,
+        hold(&harness).unwrap().0,
         HoldKind::DryRun,
         "approve only checks again"
     );
@@ -704,12 +704,12 @@ fn stopped_fencing_holds_everything_before_the_proof_and_drops_nothing() {
     let mut harness = Harness::engine().begun();
     harness.see(Observation::FencingStopped(true));
     harness.heartbeat_age(20_000).service();
-    let mut asked = 0;
+    let mut requested = 0;
     for _ in 0..20 {
         harness.tick(5_000).power(Power::On);
-        asked += harness.ordered_devices().len();
+        requested += harness.ordered_devices().len();
     }
-    assert_eq!(asked, 0);
+    assert_eq!(requested, 0);
     assert!(
         harness
             .message

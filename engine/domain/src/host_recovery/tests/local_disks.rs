@@ -38,7 +38,7 @@ fn pass(harness: &mut Harness, seconds: u64) {
 /// Covers R14.
 #[test]
 fn an_instance_that_was_read_as_local_is_left_or_evacuated_by_its_policy() {
-    for (usual, own, on_local_disk, asked) in [
+    for (usual, own, on_local_disk, requested) in [
         (LocalDisk::Evacuate, None, true, true),
         (LocalDisk::Leave, None, true, false),
         (LocalDisk::Leave, None, false, true),
@@ -54,10 +54,10 @@ fn an_instance_that_was_read_as_local_is_left_or_evacuated_by_its_policy() {
         if !on_local_disk {
             harness.local_disks.clear();
         }
-        let one = own.map_or_else(|| server(1), |text| with_own(1, text));
-        let harness = harness.planned(vec![one, server(2)]);
+        let instance = own.map_or_else(|| server(1), |text| with_own(1, text));
+        let harness = harness.planned(vec![instance, server(2)]);
         let what = format!("{usual}, own {own:?}, read as local: {on_local_disk}");
-        assert_eq!(harness.evacuates(1), asked, "{what}");
+        assert_eq!(harness.evacuates(1), requested, "{what}");
         assert!(harness.evacuates(2), "{what}");
     }
 }
@@ -66,7 +66,7 @@ fn an_instance_that_was_read_as_local_is_left_or_evacuated_by_its_policy() {
 #[test]
 fn an_instance_that_is_left_says_why() {
     let harness = harness(LocalDisk::Leave).planned(vec![server(1)]);
-    assert_eq!(*harness.step(1), MoveStep::Over(End::Left));
+    assert_eq!(*harness.step(1), MoveStep::Done(End::Left));
     let note = harness.one(1).note.clone().unwrap();
     assert!(note.contains("local_disk is leave"), "{note}");
     assert!(
@@ -93,13 +93,13 @@ fn a_wait_lasts_as_long_as_was_said_under_any_owner() {
             harness.at
         );
     }
-    let mut asked = false;
+    let mut requested = false;
     for _ in 0..30 {
         pass(&mut harness, 60);
         harness.answer(1, crate::recovery::ServerCall::Lock, Ok(()));
-        asked |= harness.is_asked(1);
+        requested |= harness.is_asked(1);
     }
-    assert!(asked, "{:?}", harness.one(1));
+    assert!(requested, "{:?}", harness.one(1));
     assert_eq!(harness.one(1).disk_wait, None);
 }
 
@@ -184,7 +184,7 @@ fn an_operator_leaves_an_instance_that_waits() {
     assert!(
         matches!(
             harness.step(1),
-            MoveStep::Unlocking { end: End::Left, .. } | MoveStep::Over(End::Left)
+            MoveStep::Unlocking { end: End::Left, .. } | MoveStep::Done(End::Left)
         ),
         "{:?}",
         harness.one(1)
@@ -213,7 +213,7 @@ fn an_instance_whose_host_is_back_stays_there() {
     assert!(
         matches!(
             harness.step(1),
-            MoveStep::Unlocking { end: End::Left, .. } | MoveStep::Over(End::Left)
+            MoveStep::Unlocking { end: End::Left, .. } | MoveStep::Done(End::Left)
         ),
         "{:?}",
         harness.one(1)

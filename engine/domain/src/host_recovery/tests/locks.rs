@@ -24,7 +24,7 @@ fn locked(reason: &str) -> Server {
 
 /// Returns a recovery whose instance is moved and whose unlock got no answer.
 fn unlocking_lost() -> Harness {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     harness.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
     assert!(unlocks(&harness));
     harness.answer(1, ServerCall::Unlock, Err(timeout())).tick(1_000);
@@ -44,7 +44,7 @@ fn an_unlocking_is_repeated_only_if_the_lock_is_still_ours() {
         assert!(!harness.one(1).is_finished());
         harness.tick(90_000).lock_is(1, Some(owners));
         assert!(!unlocks(&harness));
-        assert_eq!(harness.step(1), &MoveStep::Over(End::Moved));
+        assert_eq!(harness.step(1), &MoveStep::Done(End::Moved));
     }
     let mut harness = unlocking_lost();
     harness.lock_is_ours(1);
@@ -58,7 +58,7 @@ fn an_unlocking_is_repeated_only_if_the_lock_is_still_ours() {
 /// Covers C7.
 #[test]
 fn a_lagging_replica_hides_no_lock_of_ours() {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     harness.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
     assert!(unlocks(&harness));
     // Nova refused it; a lagging read shows the instance as before the lock.
@@ -69,13 +69,13 @@ fn a_lagging_replica_hides_no_lock_of_ours() {
     harness.tick(30_000).lock_is_ours(1);
     assert!(unlocks(&harness));
     harness.answer(1, ServerCall::Unlock, Ok(()));
-    assert_eq!(harness.step(1), &MoveStep::Over(End::Moved));
+    assert_eq!(harness.step(1), &MoveStep::Done(End::Moved));
 }
 
 /// Covers C12.
 #[test]
 fn a_new_owner_reads_the_lock_before_it_unlocks() {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     harness.take_over().tick(500);
     harness.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
     assert!(!unlocks(&harness), "the last one may have unlocked it already");
@@ -83,14 +83,14 @@ fn a_new_owner_reads_the_lock_before_it_unlocks() {
     assert!(!unlocks(&harness));
     harness.tick(90_000).lock_is(1, Some("mine"));
     assert!(!unlocks(&harness));
-    assert_eq!(harness.step(1), &MoveStep::Over(End::Moved));
+    assert_eq!(harness.step(1), &MoveStep::Done(End::Moved));
 }
 
 /// A late unlock would remove the lock of the next recovery that moves the instance (seed 930026412).
 /// Covers R12.
 #[test]
 fn an_unlocking_that_the_last_owner_may_have_sent_is_waited_for() {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     let done = || vec![evacuation(1, 1, "done", Some("b"))];
     harness.lists(vec![], done());
     assert!(unlocks(&harness));
@@ -99,14 +99,14 @@ fn an_unlocking_that_the_last_owner_may_have_sent_is_waited_for() {
     harness.lock_is(1, None);
     assert!(!harness.one(1).is_finished(), "{:?}", harness.step(1));
     harness.tick(90_000).lock_is(1, None);
-    assert_eq!(harness.step(1), &MoveStep::Over(End::Moved));
+    assert_eq!(harness.step(1), &MoveStep::Done(End::Moved));
     // No unlock was sent during a running evacuation.
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     harness.take_over().tick(500);
     harness.lists(vec![server(1)], vec![evacuation(1, 1, "running", Some("b"))]);
     harness.tick(1_000).lists(vec![], done());
     harness.lock_is(1, Some("mine"));
-    assert_eq!(harness.step(1), &MoveStep::Over(End::Moved));
+    assert_eq!(harness.step(1), &MoveStep::Done(End::Moved));
 }
 
 /// Covers C12.
@@ -124,25 +124,25 @@ fn nothing_stays_locked_or_open_for_ever() {
         }
         harness.tick(31_000);
     }
-    assert_eq!(harness.step(1), &MoveStep::Over(End::Moved));
+    assert_eq!(harness.step(1), &MoveStep::Done(End::Moved));
     assert!(harness.one(1).note.clone().unwrap().contains("still locked"));
 
     // The owner has deleted the instance.
     let mut harness = unlocking_lost();
     harness.reads(1, None).tick(5_000).reads(1, None);
-    assert_eq!(harness.step(1), &MoveStep::Over(End::Moved));
+    assert_eq!(harness.step(1), &MoveStep::Done(End::Moved));
 }
 
 /// Covers C12.
 #[test]
 fn a_nova_that_shows_no_reasons_is_unlocked_as_before() {
     let mut harness = unlocking_lost();
-    let seen = Server {
+    let shown = Server {
         locked: true,
         locked_reason: None,
         ..server(1)
     };
-    harness.reads(1, Some(seen));
+    harness.reads(1, Some(shown));
     assert!(unlocks(&harness));
 }
 
@@ -162,14 +162,14 @@ fn an_owners_lock_that_is_set_after_the_plan_is_kept() {
 /// Covers C12.
 #[test]
 fn a_held_instance_is_locked_until_its_end() {
-    let elsewhere = Migration {
+    let other_move = Migration {
         kind: MigrationType::LiveMigration,
         status: "running".into(),
         ..evacuation(1, 1, "running", Some("b"))
     };
     let mut harness = Harness::engine().proven();
-    harness.forced_down().inventory(vec![server(1)], vec![elsewhere]);
-    assert_eq!(harness.step(1), &MoveStep::Held);
+    harness.forced_down().inventory(vec![server(1)], vec![other_move]);
+    assert_eq!(harness.step(1), &MoveStep::OnHold);
     assert!(
         locks(&harness),
         "its owner is not to start it while it may run elsewhere"
@@ -178,7 +178,7 @@ fn a_held_instance_is_locked_until_its_end() {
     harness.tick(1_000).command(OperatorCommand::Reject);
     assert!(unlocks(&harness), "{:?}", harness.commands);
     harness.answer(1, ServerCall::Unlock, Ok(()));
-    assert_eq!(harness.step(1), &MoveStep::Over(End::Person));
+    assert_eq!(harness.step(1), &MoveStep::Done(End::Person));
 }
 
 fn locking(harness: &Harness) -> Vec<u128> {
@@ -199,17 +199,17 @@ fn distant_instances_are_locked_in_the_background() {
         harness.answer(number, ServerCall::Lock, Ok(()));
     }
     assert!((1..=4).all(|number| harness.is_asked(number)));
-    let asked = |harness: &Harness| -> Vec<u128> {
+    let requested = |harness: &Harness| -> Vec<u128> {
         (1..=40)
-            .filter(|one| harness.one(*one).lock == Lock::Asked)
+            .filter(|number| harness.one(*number).lock == Lock::Asked)
             .collect()
     };
     // All of them are locked well before their turn; they wait only for one another.
     for _ in 0..200 {
-        let asked = asked(&harness);
-        let far = asked.iter().filter(|number| **number > 8).count();
-        assert!(far <= 1, "{asked:?}");
-        if let Some(first) = asked.first() {
+        let requested = requested(&harness);
+        let far = requested.iter().filter(|number| **number > 8).count();
+        assert!(far <= 1, "{requested:?}");
+        if let Some(first) = requested.first() {
             harness.answer(*first, ServerCall::Lock, Ok(()));
         }
     }
@@ -239,7 +239,7 @@ fn a_returned_instance_is_unlocked_when_nova_is_idle_or_after_ten_seconds() {
     harness.tick(1);
     let unlocking = |harness: &Harness| {
         (1..=3)
-            .filter(|one| matches!(harness.step(*one), MoveStep::Unlocking { asked: true, .. }))
+            .filter(|number| matches!(harness.step(*number), MoveStep::Unlocking { requested: true, .. }))
             .count()
     };
     assert_eq!(unlocking(&harness), 1, "one at a time beside the evacuations");
@@ -277,9 +277,9 @@ fn a_lock_that_nova_refuses_is_noted_until_the_end_and_a_401_refuses_none() {
         Err(fault(Some(403), FaultClass::Permanent, false)),
     );
     assert_eq!(harness.one(1).lock, Lock::None);
-    let one = harness.state.moves.get_mut(&id(1)).unwrap();
-    one.clear_note();
-    assert_eq!(one.note.as_deref(), Some("it could not be locked"));
+    let instance = harness.state.moves.get_mut(&id(1)).unwrap();
+    instance.clear_note();
+    assert_eq!(instance.note.as_deref(), Some("it could not be locked"));
 }
 
 /// The journal has lost the end of the move, and with it the unlocking.
@@ -287,7 +287,7 @@ fn a_lock_that_nova_refuses_is_noted_until_the_end_and_a_401_refuses_none() {
 #[test]
 fn an_instance_is_locked_again_after_the_journal_lost_its_latest_writes() {
     for is_failed in [true, false] {
-        let mut harness = Harness::engine().asked();
+        let mut harness = Harness::engine().requested();
         let records = if is_failed {
             vec![evacuation(1, 1, "error", Some("b"))]
         } else {

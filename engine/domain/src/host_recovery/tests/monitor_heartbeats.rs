@@ -30,7 +30,7 @@ fn poll<'a>(harness: &'a mut Harness, beats: &BootHeartbeats) -> &'a mut Harness
     region.hosts[0].heartbeats = beats.clone();
     harness.service.last_heartbeat = Some(nova_time(100_000));
     harness.service.up = false;
-    harness.around_later(region).service_now().tick(0)
+    harness.region_later(region).service_now().tick(0)
 }
 
 fn poll_with<'a>(harness: &'a mut Harness, seconds: &[u64]) -> &'a mut Harness {
@@ -55,7 +55,7 @@ fn waiting(seconds: u64) -> Harness {
         policy.fencing = FencingMode::External;
         policy.bare_normal = BareNormal::Wait(Duration::from_secs(seconds));
     });
-    harness.around_later(region(1, 10));
+    harness.region_later(region(1, 10));
     harness.begun()
 }
 
@@ -276,10 +276,10 @@ fn continued_monitor_heartbeats_after_the_proof_end_all_further_evacuations() {
             &[at.saturating_sub(10), at],
             &[at.saturating_sub(10), at],
         );
-        let mut around = region(1, 10);
-        around.hosts[0].heartbeats = beats;
+        let mut scanned = region(1, 10);
+        scanned.hosts[0].heartbeats = beats;
         harness.service = stood.clone();
-        harness.around_later(around).service();
+        harness.region_later(scanned).service();
     }
     let hold = harness.state.hold.clone().unwrap();
     assert_eq!(hold.kind, HoldKind::Alive, "{}", hold.reason);
@@ -306,10 +306,10 @@ fn only_an_operator_who_saw_the_heartbeats_overrides_them() {
             poll_with(&mut harness, &[1]);
         }
         harness.command(OperatorCommand::HostIsOff);
-        let said = harness.at / 1_000;
+        let claimed_at = harness.at / 1_000;
         assert_eq!(harness.state.guard.heartbeats.overridden, shown);
         harness.tick(30_000);
-        poll_with(&mut harness, &[said + 10, said + 21, said + 30]);
+        poll_with(&mut harness, &[claimed_at + 10, claimed_at + 21, claimed_at + 30]);
         assert_eq!(harness.state.proof.is_some(), shown, "{:?}", harness.state.hold);
         if shown {
             harness.take_over();

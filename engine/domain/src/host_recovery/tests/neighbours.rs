@@ -8,19 +8,19 @@ use crate::recovery::ServerCall;
 
 /// Returns a scan with two of ten hosts reported: this one and `compute-2`, whose service is changed.
 fn two_of_ten(change: impl FnOnce(&mut Service)) -> Region {
-    let mut seen = region(2, 10);
-    let nova = seen.nova.as_mut().unwrap();
+    let mut scanned = region(2, 10);
+    let nova = scanned.nova.as_mut().unwrap();
     change(nova.services.get_mut("compute-2").unwrap().as_mut().unwrap());
-    seen
+    scanned
 }
 
 /// Returns a recovery with planned and locked instances and this scan.
-fn planned_beside(seen: Region) -> Harness {
+fn planned_beside(scanned: Region) -> Harness {
     let mut harness = Harness::engine();
-    harness.claim().around(seen.clone());
+    harness.claim().region(scanned.clone());
     harness.heartbeat_age(20_000).service();
     harness.power(Power::Off).tick(3_000);
-    harness.around(seen).power(Power::Off);
+    harness.region(scanned).power(Power::Off);
     assert!(harness.state.proof.is_some());
     harness.forced_down().inventory(vec![server(1)], Vec::new());
     harness.answer(1, ServerCall::Lock, Ok(()));
@@ -37,7 +37,7 @@ fn the_first_evacuation_waits_until_nova_would_not_choose_another_failing_host()
     assert_eq!(harness.one(1).lock, crate::host_recovery::Lock::Ours);
     let text = harness.message.clone().unwrap_or_default();
     assert!(text.contains("compute-2"), "{text}");
-    harness.around(two_of_ten(|service| {
+    harness.region(two_of_ten(|service| {
         service.enabled = false;
         service.forced_down = true;
         service.up = false;
@@ -75,19 +75,19 @@ fn hosts_that_are_disabled_or_up_are_not_waited_for() {
         let harness = planned_beside(two_of_ten(change));
         assert!(harness.is_asked(1), "{:?}", harness.step(1));
     }
-    let mut seen = two_of_ten(|_| {});
+    let mut scanned = two_of_ten(|_| {});
     // Its last heartbeat follows its report: it is up.
-    seen.hosts[1].reported_ago = Some(std::time::Duration::from_secs(60));
-    let harness = planned_beside(seen);
+    scanned.hosts[1].reported_ago = Some(std::time::Duration::from_secs(60));
+    let harness = planned_beside(scanned);
     assert!(harness.is_asked(1), "{:?}", harness.step(1));
 }
 
 #[test]
 fn an_outage_of_nova_does_not_extend_that_wait() {
     let mut harness = planned_beside(two_of_ten(|_| {}));
-    let mut seen = two_of_ten(|_| {});
-    seen.nova = Err("503".into());
-    harness.around(seen);
+    let mut scanned = two_of_ten(|_| {});
+    scanned.nova = Err("503".into());
+    harness.region(scanned);
     let mut waited = 0;
     while harness.is_waiting(1) {
         harness.tick(500).service().power(Power::Off);

@@ -31,7 +31,7 @@ fn fenced(at: Timestamp) -> OffClaim {
 }
 
 /// Returns an off claim without evidence, dated at that time, of an operator or a joined report.
-fn said(at: Timestamp) -> OffClaim {
+fn bare_claim(at: Timestamp) -> OffClaim {
     OffClaim {
         arrived: None,
         dated: at,
@@ -96,7 +96,7 @@ fn outlived_and_missed(harness: &mut Harness) -> bool {
 /// Covers R16.
 #[test]
 fn one_heartbeat_after_the_report_does_not_end_the_recovery_of_a_silent_host() {
-    let held = || {
+    let on_hold = || {
         let mut harness = external();
         harness.storm(1, 10).at += 90_000;
         harness.heartbeat_age(5_000);
@@ -110,14 +110,14 @@ fn one_heartbeat_after_the_report_does_not_end_the_recovery_of_a_silent_host() {
         harness
     };
     // A newer report ends the hold.
-    let mut harness = held();
+    let mut harness = on_hold();
     harness.join_claim(fenced(nova_time(harness.at + 100_000)));
     for _ in 0..5 {
         harness.service().tick(1_000);
     }
     assert!(harness.state.proof.is_some(), "{:?}", harness.message);
     // But not while fencing is stopped.
-    let mut harness = held();
+    let mut harness = on_hold();
     harness.see(Observation::FencingStopped(true));
     harness.join_claim(fenced(nova_time(harness.at + 100_000)));
     for stopped in [true, false] {
@@ -129,20 +129,20 @@ fn one_heartbeat_after_the_report_does_not_end_the_recovery_of_a_silent_host() {
     }
     assert!(harness.state.proof.is_some(), "{:?}", harness.message);
     // An operator's confirmation ends the hold.
-    let mut harness = held();
+    let mut harness = on_hold();
     harness.command(OperatorCommand::HostIsOff);
     for _ in 0..5 {
         harness.service().tick(1_000);
     }
     assert!(harness.state.proof.is_some(), "{:?}", harness.message);
     // Heartbeats of the host resume.
-    let mut harness = held();
+    let mut harness = on_hold();
     for _ in 0..300 {
         if harness.at % 10_000 == 0 {
             harness.heartbeat_age(0);
         }
         let region = recent_heartbeats(&harness);
-        harness.service().around(region).tick(1_000);
+        harness.service().region(region).tick(1_000);
     }
     assert_eq!(
         harness.status,
@@ -154,12 +154,12 @@ fn one_heartbeat_after_the_report_does_not_end_the_recovery_of_a_silent_host() {
 /// Returns a scan that contains this host's current heartbeat.
 fn recent_heartbeats(harness: &Harness) -> Region {
     let mut region = region(1, 10);
-    let seen = Service {
+    let service = Service {
         nova_now: Some(nova_time(harness.at + 100_000)),
         ..harness.service.clone()
     };
     let services = &mut region.nova.as_mut().unwrap().services;
-    services.insert(seen.host.clone(), Some(seen));
+    services.insert(service.host.clone(), Some(service));
     region
 }
 
@@ -170,7 +170,7 @@ fn a_later_report_that_joins_counts_as_of_its_own_time() {
     assert!(!silent_after(&mut harness, 90_000));
     // Dated at Nova's last heartbeat of it.
     let dated = nova_time(harness.at + 80_000);
-    harness.join_claim(said(dated));
+    harness.join_claim(bare_claim(dated));
     assert!(silent_after(&mut harness, 0));
 }
 
@@ -232,7 +232,7 @@ fn a_recovery_of_an_older_version_has_no_dates_and_continues() {
     let members = head.as_object_mut().unwrap();
     assert!(members.remove("off_word").is_some() && members.remove("reported_at").is_some());
     let back = HostRecovery::restore(&head.to_string(), &[]).unwrap();
-    (harness.state.off_word, harness.state.reported_at) = (back.off_word, back.reported_at);
+    (harness.state.off_claim, harness.state.reported_at) = (back.off_claim, back.reported_at);
     assert!(silent_after(&mut harness, 600_000));
 }
 
@@ -250,7 +250,7 @@ fn suspect_that_beats_until(last: u64, report: Option<&OffClaim>) -> Harness {
         let mut region = recent_heartbeats(&harness);
         let others = region.hosts.iter_mut().skip(1).take(4);
         others.for_each(|host| host.recovering = true);
-        harness.around(region).tick(1_000);
+        harness.region(region).tick(1_000);
         assert!(
             second != 10 || harness.state.hold.is_some(),
             "{:?}",
@@ -313,21 +313,30 @@ fn a_report_is_given_up_right_after_a_heartbeat() {
 #[test]
 fn an_approval_of_guards_does_not_renew_the_report() {
     let mut harness = Harness::external();
-    harness.around_later(region(5, 10)).claim();
+    harness.region_later(region(5, 10)).claim();
     for _ in 0..20 {
         harness.at += 10_000;
         harness.heartbeat_age(0).service().tick(0);
     }
-    let held = |harness: &Harness, kind| harness.state.hold.as_ref().is_some_and(|hold| hold.kind == kind);
-    assert!(held(&harness, HoldKind::Storm), "{:?}", harness.state.hold);
+    let is_on_hold_for =
+        |harness: &Harness, kind| harness.state.hold.as_ref().is_some_and(|hold| hold.kind == kind);
+    assert!(
+        is_on_hold_for(&harness, HoldKind::Storm),
+        "{:?}",
+        harness.state.hold
+    );
     harness
         .command(OperatorCommand::Approve)
-        .around_later(region(1, 10));
+        .region_later(region(1, 10));
     for _ in 0..40 {
         harness.service().tick(10_000);
     }
     assert!(harness.state.proof.is_none());
-    assert!(held(&harness, HoldKind::Fence), "{:?}", harness.state.hold);
+    assert!(
+        is_on_hold_for(&harness, HoldKind::Fence),
+        "{:?}",
+        harness.state.hold
+    );
     // This time the hold is about the host itself.
     harness.command(OperatorCommand::Approve);
     for _ in 0..10 {
@@ -345,7 +354,7 @@ fn retried() -> Harness {
     .begun()
 }
 
-fn is_held(harness: &Harness) -> bool {
+fn is_on_hold(harness: &Harness) -> bool {
     harness
         .state
         .hold
@@ -360,15 +369,15 @@ fn a_retry_in_mode_external_makes_no_claim_and_needs_a_confirmation() {
     for _ in 0..10 {
         assert!(!silent_after(&mut harness, 30_000));
     }
-    assert!(is_held(&harness), "{:?}", harness.state.hold);
+    assert!(is_on_hold(&harness), "{:?}", harness.state.hold);
     // Neither an approval nor a report without evidence proves that it is off.
     harness.command(OperatorCommand::Approve).tick(0);
-    assert!(!silent_after(&mut harness, 30_000) && is_held(&harness));
+    assert!(!silent_after(&mut harness, 30_000) && is_on_hold(&harness));
     harness.join_normal().tick(0);
-    assert!(!silent_after(&mut harness, 300_000) && is_held(&harness));
+    assert!(!silent_after(&mut harness, 300_000) && is_on_hold(&harness));
     harness.take_over();
     assert!(
-        !silent_after(&mut harness, 30_000) && is_held(&harness),
+        !silent_after(&mut harness, 30_000) && is_on_hold(&harness),
         "the next owner asks too"
     );
     harness.command(OperatorCommand::HostIsOff);
@@ -383,7 +392,7 @@ fn a_retry_in_mode_external_makes_no_claim_and_needs_a_confirmation() {
 fn a_later_report_with_evidence_ends_the_hold_of_another_attempt() {
     let mut harness = retried();
     silent_after(&mut harness, 30_000);
-    assert!(is_held(&harness));
+    assert!(is_on_hold(&harness));
     harness.join_claim(fenced(nova_time(400_000))).join_normal();
     for _ in 0..4 {
         silent_after(&mut harness, 30_000);
@@ -403,7 +412,7 @@ fn a_stamp_of_our_own_change_does_not_outlive_the_evidence() {
             payload.push(("retry_own_stamp", stamp.as_str()));
         }
         let mut harness = Harness::with_payload(&payload, |policy| policy.fencing = FencingMode::External);
-        harness.operator_state.off_word = Some(fenced(nova_time(100_000)));
+        harness.operator_state.off_claim = Some(fenced(nova_time(100_000)));
         let mut harness = harness.begun();
         harness.service = Service {
             last_heartbeat: Some(later),

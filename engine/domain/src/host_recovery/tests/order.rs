@@ -55,7 +55,7 @@ fn on(harness: &mut Harness, device: &str) -> Vec<Command> {
     let mut orders = Vec::new();
     for step in steps {
         step(harness, device);
-        let order = |one: &&Command| matches!(one, Command::PowerOff { .. });
+        let order = |command: &&Command| matches!(command, Command::PowerOff { .. });
         orders.extend(harness.commands.iter().filter(order).cloned());
     }
     orders
@@ -77,7 +77,7 @@ fn write(harness: &Harness) -> Command {
     harness
         .commands
         .iter()
-        .find(|one| one.is_write())
+        .find(|command| command.is_write())
         .cloned()
         .unwrap()
 }
@@ -127,7 +127,7 @@ fn an_unsent_order_does_not_count() {
             assert_eq!(harness.state.stage, Stage::Begin);
             thawed(&mut harness, 1);
         }
-        harness.around_later(region(5, 10)).tick(4_000).tick(0);
+        harness.region_later(region(5, 10)).tick(4_000).tick(0);
         assert!(!is_ordered(&mut harness, "bmc"));
         assert_eq!(held_by(&harness), [Guard::Segment, Guard::Global]);
     }
@@ -189,17 +189,20 @@ fn an_unsent_change_of_novas_record_does_not_count() {
 #[test]
 fn guards_are_checked_before_a_repeated_order_and_off_readings_count_meanwhile() {
     let mut harness = ordered();
-    harness.around_later(region(5, 10));
-    let mut asked = 0;
+    harness.region_later(region(5, 10));
+    let mut requested = 0;
     for _ in 0..HALF / 2_000 {
         harness.heartbeat_age(90_000).service_now();
         harness.device("bmc", Power::On).tick(2_000);
         assert!(!harness.orders_off(), "at {}", harness.at);
-        asked += u64::from(harness.reads_power() && harness.state.hold.is_some());
+        requested += u64::from(harness.reads_power() && harness.state.hold.is_some());
     }
     assert_eq!(held_by(&harness), [Guard::Segment, Guard::Global]);
     harness.tick(5_000);
-    assert!(asked > 0 || harness.reads_power(), "what was ordered is followed");
+    assert!(
+        requested > 0 || harness.reads_power(),
+        "what was ordered is followed"
+    );
     harness
         .device("bmc", Power::Off)
         .tick(3_000)
@@ -215,7 +218,7 @@ fn guards_are_checked_before_the_order_of_a_further_level() {
     for (storm, expected_order) in [(false, true), (true, false)] {
         let mut harness = ordered();
         let out = if storm { 5 } else { 1 };
-        harness.around_later(region(out, 10));
+        harness.region_later(region(out, 10));
         assert_eq!(
             at_the_second_level(&mut harness),
             expected_order,
@@ -258,14 +261,14 @@ fn guards_are_checked_before_a_refused_order_is_repeated() {
     frozen(&mut harness, 1);
     harness.tick(60_000);
     thawed(&mut harness, 1);
-    harness.around_later(region(5, 10)).tick(20_000);
+    harness.region_later(region(5, 10)).tick(20_000);
     assert!(!is_ordered(&mut harness, "bmc"));
     assert!(held_by(&harness).contains(&Guard::Segment));
 }
 
 /// Returns a recovery with five of ten hosts out, and an approval.
 fn approved(mut harness: Harness) -> Harness {
-    harness.claim().around(region(5, 10));
+    harness.claim().region(region(5, 10));
     assert_eq!(held_by(&harness), [Guard::Segment, Guard::Global]);
     harness.command(OperatorCommand::Approve).tick(0).tick(0);
     assert_eq!(harness.state.stage, Stage::Fencing);
@@ -286,7 +289,7 @@ fn an_approval_covers_the_hosts_that_were_out_or_silent() {
     assert_eq!(hosts.len(), 5, "{hosts:?}");
     assert!(hosts.contains("compute-5") && !hosts.contains("compute-6"));
     // Fewer hosts are out, which the approval covers.
-    harness.around_later(region(4, 10)).tick(4_000).tick(0);
+    harness.region_later(region(4, 10)).tick(4_000).tick(0);
     assert!(is_ordered(&mut harness, "bmc"), "{:?}", harness.message);
 }
 
@@ -295,7 +298,7 @@ fn an_approval_covers_the_hosts_that_were_out_or_silent() {
 fn an_approval_ends_when_a_further_host_goes_out() {
     let mut harness = approved(Harness::engine());
     harness.take_over();
-    harness.around_later(region(6, 10)).tick(4_000).tick(0);
+    harness.region_later(region(6, 10)).tick(4_000).tick(0);
     assert!(!is_ordered(&mut harness, "bmc"));
     assert_eq!(held_by(&harness), [Guard::Segment, Guard::Global]);
     let reason = harness.state.hold.as_ref().unwrap().reason.clone();
@@ -315,13 +318,13 @@ fn an_approval_ends_when_a_further_host_goes_out() {
 fn an_approval_that_is_heard_late_covers_the_hosts_that_the_hold_counted() {
     for (waited, further) in [(5_000, true), (60_000, false)] {
         let mut harness = Harness::engine();
-        harness.claim().around(region(5, 10));
-        harness.around_later(region(6, 10)).take_over();
+        harness.claim().region(region(5, 10));
+        harness.region_later(region(6, 10)).take_over();
         harness.tick(4_000).tick(0);
         harness.operator_state.clock = Some(nova_time(harness.at + 100_000 + waited));
         harness.command(OperatorCommand::Approve).tick(0).tick(0);
-        let held = harness.state.hold.is_some();
-        assert_eq!(held, !further, "{waited}: {:?}", harness.message);
+        let on_hold = harness.state.hold.is_some();
+        assert_eq!(on_hold, !further, "{waited}: {:?}", harness.message);
     }
 }
 
@@ -333,11 +336,11 @@ fn an_order_that_was_not_sent_leaves_no_approval_behind() {
     let order = harness
         .commands
         .iter()
-        .find(|one| matches!(one, Command::PowerOff { .. }))
+        .find(|command| matches!(command, Command::PowerOff { .. }))
         .cloned();
     let order = order.unwrap_or_else(|| panic!("{:?}", harness.message));
     harness.see_all(vec![Observation::NotSent(order), Observation::OrderRefused]);
-    harness.around_later(region(6, 10)).tick(20_000).tick(0);
+    harness.region_later(region(6, 10)).tick(20_000).tick(0);
     assert!(harness.state.guard.approval.is_none());
     harness.tick(400_000).tick(0);
     assert!(!is_ordered(&mut harness, "bmc"), "{:?}", harness.message);
@@ -348,8 +351,8 @@ fn an_order_that_was_not_sent_leaves_no_approval_behind() {
 #[test]
 fn an_approval_of_a_domain_covers_all_its_hosts() {
     let rack = |out: usize, silent: usize| {
-        let mut seen = region(out, 20);
-        let nova = seen.nova.as_mut().unwrap();
+        let mut scanned = region(out, 20);
+        let nova = scanned.nova.as_mut().unwrap();
         for number in 1..=silent {
             let name = format!("compute-{number}");
             let mut service = up_service(&name);
@@ -357,14 +360,14 @@ fn an_approval_of_a_domain_covers_all_its_hosts() {
             nova.services.insert(name, Some(service));
         }
         let hosts = (1..=8).map(|number| format!("compute-{number}")).collect();
-        seen.domains.insert("rack:r7".into(), hosts);
-        seen
+        scanned.domains.insert("rack:r7".into(), hosts);
+        scanned
     };
     let mut harness = Harness::engine();
-    harness.claim().around(rack(8, 8));
+    harness.claim().region(rack(8, 8));
     assert!(harness.state.hold.as_ref().unwrap().domain.is_some());
     // In the scan of the approval, one of them briefly has a heartbeat again.
-    harness.around_later(rack(7, 7)).tick(4_000).tick(0);
+    harness.region_later(rack(7, 7)).tick(4_000).tick(0);
     harness.command(OperatorCommand::Approve).tick(0).tick(0);
     let hosts = harness.state.guard.approval.clone().unwrap().hosts.unwrap();
     assert!(hosts.contains("compute-8"), "{hosts:?}");
@@ -389,7 +392,7 @@ fn an_approval_covers_all_levels_of_a_try_and_no_new_try() {
     let mut harness = approved(two_levels());
     assert!(is_ordered(&mut harness, "bmc"));
     harness.ordered("bmc", Ok(()));
-    harness.around_later(region(6, 10));
+    harness.region_later(region(6, 10));
     assert!(at_the_second_level(&mut harness), "{:?}", harness.state.hold);
     harness.ordered("pdu", Ok(()));
     let failed = |harness: &Harness| harness.state.hold.as_ref().map(|hold| hold.kind);
@@ -413,9 +416,9 @@ fn an_approval_covers_all_levels_of_a_try_and_no_new_try() {
 #[test]
 fn an_approval_ends_ten_minutes_after_the_rate_has_made_it_wait_last() {
     let crowded = |orders: bool| -> Region {
-        let mut seen = region(5, 10);
+        let mut scanned = region(5, 10);
         if orders {
-            seen.orders = (0..3_u128)
+            scanned.orders = (0..3_u128)
                 .map(|number| crate::guard::HostIncident {
                     host: crate::HostId(uuid::Uuid::from_u128(100 + number)),
                     recovery: crate::RecoveryId(uuid::Uuid::from_u128(100 + number)),
@@ -423,18 +426,18 @@ fn an_approval_ends_ten_minutes_after_the_rate_has_made_it_wait_last() {
                 })
                 .collect();
         }
-        seen
+        scanned
     };
     // The rate delays it for an hour, then it continues.
     let mut harness = approved(Harness::engine());
-    harness.around_later(crowded(true));
+    harness.region_later(crowded(true));
     for _ in 0..720 {
         harness.tick(5_000);
         assert!(!is_ordered(&mut harness, "bmc"));
     }
     let waiting = harness.state.guard.waiting.clone().unwrap();
     assert!(waiting.guards.contains(&Guard::Rate));
-    harness.around_later(crowded(false)).tick(5_000);
+    harness.region_later(crowded(false)).tick(5_000);
     assert!(is_ordered(&mut harness, "bmc"), "{:?}", harness.message);
     // Only an unresponsive device delays it.
     let mut harness = approved(Harness::engine());

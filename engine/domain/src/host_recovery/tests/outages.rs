@@ -19,20 +19,20 @@ fn rebuilding(number: u128) -> Server {
 /// evacuated.
 fn round(harness: &mut Harness, servers: Vec<Server>, records: Vec<Migration>) -> bool {
     harness.tick(10_000);
-    let mut asked = harness.evacuates(1);
+    let mut requested = harness.evacuates(1);
     harness.service();
-    asked |= harness.evacuates(1);
+    requested |= harness.evacuates(1);
     harness.power(Power::Off);
-    asked |= harness.evacuates(1);
+    requested |= harness.evacuates(1);
     harness.lists(servers, records);
-    asked | harness.evacuates(1)
+    requested | harness.evacuates(1)
 }
 
 /// Refuses every evacuation with `refusal` for `millis`; everything else is answered normally. Returns the
 /// number of evacuation requests.
 fn refused_for(harness: &mut Harness, millis: u64, refusal: &Fault) -> u32 {
     let until = harness.at + millis;
-    let mut asked = 0;
+    let mut requested = 0;
     while harness.at < until && harness.state.stage == Stage::Moving {
         let mut now = round(harness, vec![server(1)], vec![]);
         if harness.state.in_flight.move_track.servers.contains(&id(1)) {
@@ -40,11 +40,11 @@ fn refused_for(harness: &mut Harness, millis: u64, refusal: &Fault) -> u32 {
             now |= harness.evacuates(1);
         }
         if now {
-            asked += 1;
+            requested += 1;
             harness.answer(1, ServerCall::Evacuate, Err(refusal.clone()));
         }
     }
-    asked
+    requested
 }
 
 /// Covers EW2.
@@ -56,7 +56,7 @@ fn a_transient_fault_never_makes_an_unfinished_move_a_success() {
         fault(Some(401), FaultClass::Fatal, false),
     ];
     for broken in faults {
-        let mut harness = Harness::engine().asked();
+        let mut harness = Harness::engine().requested();
         for _ in 0..20 {
             harness.see(Observation::Lists(Err(broken.clone())));
             harness.see(Observation::Server {
@@ -101,7 +101,7 @@ fn a_move_that_fails_every_time_ends_as_failed() {
 /// Covers EW4.
 #[test]
 fn a_rebuild_that_makes_progress_is_not_called_slow() {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     let stages = ["rebuilding", "rebuild_block_device_mapping", "rebuild_spawning"];
     for round in 0..90 {
         let task = stages[round / 30];
@@ -133,7 +133,7 @@ fn a_rebuild_that_makes_progress_is_not_called_slow() {
 /// Covers EW7.
 #[test]
 fn a_segment_disabled_between_two_attempts_gets_no_second_one() {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     harness.operator_state(false, false);
     harness.tick(10_000).service().power(Power::Off);
     harness.lists(vec![server(1)], vec![evacuation(1, 1, "failed", Some("b"))]);
@@ -155,14 +155,14 @@ fn a_segment_disabled_between_two_attempts_gets_no_second_one() {
             .contains("segment is disabled")
     );
     harness.operator_state(true, false);
-    let asked = harness.evacuates(1) | round(&mut harness, vec![server(1)], vec![]);
-    assert!(asked, "enabled again: {:?}", harness.commands);
+    let requested = harness.evacuates(1) | round(&mut harness, vec![server(1)], vec![]);
+    assert!(requested, "enabled again: {:?}", harness.commands);
 }
 
 /// Covers EW7.
 #[test]
 fn a_host_put_in_maintenance_between_two_attempts_gets_no_second_one() {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     harness.operator_state(true, true);
     harness.tick(10_000).service().power(Power::Off);
     harness.lists(vec![server(1)], vec![evacuation(1, 1, "failed", Some("b"))]);
@@ -179,11 +179,11 @@ fn a_host_put_in_maintenance_between_two_attempts_gets_no_second_one() {
 /// Covers EW8.
 #[test]
 fn an_outage_of_nova_only_delays_the_recovery() {
-    let away = fault(None, FaultClass::Transient, false);
+    let outage = fault(None, FaultClass::Transient, false);
     let mut harness = Harness::engine().planned(vec![server(1)]);
-    harness.answer(1, ServerCall::Evacuate, Err(away.clone()));
-    let asked = refused_for(&mut harness, 900_000, &away);
-    assert!(asked > 20, "{asked} requests");
+    harness.answer(1, ServerCall::Evacuate, Err(outage.clone()));
+    let requested = refused_for(&mut harness, 900_000, &outage);
+    assert!(requested > 20, "{requested} requests");
     assert_eq!(harness.one(1).failures, 0, "not Nova's failure of the instance");
     assert_eq!(harness.status, NotificationStatus::Running);
     harness.at += 31_000;
@@ -203,16 +203,16 @@ fn an_outage_of_nova_only_delays_the_recovery() {
 /// Covers EW8.
 #[test]
 fn an_instance_whose_calls_fail_beyond_its_deadline_needs_an_operator_and_names_the_cause() {
-    let away = fault(Some(429), FaultClass::Transient, false);
+    let outage = fault(Some(429), FaultClass::Transient, false);
     let mut harness = Harness::with("UNKNOWN", |policy| {
         policy.move_deadline = std::time::Duration::from_secs(600);
     });
     harness.service.enabled = true;
     let mut harness = harness.planned(vec![server(1)]);
-    harness.answer(1, ServerCall::Evacuate, Err(away.clone()));
-    refused_for(&mut harness, 590_000, &away);
+    harness.answer(1, ServerCall::Evacuate, Err(outage.clone()));
+    refused_for(&mut harness, 590_000, &outage);
     assert!(harness.is_waiting(1));
-    refused_for(&mut harness, 30_000, &away);
+    refused_for(&mut harness, 30_000, &outage);
     assert!(
         matches!(harness.step(1), MoveStep::Unlocking { end: End::Person, .. }),
         "{:?}",
@@ -224,23 +224,23 @@ fn an_instance_whose_calls_fail_beyond_its_deadline_needs_an_operator_and_names_
 
 #[test]
 fn time_an_operator_takes_counts_towards_no_deadline() {
-    let away = fault(Some(429), FaultClass::Transient, false);
+    let outage = fault(Some(429), FaultClass::Transient, false);
     let change = |policy: &mut crate::policy::Policy| {
         policy.move_deadline = std::time::Duration::from_secs(600);
         policy.deadline = std::time::Duration::from_secs(1_200);
     };
     let mut harness = Harness::with("UNKNOWN", change).planned(vec![server(1)]);
-    harness.answer(1, ServerCall::Evacuate, Err(away.clone()));
-    refused_for(&mut harness, 300_000, &away);
+    harness.answer(1, ServerCall::Evacuate, Err(outage.clone()));
+    refused_for(&mut harness, 300_000, &outage);
     harness.operator_state(false, false);
     for _ in 0..360 {
         harness.tick(10_000);
     }
     harness.operator_state(true, false);
     assert!(harness.is_waiting(1), "an hour disabled");
-    refused_for(&mut harness, 500_000, &away);
+    refused_for(&mut harness, 500_000, &outage);
     assert!(harness.is_waiting(1), "its limit starts again");
-    refused_for(&mut harness, 200_000, &away);
+    refused_for(&mut harness, 200_000, &outage);
     assert!(!harness.is_waiting(1));
 }
 
@@ -341,8 +341,8 @@ fn a_refused_evacuation_is_shown_until_it_is_accepted() {
         "{message}"
     );
     harness.reads(1, Some(server(1)));
-    let asked = (0..40).any(|_| round(&mut harness, vec![server(1)], vec![]));
-    assert!(asked, "{:?}", harness.step(1));
+    let requested = (0..40).any(|_| round(&mut harness, vec![server(1)], vec![]));
+    assert!(requested, "{:?}", harness.step(1));
     harness.answer(1, ServerCall::Evacuate, Ok(()));
     harness.tick(1_000).lists(
         vec![rebuilding(1)],
@@ -356,9 +356,9 @@ fn a_refused_evacuation_is_shown_until_it_is_accepted() {
 fn a_refusal_due_to_the_service_is_not_a_failure_of_the_instance() {
     let in_use = fault(Some(400), FaultClass::Permanent, false);
     let mut harness = Harness::engine().planned(vec![server(1)]);
-    let mut asked = harness.evacuates(1);
+    let mut requested = harness.evacuates(1);
     for round in 0..2 {
-        assert!(asked, "{round}: {:?}", harness.commands);
+        assert!(requested, "{round}: {:?}", harness.commands);
         harness.answer(1, ServerCall::Evacuate, Err(in_use.clone()));
         assert_eq!(harness.one(1).failures, 1, "{round}: as far as is known");
         harness.tick(1_000).reads(1, Some(server(1)));
@@ -379,10 +379,10 @@ fn a_refusal_due_to_the_service_is_not_a_failure_of_the_instance() {
             harness.commands
         );
         harness.forced_down();
-        asked = harness.evacuates(1);
+        requested = harness.evacuates(1);
         harness.inventory(vec![server(1)], vec![]);
-        asked |= harness.evacuates(1);
-        asked |= self::round(&mut harness, vec![server(1)], vec![]);
+        requested |= harness.evacuates(1);
+        requested |= self::round(&mut harness, vec![server(1)], vec![]);
     }
 }
 
@@ -392,8 +392,11 @@ fn a_refusal_of_the_instance_itself_counts() {
     let refusal = fault(Some(400), FaultClass::Permanent, false);
     let mut harness = Harness::engine().planned(vec![server(1)]);
     harness.answer(1, ServerCall::Evacuate, Err(refusal.clone()));
-    let asked = refused_for(&mut harness, 300_000, &refusal);
-    assert_eq!(asked, 2, "three attempts, the service forced down all the time");
+    let requested = refused_for(&mut harness, 300_000, &refusal);
+    assert_eq!(
+        requested, 2,
+        "three attempts, the service forced down all the time"
+    );
     assert!(!harness.is_waiting(1));
 }
 
@@ -404,9 +407,9 @@ fn calls_without_answers_lose_nothing() {
     let mut writes = 0;
     for _ in 0..60 {
         // All open queries time out together.
-        let asked = harness.commands.clone();
+        let requested = harness.commands.clone();
         harness.at += 20_000;
-        let silent: Vec<Observation> = asked
+        let silent: Vec<Observation> = requested
             .into_iter()
             .filter_map(|command| match command {
                 Command::ReadLists { .. } => Some(Observation::Lists(Err(timeout()))),
@@ -464,14 +467,15 @@ fn no_host_for(harness: &mut Harness, millis: u64, records: &mut Vec<Migration>)
 
 #[test]
 fn an_instance_without_a_host_is_retried_while_novas_broker_may_recover() {
-    let patient = |policy: &mut crate::policy::Policy| policy.retry_for = std::time::Duration::from_secs(180);
-    let mut harness = Harness::with("UNKNOWN", patient).asked();
+    let three_minutes =
+        |policy: &mut crate::policy::Policy| policy.retry_for = std::time::Duration::from_secs(180);
+    let mut harness = Harness::with("UNKNOWN", three_minutes).requested();
     let mut records = Vec::new();
-    let asked = no_host_for(&mut harness, 150_000, &mut records);
-    assert!((5..20).contains(&asked), "{asked} times in 150 s");
+    let requested = no_host_for(&mut harness, 150_000, &mut records);
+    assert!((5..20).contains(&requested), "{requested} times in 150 s");
     assert!(harness.is_waiting(1), "{:?}", harness.one(1).step);
-    let asked = no_host_for(&mut harness, 120_000, &mut records);
-    assert!(asked < 20, "{asked} requests");
+    let requested = no_host_for(&mut harness, 120_000, &mut records);
+    assert!(requested < 20, "{requested} requests");
     assert!(
         !harness.is_waiting(1),
         "after three minutes an operator is needed"
@@ -479,7 +483,7 @@ fn an_instance_without_a_host_is_retried_while_novas_broker_may_recover() {
     let note = harness.one(1).note.clone().unwrap();
     assert!(note.contains("of 180 s"), "{note}");
 
-    let mut hasty = Harness::with("UNKNOWN", |_| {}).asked();
-    let asked = no_host_for(&mut hasty, 150_000, &mut Vec::new());
-    assert_eq!(asked, 3, "without that time the attempts alone count");
+    let mut hasty = Harness::with("UNKNOWN", |_| {}).requested();
+    let requested = no_host_for(&mut hasty, 150_000, &mut Vec::new());
+    assert_eq!(requested, 3, "without that time the attempts alone count");
 }

@@ -21,8 +21,8 @@ impl Harness {
     }
 
     fn evacuated(&self) -> usize {
-        let asked = |command: &&Command| matches!(command, Command::Evacuate(_));
-        self.commands.iter().filter(asked).count()
+        let requested = |command: &&Command| matches!(command, Command::Evacuate(_));
+        self.commands.iter().filter(requested).count()
     }
 
     fn requests_lists(&self) -> bool {
@@ -80,7 +80,7 @@ fn no_more_starts_than_permitted_and_the_demand_is_reported() {
     harness.permits(1, 8);
     assert_eq!(harness.evacuated(), 0, "one was requested already");
     let demand = harness.state.demand();
-    assert_eq!((demand.asked, demand.in_flight, demand.queued), (1, 1, 1));
+    assert_eq!((demand.requested, demand.in_flight, demand.queued), (1, 1, 1));
     assert_eq!(demand.ready, [(Urgency::default(), 2)]);
     assert!(demand.active && !demand.calls);
     harness.permits(2, 8);
@@ -139,14 +139,14 @@ fn nothing_is_ready_while_the_host_is_not_proven_off_just_now() {
 fn a_new_owner_starts_to_count_at_zero() {
     let mut harness = harness();
     harness.permits(5, 8).take_over();
-    assert_eq!(harness.state.demand().asked, 0);
+    assert_eq!(harness.state.demand().requested, 0);
     let before = harness.state.demand().in_flight;
     assert_eq!(before, 3, "the request is followed");
 }
 
 #[test]
 fn the_pick_up_time_is_reported_once() {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     harness.at += 699;
     harness.lists(vec![server(1)], vec![evacuation(4, 1, "accepted", None)]);
     assert_eq!(harness.state.sight().taken, []);
@@ -172,7 +172,7 @@ fn the_pick_up_time_is_reported_once() {
 
 #[test]
 fn rare_polls_do_not_count_as_pick_up_time() {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     harness.at += 6_000;
     harness.lists(
         vec![server(1)],
@@ -188,7 +188,7 @@ fn rare_polls_do_not_count_as_pick_up_time() {
 /// Covers R13.
 #[test]
 fn the_whole_lists_are_read_only_if_the_records_require_it() {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     harness.records(vec![]).tick(600);
     assert!(harness.requests_records() && !harness.requests_lists());
     harness.records(vec![evacuation(4, 1, "pre-migrating", Some("b"))]);
@@ -207,7 +207,7 @@ fn the_whole_lists_are_read_only_if_the_records_require_it() {
 /// Covers R9.
 #[test]
 fn a_move_recorded_as_done_is_confirmed_by_one_read_of_the_instance() {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     harness.lists(vec![server(1)], vec![]);
     let done = || vec![evacuation(4, 1, "done", Some("b"))];
     harness.tick(600).records(done());
@@ -231,7 +231,7 @@ fn a_move_recorded_as_done_is_confirmed_by_one_read_of_the_instance() {
     harness.reads(1, Some(moved));
     assert!(!harness.is_asked(1));
     harness.answer(1, ServerCall::Unlock, Ok(()));
-    assert_eq!(harness.step(1), &MoveStep::Over(End::Moved));
+    assert_eq!(harness.step(1), &MoveStep::Done(End::Moved));
     assert_eq!(harness.one(1).note, None, "{:?}", harness.one(1).note);
     assert_eq!(harness.one(1).dest.as_deref(), Some("b"));
 }
@@ -340,7 +340,7 @@ fn an_instance_counts_as_back_from_the_time_of_its_record() {
         ..server(1)
     };
     harness.reads(1, Some(moved));
-    assert_eq!(harness.one(1).over_at, Some(wall(at)));
+    assert_eq!(harness.one(1).done_at, Some(wall(at)));
 }
 
 #[test]
@@ -361,7 +361,7 @@ fn ids_that_cannot_be_read_are_read_again_a_second_later() {
 /// Covers R13.
 #[test]
 fn the_whole_lists_are_read_at_intervals_too() {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     harness.lists(vec![server(1)], vec![]);
     harness.tick(9_000);
     assert!(!harness.requests_lists());
@@ -445,7 +445,7 @@ fn lists_requested_before_another_client_was_seen_do_not_clear_it() {
     let mut harness =
         Harness::with("UNKNOWN", |policy| policy.queued = 1).planned(vec![server(1), server(2)]);
     harness.lists(vec![server(1), server(2)], vec![]);
-    let asked = Elapsed::from_millis(harness.at);
+    let requested = Elapsed::from_millis(harness.at);
     harness
         .tick(600)
         .records(vec![evacuation(9, 2, "accepted", None)]);
@@ -458,7 +458,7 @@ fn lists_requested_before_another_client_was_seen_do_not_clear_it() {
             proven_off: BTreeSet::new(),
         }))
     };
-    harness.see(old(asked));
+    harness.see(old(requested));
     assert!(!harness.evacuates(2), "{:?}", harness.commands);
     harness.tick(5_000);
     assert!(harness.requests_lists(), "they are requested again");
@@ -468,7 +468,7 @@ fn lists_requested_before_another_client_was_seen_do_not_clear_it() {
 
 #[test]
 fn a_record_from_before_our_request_is_not_its_effect() {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     harness.lists(vec![server(1)], vec![]);
     harness.tick(600);
     let started = Elapsed::ZERO;
@@ -482,7 +482,7 @@ fn a_record_from_before_our_request_is_not_its_effect() {
 
 #[test]
 fn the_next_decision_is_when_something_is_due_within_a_second() {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     harness.records(vec![]);
     assert_eq!(harness.next_poll(), 500, "the records");
     harness.tick(500);

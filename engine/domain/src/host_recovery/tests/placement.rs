@@ -20,18 +20,18 @@ fn order(harness: &Harness) -> Vec<u128> {
         .collect()
 }
 
-fn preferred(one: Server, priority: &str) -> Server {
-    let mut one = one;
-    one.metadata.insert("HA_Priority".into(), priority.into());
-    one
+fn preferred(instance: Server, priority: &str) -> Server {
+    let mut instance = instance;
+    instance.metadata.insert("HA_Priority".into(), priority.into());
+    instance
 }
 
-fn made(one: Server, millis: u64) -> Server {
+fn made(instance: Server, millis: u64) -> Server {
     let about = InstanceTraits {
         created: Some(nova_time(millis)),
-        ..one.about
+        ..instance.about
     };
-    Server { about, ..one }
+    Server { about, ..instance }
 }
 
 /// Covers EW13.
@@ -85,10 +85,10 @@ fn without_a_key_there_are_no_priorities() {
     assert_eq!(order(&harness), [1, 2]);
 }
 
-fn of(project: &str, one: Server) -> Server {
-    let mut one = one;
-    one.about.project = project.into();
-    one
+fn of(project: &str, instance: Server) -> Server {
+    let mut instance = instance;
+    instance.about.project = project.into();
+    instance
 }
 
 /// Returns instances of three projects: 20 of the highest priority in one, and one each in two.
@@ -166,15 +166,15 @@ fn a_late_instance_comes_after_the_planned_ones() {
 }
 
 /// Returns a plan under these rules, with each instance marked by its owner.
-fn left_by(rules: ExclusionRules, one: Server) -> Harness {
-    Harness::with("UNKNOWN", |policy| policy.leave = rules).planned(vec![one])
+fn left_by(rules: ExclusionRules, instance: Server) -> Harness {
+    Harness::with("UNKNOWN", |policy| policy.leave = rules).planned(vec![instance])
 }
 
 fn about(change: impl FnOnce(&mut InstanceTraits)) -> Server {
-    let mut one = tagged(1);
-    one.about.project = "p1".into();
-    change(&mut one.about);
-    one
+    let mut instance = tagged(1);
+    instance.about.project = "p1".into();
+    change(&mut instance.about);
+    instance
 }
 
 /// Covers EW25.
@@ -182,16 +182,18 @@ fn about(change: impl FnOnce(&mut InstanceTraits)) -> Server {
 fn an_excluded_instance_names_its_rule() {
     let pairs = |text: &str| vec![text.parse().unwrap()];
     let owners = |key: &str, value: &str| {
-        let mut one = tagged(1);
-        one.metadata.insert(key.into(), value.into());
-        one
+        let mut instance = tagged(1);
+        instance.metadata.insert(key.into(), value.into());
+        instance
     };
-    let image = |one: &mut InstanceTraits| {
-        one.image = Some("i1".into());
-        one.image_properties.insert("os_distro".into(), "cirros".into());
+    let image = |traits: &mut InstanceTraits| {
+        traits.image = Some("i1".into());
+        traits
+            .image_properties
+            .insert("os_distro".into(), "cirros".into());
     };
-    let flavor = |one: &mut InstanceTraits| {
-        one.flavor_properties.insert("hw:pci".into(), "1".into());
+    let flavor = |traits: &mut InstanceTraits| {
+        traits.flavor_properties.insert("hw:pci".into(), "1".into());
     };
     let none = ExclusionRules::default;
     let cases = [
@@ -222,7 +224,7 @@ fn an_excluded_instance_names_its_rule() {
                 ..none()
             },
             about(|_| {}),
-            about(|one| one.project = "p11".into()),
+            about(|traits| traits.project = "p11".into()),
             "exclude_projects names p1",
         ),
         (
@@ -258,7 +260,7 @@ fn an_excluded_instance_names_its_rule() {
     ];
     for (name, rules, left, moved, why) in cases {
         let mut harness = left_by(rules.clone(), left.clone());
-        assert_eq!(harness.step(1), &MoveStep::Over(End::Left), "{name}");
+        assert_eq!(harness.step(1), &MoveStep::Done(End::Left), "{name}");
         assert_eq!(harness.one(1).status(), VmoveStatus::Ignored, "{name}");
         let expected = format!("{why}; it is started when its host has returned");
         assert_eq!(harness.one(1).note.as_deref(), Some(expected.as_str()), "{name}");
@@ -276,9 +278,9 @@ fn an_excluded_instance_names_its_rule() {
 /// Covers EW25.
 #[test]
 fn amphorae_are_left_to_octavia_unless_configured_otherwise() {
-    let named = |one: Server, name: &str| Server {
+    let named = |instance: Server, name: &str| Server {
         name: name.into(),
-        ..one
+        ..instance
     };
     let amphora = "amphora-5d9a2c1e-8f6b-4f52-9d0c-0c6d1a3e7b42";
     let cases = [
@@ -315,9 +317,9 @@ fn amphorae_are_left_to_octavia_unless_configured_otherwise() {
         ),
         ("any other", server(1), false, true),
     ];
-    for (name, one, option, moved) in cases {
+    for (name, instance, option, moved) in cases {
         let change = |policy: &mut Policy| policy.evacuate_service_instances = option;
-        let harness = Harness::with("UNKNOWN", change).planned(vec![one]);
+        let harness = Harness::with("UNKNOWN", change).planned(vec![instance]);
         assert_eq!(harness.evacuates(1), moved, "{name}");
         if !moved {
             assert_eq!(harness.one(1).status(), VmoveStatus::Ignored, "{name}");

@@ -111,7 +111,7 @@ fn excluded_instances_name_their_policy() {
             policy.evacuate_image_backed = false;
         })
         .planned(vec![left.clone()]);
-        assert_eq!(harness.step(1), &MoveStep::Over(End::Left), "{name}");
+        assert_eq!(harness.step(1), &MoveStep::Done(End::Left), "{name}");
         assert!(harness.one(1).note.as_deref().unwrap().contains(why), "{name}");
         assert!(!harness.evacuates_any(), "{name}");
         harness.over(vec![left]);
@@ -174,7 +174,7 @@ fn an_empty_list_without_the_service_record_is_not_trusted() {
 /// Covers R11.
 #[test]
 fn an_unfinished_move_that_names_another_host_is_held_unless_that_host_is_off_too() {
-    let held = [
+    let held_states = [
         ("live migration away", live(7, 1, "running", HOST, Some("b"))),
         ("live migration towards", live(7, 1, "preparing", "b", Some(HOST))),
         (
@@ -185,9 +185,9 @@ fn an_unfinished_move_that_names_another_host_is_held_unless_that_host_is_off_to
             },
         ),
     ];
-    for (name, migration) in held {
+    for (name, migration) in held_states {
         let harness = Harness::engine().planned_with(vec![server(1)], vec![migration]);
-        assert_eq!(harness.step(1), &MoveStep::Held, "{name}");
+        assert_eq!(harness.step(1), &MoveStep::OnHold, "{name}");
         assert!(!harness.evacuates_any(), "{name}");
         let note = harness.one(1).note.clone().unwrap();
         assert!(note.contains(HOST) && note.contains('b'), "{name}: {note}");
@@ -265,7 +265,7 @@ fn an_unfinished_move_is_no_reason_if_a_younger_one_has_brought_the_instance_her
     ];
     for (name, younger, free) in cases {
         let harness = Harness::engine().planned_with(vec![server(1)], vec![younger, stale()]);
-        assert_eq!(harness.step(1) != &MoveStep::Held, free, "{name}");
+        assert_eq!(harness.step(1) != &MoveStep::OnHold, free, "{name}");
     }
 }
 
@@ -292,7 +292,7 @@ fn an_instance_on_hold_continues_when_every_other_host_is_off_or_the_move_has_en
             harness.tick(10_000).lists_with(vec![server(1)], vec![], &off);
             harness.inventory(vec![server(1)], migrations.clone());
         }
-        assert_eq!(harness.step(1) != &MoveStep::Held, free, "{name}");
+        assert_eq!(harness.step(1) != &MoveStep::OnHold, free, "{name}");
     }
 }
 
@@ -329,11 +329,11 @@ fn a_guest_that_was_switched_to_a_host_that_did_not_answer_may_run_there() {
             false,
         ),
     ];
-    for (name, task, at, since, held) in cases {
+    for (name, task, at, since, on_hold) in cases {
         let records = [switched(at)].into_iter().chain(since).collect();
         let harness = Harness::engine().planned_with(vec![shown(task)], records);
-        assert_eq!(harness.step(1) == &MoveStep::Held, held, "{name}");
-        assert_ne!(harness.evacuates_any(), held, "{name}");
+        assert_eq!(harness.step(1) == &MoveStep::OnHold, on_hold, "{name}");
+        assert_ne!(harness.evacuates_any(), on_hold, "{name}");
     }
     let mut harness =
         Harness::engine().planned_with(vec![shown(Some("migrating"))], vec![switched(long_ago)]);
@@ -345,7 +345,7 @@ fn a_guest_that_was_switched_to_a_host_that_did_not_answer_may_run_there() {
             .lists_with(vec![shown(Some("migrating"))], vec![], &["b"]);
         harness.inventory(vec![shown(Some("migrating"))], vec![switched(long_ago)]);
     }
-    assert_ne!(harness.step(1), &MoveStep::Held, "that host is off too");
+    assert_ne!(harness.step(1), &MoveStep::OnHold, "that host is off too");
 }
 
 #[test]
@@ -353,14 +353,14 @@ fn a_held_instance_that_has_left_is_done() {
     let mut harness =
         Harness::engine().planned_with(vec![server(1)], vec![live(7, 1, "running", HOST, Some("b"))]);
     harness.tick(10_000).inventory(vec![], vec![]);
-    assert_eq!(harness.step(1), &MoveStep::Held, "one list may lack it");
-    let elsewhere = Server {
+    assert_eq!(harness.step(1), &MoveStep::OnHold, "one list may lack it");
+    let on_other_host = Server {
         host: Some("b".into()),
         ..server(1)
     };
-    harness.reads(1, Some(elsewhere));
+    harness.reads(1, Some(on_other_host));
     harness.answer(1, ServerCall::Unlock, Ok(()));
-    assert_eq!(harness.step(1), &MoveStep::Over(End::Left));
+    assert_eq!(harness.step(1), &MoveStep::Done(End::Left));
 }
 
 /// Covers R8.
@@ -464,11 +464,11 @@ fn instances_of_another_recovery_are_waited_for_and_not_lost() {
     assert!(harness.message.as_deref().unwrap().contains("another recovery"));
     harness.tick(5_000);
     assert!(harness.requests(|command| matches!(command, Command::TakeInventory { .. })));
-    let said = harness.said;
+    let messages = harness.message_count;
     harness.inventory(vec![server(1)], vec![]);
     harness.see(Observation::MovesTaken(vec![id(1)]));
     harness.tick(9_000);
-    assert_eq!(harness.said, said, "the message stays");
+    assert_eq!(harness.message_count, messages, "the message stays");
     harness.tick(1_000).inventory(vec![server(1)], vec![]);
     assert!(harness.is_waiting(1), "free at last");
     harness.tick(3_000);
@@ -477,7 +477,7 @@ fn instances_of_another_recovery_are_waited_for_and_not_lost() {
 
 #[test]
 fn a_late_instance_is_found_before_the_end() {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     harness.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
     harness.over(vec![server(2)]);
     assert_eq!(harness.status, NotificationStatus::Running);
@@ -534,8 +534,8 @@ fn a_switched_guest_stays_on_hold_until_an_operator_has_checked() {
         ..live(7, 1, "completed", HOST, Some("b"))
     };
     let mut harness = Harness::engine().planned_with(vec![server(1)], vec![switched.clone()]);
-    assert_eq!(harness.step(1), &MoveStep::Held);
-    let asked = poll(
+    assert_eq!(harness.step(1), &MoveStep::OnHold);
+    let requested = poll(
         &mut harness,
         2_400_000,
         &[server(1)],
@@ -543,8 +543,8 @@ fn a_switched_guest_stays_on_hold_until_an_operator_has_checked() {
         &[],
         &bus(true),
     );
-    assert!(asked.is_empty(), "{asked:?}");
-    assert_eq!(harness.step(1), &MoveStep::Held);
+    assert!(requested.is_empty(), "{requested:?}");
+    assert_eq!(harness.step(1), &MoveStep::OnHold);
 }
 
 /// Covers R11.
@@ -558,7 +558,7 @@ fn a_held_instance_that_is_given_up_keeps_the_host_that_it_was_held_for() {
         } else {
             harness.resolve(1, ResolutionKind::Ignore, None);
         }
-        assert_ne!(harness.step(1), &MoveStep::Held);
+        assert_ne!(harness.step(1), &MoveStep::OnHold);
         assert!(harness.one(1).may_run.contains("b"), "{:?}", harness.one(1));
     }
 }
@@ -578,7 +578,7 @@ fn a_retry_does_not_release_an_instance_that_is_being_moved_elsewhere() {
         local_disks: [].into(),
         may_run: [(id(1), ["c".to_owned()].into())].into(),
     })));
-    assert_eq!(harness.step(1), &MoveStep::Held);
+    assert_eq!(harness.step(1), &MoveStep::OnHold);
     harness.answer(1, ServerCall::Lock, Ok(()));
     harness.resolve(1, ResolutionKind::Retry, None);
     assert!(!harness.evacuates_any(), "{:?}", harness.commands);

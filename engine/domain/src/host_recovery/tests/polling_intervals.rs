@@ -24,19 +24,19 @@ fn poll_lists(
     off: &[&str],
 ) -> usize {
     let until = harness.at + millis;
-    let mut asked = 0;
+    let mut requested = 0;
     while harness.at < until {
         harness.at += 500;
         harness.power(Power::Off);
-        asked += usize::from(harness.evacuates_any());
+        requested += usize::from(harness.evacuates_any());
         if harness.requests(|command| *command == Command::ReadConductors) {
             harness.see(Observation::Conductors(Ok(bus(true))));
-            asked += usize::from(harness.evacuates_any());
+            requested += usize::from(harness.evacuates_any());
         }
         harness.lists_with(servers.to_vec(), records.to_vec(), off);
-        asked += usize::from(harness.evacuates_any());
+        requested += usize::from(harness.evacuates_any());
     }
-    asked
+    requested
 }
 
 /// Covers R8.
@@ -57,7 +57,7 @@ fn absence_counts_only_d_and_q_after_the_calls_deadline_and_twice() {
 /// Covers R8.
 #[test]
 fn absence_does_not_count_while_nova_works_on_the_instance_unless_it_was_absent_before() {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     assert_eq!(poll_lists(&mut harness, 300_000, &[rebuilding(1)], &[], &[]), 0);
     // An earlier lost cast left this record; it does not belong to this call.
     let mut harness = Harness::engine().planned(vec![rebuilding(1)]);
@@ -140,7 +140,7 @@ fn a_move_is_confirmed_by_both_the_host_and_a_finished_record() {
         ),
     ];
     for (name, servers, records, confirmed) in cases {
-        let mut harness = Harness::engine().asked();
+        let mut harness = Harness::engine().requested();
         harness.lists(servers, records);
         assert_eq!(!harness.is_asked(1), confirmed, "{name}");
     }
@@ -149,15 +149,15 @@ fn a_move_is_confirmed_by_both_the_host_and_a_finished_record() {
 /// Covers EW4.
 #[test]
 fn a_rebuild_of_a_quarter_of_an_hour_is_one_evacuation() {
-    let mut harness = Harness::engine().asked();
-    let asked = poll_lists(
+    let mut harness = Harness::engine().requested();
+    let requested = poll_lists(
         &mut harness,
         900_000,
         &[rebuilding(1)],
         &[evacuation(1, 1, "pre-migrating", Some("b"))],
         &[],
     );
-    assert_eq!(asked, 0);
+    assert_eq!(requested, 0);
     harness.tick(4_000);
     let message = harness.message.clone().unwrap();
     assert!(
@@ -166,13 +166,13 @@ fn a_rebuild_of_a_quarter_of_an_hour_is_one_evacuation() {
     );
     harness.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
     harness.over(vec![]);
-    assert_eq!(harness.step(1), &MoveStep::Over(End::Moved));
+    assert_eq!(harness.step(1), &MoveStep::Done(End::Moved));
 }
 
 /// Covers R10.
 #[test]
 fn a_move_to_a_failed_destination_is_repeated_once_that_is_confirmed_off() {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     let record = [evacuation(1, 1, "pre-migrating", Some("b"))];
     assert_eq!(
         poll_lists(&mut harness, 60_000, &[rebuilding(1)], &record, &["c"]),
@@ -194,7 +194,7 @@ fn a_move_to_a_failed_destination_is_repeated_once_that_is_confirmed_off() {
 /// Covers R10.
 #[test]
 fn a_proof_that_ends_and_returns_is_a_new_one() {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     let record = [evacuation(1, 1, "pre-migrating", Some("b"))];
     for _ in 0..5 {
         assert_eq!(
@@ -208,7 +208,7 @@ fn a_proof_that_ends_and_returns_is_a_new_one() {
 /// Covers R10.
 #[test]
 fn a_given_up_record_that_changes_is_followed() {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     let first = evacuation(1, 1, "accepted", None);
     let other = evacuation(2, 2, "pre-migrating", Some("c"));
     assert_eq!(
@@ -239,7 +239,7 @@ fn a_given_up_record_that_changes_is_followed() {
 /// Covers R10.
 #[test]
 fn a_move_to_a_failed_host_is_given_up_even_if_the_host_returns_first() {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     let first = evacuation(1, 1, "accepted", None);
     let other = evacuation(2, 2, "pre-migrating", Some("c"));
     let lists = [first, other.clone()];
@@ -280,7 +280,7 @@ fn a_move_to_a_failed_host_is_given_up_even_if_the_host_returns_first() {
 /// Covers R10.
 #[test]
 fn an_older_record_that_is_failed_in_the_place_of_the_new_one_is_an_attempt() {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     let first = evacuation(1, 1, "accepted", None);
     let other = evacuation(2, 2, "pre-migrating", Some("c"));
     let lists = [first, other.clone()];
@@ -309,7 +309,7 @@ fn conductors_that_are_down_or_unknown_allow_no_repetition() {
         ("one is down", Ok(bus(false))),
         ("no answer", Err(fault(Some(503), FaultClass::Transient, true))),
     ] {
-        let mut harness = Harness::engine().asked();
+        let mut harness = Harness::engine().requested();
         let records = vec![
             evacuation(1, 1, "accepted", None),
             evacuation(2, 2, "pre-migrating", Some("c")),
@@ -371,7 +371,7 @@ fn a_waiting_instance_allows_no_repetition_of_a_recent_request() {
 
 #[test]
 fn two_records_in_flight_fail_only_together() {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     let records = [
         evacuation(2, 1, "failed", None),
         evacuation(1, 1, "pre-migrating", Some("b")),
@@ -388,25 +388,25 @@ fn two_records_in_flight_fail_only_together() {
 
 #[test]
 fn an_instance_that_left_without_a_record_is_read() {
-    let elsewhere = Server {
+    let on_other_host = Server {
         host: Some("b".into()),
         ..server(1)
     };
     let cases = [
         ("deleted", None, Some(End::Left)),
-        ("on another host", Some(elsewhere.clone()), Some(End::Moved)),
+        ("on another host", Some(on_other_host.clone()), Some(End::Moved)),
         (
             "on another host, with a task in Nova",
             Some(Server {
                 task_state: Some("rebuild_spawning".into()),
-                ..elsewhere
+                ..on_other_host
             }),
             None,
         ),
         ("on this host after all", Some(server(1)), None),
     ];
-    for (name, seen, end) in cases {
-        let mut harness = Harness::engine().asked();
+    for (name, shown, end) in cases {
+        let mut harness = Harness::engine().requested();
         for _ in 0..2 {
             harness.at += 500;
             harness.lists(vec![], vec![]);
@@ -415,13 +415,13 @@ fn an_instance_that_left_without_a_record_is_read() {
             harness.requests(|command| *command == Command::ReadServer(id(1))),
             "{name}"
         );
-        match seen {
+        match shown {
             None => harness.gone(1),
-            seen => harness.reads(1, seen),
+            shown => harness.reads(1, shown),
         };
         harness.over(vec![]);
         match end {
-            Some(end) => assert_eq!(harness.step(1), &MoveStep::Over(end), "{name}"),
+            Some(end) => assert_eq!(harness.step(1), &MoveStep::Done(end), "{name}"),
             None => assert!(harness.is_asked(1), "{name}"),
         }
     }
@@ -436,7 +436,7 @@ fn two_conflicting_evacuations_leave_it_moved_and_it_is_restored() {
         task_state: Some("rebuild_block_device_mapping".into()),
         ..server(1)
     };
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     for _ in 0..2 {
         harness.at += 500;
         harness.lists(vec![], vec![evacuation(1, 1, "failed", Some("elsewhere"))]);
@@ -459,19 +459,19 @@ fn two_conflicting_evacuations_leave_it_moved_and_it_is_restored() {
         ..stuck
     };
     harness.tick(500).reads(1, Some(active)).over(vec![]);
-    assert_eq!(harness.step(1), &MoveStep::Over(End::Moved));
+    assert_eq!(harness.step(1), &MoveStep::Done(End::Moved));
     assert_eq!(harness.one(1).dest.as_deref(), Some("elsewhere"));
 }
 
 #[test]
 fn a_record_closed_by_the_returned_host_needs_an_operator() {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     let record = [evacuation(1, 1, "completed", None)];
     assert_eq!(poll_lists(&mut harness, 590_000, &[server(1)], &record, &[]), 0);
     assert!(harness.is_asked(1), "its destination may still be building");
     poll_lists(&mut harness, 20_000, &[server(1)], &record, &[]);
     harness.over(vec![server(1)]);
-    assert_eq!(harness.step(1), &MoveStep::Over(End::Person));
+    assert_eq!(harness.step(1), &MoveStep::Done(End::Person));
     assert!(
         harness
             .one(1)
@@ -485,7 +485,7 @@ fn a_record_closed_by_the_returned_host_needs_an_operator() {
 /// Covers R13.
 #[test]
 fn records_are_read_once_per_tick_and_never_two_at_a_time() {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     let requests =
         |harness: &Harness| harness.requests(|command| matches!(command, Command::ReadEvacuations { .. }));
     harness.records(vec![evacuation(1, 1, "pre-migrating", Some("b"))]);
@@ -513,7 +513,7 @@ fn a_slow_nova_is_polled_for_records_less_often() {
         (3_000, 3_000),
         (60_000, 4_000),
     ] {
-        let mut harness = Harness::engine().asked();
+        let mut harness = Harness::engine().requested();
         // The cost of a list is measured from three samples.
         for poll in 0..3 {
             if poll > 0 {
@@ -538,8 +538,8 @@ fn a_slow_nova_is_polled_for_records_less_often() {
 fn no_more_evacuations_are_requested_than_nova_picks_up() {
     let servers: Vec<Server> = (1..=4).map(server).collect();
     let mut harness = Harness::with("UNKNOWN", |policy| policy.queued = 2).planned(servers.clone());
-    let asked = |harness: &Harness| (1..=4).filter(|number| harness.is_asked(*number)).count();
-    assert_eq!(asked(&harness), 2);
+    let requested = |harness: &Harness| (1..=4).filter(|number| harness.is_asked(*number)).count();
+    assert_eq!(requested(&harness), 2);
     harness.at += 500;
     harness.lists(
         servers.clone(),
@@ -548,7 +548,7 @@ fn no_more_evacuations_are_requested_than_nova_picks_up() {
             evacuation(2, 2, "accepted", None),
         ],
     );
-    assert_eq!(asked(&harness), 2, "no host has taken them up");
+    assert_eq!(requested(&harness), 2, "no host has taken them up");
     harness.at += 500;
     harness.lists(
         servers,
@@ -557,14 +557,14 @@ fn no_more_evacuations_are_requested_than_nova_picks_up() {
             evacuation(2, 2, "accepted", None),
         ],
     );
-    assert_eq!(asked(&harness), 3, "one place in the queue is free");
+    assert_eq!(requested(&harness), 3, "one place in the queue is free");
 }
 
 /// The messaging state and the host's own record come from one read of Nova's services.
 /// Covers R13.
 #[test]
 fn the_hosts_service_is_read_together_with_the_conductors() {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     let records = vec![evacuation(1, 1, "accepted", None)];
     let (mut conductors, mut alone) = (0, 0);
     for round in 0..240 {

@@ -12,7 +12,7 @@ use crate::power::Power;
 use crate::recovery::{Command, Evacuations, Life, Observation, OperatorCommand, ServerCall};
 
 /// Returns a recovery with the option set.
-fn wanted(change: impl FnOnce(&mut Policy)) -> Harness {
+fn powering_on(change: impl FnOnce(&mut Policy)) -> Harness {
     Harness::with("UNKNOWN", |policy| {
         policy.power_on_after_recovery = true;
         change(policy);
@@ -84,7 +84,7 @@ fn orders_within(harness: &mut Harness, seconds: u32, power: Power, records: &[M
 /// Covers I7.
 #[test]
 fn a_host_is_powered_on_after_its_recovery_and_journalled_first() {
-    let mut harness = returning(wanted(|_| ()));
+    let mut harness = returning(powering_on(|_| ()));
     assert!(harness.state.is_proven_off());
     assert!(
         !orders_within(&mut harness, 179, Power::Off, &[]),
@@ -111,7 +111,7 @@ fn a_host_is_powered_on_after_its_recovery_and_journalled_first() {
 /// Covers I7.
 #[test]
 fn nothing_is_powered_on_in_the_middle_of_an_evacuation() {
-    let mut harness = fenced(wanted(|_| ()));
+    let mut harness = fenced(powering_on(|_| ()));
     harness.forced_down().service().inventory(vec![server(1)], vec![]);
     harness.answer(1, ServerCall::Lock, Ok(()));
     assert!(harness.evacuates(1), "{:?}", harness.commands);
@@ -123,7 +123,7 @@ fn nothing_is_powered_on_in_the_middle_of_an_evacuation() {
 /// Covers I7.
 #[test]
 fn an_evacuation_requested_by_another_client_delays_the_power_on() {
-    let mut harness = returning(wanted(|_| ()));
+    let mut harness = returning(powering_on(|_| ()));
     let running = [evacuation(7, 1, "pre-migrating", Some("cmp2"))];
     assert!(!orders_within(&mut harness, 300, Power::Off, &running));
     let done = [evacuation(7, 1, "done", Some("cmp2"))];
@@ -144,7 +144,7 @@ fn power_on_is_optional_and_only_for_a_host_that_this_recovery_powered_off() {
         (
             "another client had powered it off",
             {
-                let mut harness = wanted(|_| ()).proven();
+                let mut harness = powering_on(|_| ()).proven();
                 harness.forced_down().service().inventory(vec![], vec![]);
                 harness
             },
@@ -152,27 +152,27 @@ fn power_on_is_optional_and_only_for_a_host_that_this_recovery_powered_off() {
         ),
         (
             "maintenance that an operator has set",
-            returning(wanted(|_| ())),
+            returning(powering_on(|_| ())),
             Box::new(|harness| _ = harness.operator_state(true, true)),
         ),
         (
             "the segment is disabled",
-            returning(wanted(|_| ())),
+            returning(powering_on(|_| ())),
             Box::new(|harness| _ = harness.operator_state(false, false)),
         ),
         (
             "fencing is stopped",
-            returning(wanted(|_| ())),
+            returning(powering_on(|_| ())),
             Box::new(|harness| _ = harness.see(Observation::FencingStopped(true))),
         ),
         (
             "the engine fences no host any more",
-            returning(wanted(|_| ())),
+            returning(powering_on(|_| ())),
             Box::new(|harness| harness.state.policy.fencing = FencingMode::External),
         ),
         (
             "it is under recovery again",
-            returning(wanted(|_| ())),
+            returning(powering_on(|_| ())),
             Box::new(|harness| _ = harness.see(Observation::HostUnderRecovery)),
         ),
     ];
@@ -186,7 +186,7 @@ fn power_on_is_optional_and_only_for_a_host_that_this_recovery_powered_off() {
 /// Covers I7.
 #[test]
 fn a_rejected_recovery_powers_nothing_on() {
-    let mut harness = fenced(wanted(|_| ()));
+    let mut harness = fenced(powering_on(|_| ()));
     harness.forced_down().command(OperatorCommand::Reject);
     harness.service().inventory(vec![], vec![]);
     assert_eq!(harness.record.life, Some(Life::Watching));
@@ -197,18 +197,18 @@ fn a_rejected_recovery_powers_nothing_on() {
 #[test]
 fn an_instance_that_needs_an_operator_keeps_the_host_off() {
     use crate::host_recovery::{End, MoveStep};
-    let mut harness = returning(wanted(|_| ()));
-    let mut other = Harness::with("UNKNOWN", |_| ()).asked();
-    let mut one = other.state.moves.pop_first().unwrap().1;
-    one.step = MoveStep::Over(End::Person);
-    harness.state.moves.insert(one.server, one);
+    let mut harness = returning(powering_on(|_| ()));
+    let mut other = Harness::with("UNKNOWN", |_| ()).requested();
+    let mut instance = other.state.moves.pop_first().unwrap().1;
+    instance.step = MoveStep::Done(End::Person);
+    harness.state.moves.insert(instance.server, instance);
     assert!(!orders_within(&mut harness, 600, Power::Off, &[]));
 }
 
 /// Covers R5.
 #[test]
 fn a_power_off_that_may_still_take_effect_is_waited_for() {
-    let mut harness = wanted(|policy| policy.proxy_hold = Duration::from_secs(400)).begun();
+    let mut harness = powering_on(|policy| policy.proxy_hold = Duration::from_secs(400)).begun();
     harness.heartbeat_age(20_000).service().power(Power::On);
     harness.powered_off(Err(timeout()));
     harness
@@ -224,7 +224,7 @@ fn a_power_off_that_may_still_take_effect_is_waited_for() {
 
 #[test]
 fn a_host_that_stays_off_is_powered_on_three_times_and_then_reported() {
-    let mut harness = returning(wanted(|_| ()));
+    let mut harness = returning(powering_on(|_| ()));
     for order in 1..=3 {
         assert!(orders_within(&mut harness, 300, Power::Off, &[]), "{order}");
         answered(&mut harness, Ok(()));
@@ -242,7 +242,7 @@ fn a_host_that_stays_off_is_powered_on_three_times_and_then_reported() {
 
 #[test]
 fn a_refused_order_is_repeated_with_pauses() {
-    let mut harness = returning(wanted(|_| ()));
+    let mut harness = returning(powering_on(|_| ()));
     assert!(orders_within(&mut harness, 300, Power::Off, &[]));
     answered(&mut harness, Err(fault(Some(503), FaultClass::Transient, false)));
     assert!(!orders_within(&mut harness, 200, Power::Off, &[]));
@@ -252,7 +252,7 @@ fn a_refused_order_is_repeated_with_pauses() {
 /// Covers I2.
 #[test]
 fn a_new_owner_does_not_repeat_an_order_that_may_still_arrive() {
-    let mut harness = returning(wanted(|_| ()));
+    let mut harness = returning(powering_on(|_| ()));
     assert!(orders_within(&mut harness, 300, Power::Off, &[]));
     harness.take_over();
     assert!(!orders_within(&mut harness, 200, Power::Off, &[]));
@@ -267,7 +267,7 @@ fn a_new_owner_does_not_repeat_an_order_that_may_still_arrive() {
 
 #[test]
 fn an_unsent_power_on_does_not_count() {
-    let mut harness = returning(wanted(|_| ()));
+    let mut harness = returning(powering_on(|_| ()));
     for _ in 0..10 {
         assert!(orders_within(&mut harness, 400, Power::Off, &[]));
         let order = harness
@@ -281,7 +281,7 @@ fn an_unsent_power_on_does_not_count() {
 
 #[test]
 fn every_device_of_the_level_gets_the_command() {
-    let mut harness = wanted(|_| ());
+    let mut harness = powering_on(|_| ());
     harness.levels = levels(&[&["psu-a", "psu-b"]]);
     let mut harness = harness.begun();
     harness.heartbeat_age(20_000).service();

@@ -15,7 +15,7 @@ fn unlocks(harness: &Harness) -> bool {
 /// Covers R7.
 #[test]
 fn an_ordinary_move_takes_three_transactions_after_the_plans() {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     harness.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
     assert!(unlocks(&harness));
     harness.over(vec![]);
@@ -62,8 +62,8 @@ fn an_unclear_reading_renews_no_proof_and_is_shown() {
 fn the_heartbeat_is_recorded_before_the_first_request() {
     let mut harness = Harness::engine().proven();
     harness.service.forced_down = true;
-    let seen = harness.service.clone();
-    harness.see(Observation::ServiceUpdated(Ok(seen))).tick(1);
+    let service = harness.service.clone();
+    harness.see(Observation::ServiceUpdated(Ok(service))).tick(1);
     assert!(
         !harness.requests(lists),
         "a read of the record is in flight, and lists start with it"
@@ -90,8 +90,8 @@ fn lists(command: &Command) -> bool {
 fn one_read_of_the_service_precedes_the_lists_and_one_after_them_counts_too() {
     let mut harness = Harness::engine().proven();
     harness.service.forced_down = true;
-    let seen = harness.service.clone();
-    harness.see(Observation::ServiceUpdated(Ok(seen)));
+    let service = harness.service.clone();
+    harness.see(Observation::ServiceUpdated(Ok(service)));
     harness.at += 1;
     harness.service();
     assert!(harness.requests(|command| *command == Command::TakeInventory { shown: true }));
@@ -188,10 +188,10 @@ fn every_answer_to_an_evacuation_is_handled() {
             Wanted::Waiting,
         ),
     ];
-    for (name, answer, wanted) in cases {
+    for (name, answer, expected) in cases {
         let mut harness = Harness::engine().planned(vec![server(1)]);
         harness.answer(1, ServerCall::Evacuate, Err(answer));
-        match wanted {
+        match expected {
             Wanted::Following => assert!(harness.is_asked(1), "{name}"),
             Wanted::Waiting => assert!(harness.is_waiting(1), "{name}"),
         }
@@ -223,7 +223,7 @@ fn a_refused_evacuation_is_retried_after_a_check_and_finally_needs_an_operator()
         harness.reads(1, Some(server(1)));
     }
     harness.over(vec![server(1)]);
-    assert_eq!(harness.step(1), &MoveStep::Over(End::Person));
+    assert_eq!(harness.step(1), &MoveStep::Done(End::Person));
     assert_eq!(harness.status, NotificationStatus::Failed);
     assert!(harness.message.as_deref().unwrap().contains("vm-1"), "named");
     assert!(
@@ -243,11 +243,11 @@ fn an_instance_found_elsewhere_is_not_evacuated_by_a_new_owner() {
     let mut harness = Harness::engine().planned(vec![server(1)]);
     let refused = fault(Some(400), FaultClass::Permanent, false);
     harness.answer(1, ServerCall::Evacuate, Err(refused));
-    let elsewhere = Server {
+    let on_other_host = Server {
         host: Some("b".into()),
         ..server(1)
     };
-    harness.tick(100).reads(1, Some(elsewhere));
+    harness.tick(100).reads(1, Some(on_other_host));
     assert!(
         matches!(harness.step(1), MoveStep::Unlocking { .. }),
         "{:?}",
@@ -273,7 +273,7 @@ fn an_instance_found_elsewhere_is_not_evacuated_by_a_new_owner() {
 /// Covers EW1.
 #[test]
 fn an_instance_that_moves_on_the_second_attempt_is_moved() {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     harness.lists(vec![server(1)], vec![evacuation(1, 1, "failed", Some("b"))]);
     assert!(harness.is_waiting(1));
     harness.tick(1_100);
@@ -293,7 +293,7 @@ fn an_instance_that_moves_on_the_second_attempt_is_moved() {
 /// Covers R5, R12.
 #[test]
 fn unlocking_is_repeated_until_nova_has_answered_and_none_can_come_late() {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     harness.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
     for _ in 0..4 {
         assert!(unlocks(&harness));
@@ -309,7 +309,7 @@ fn unlocking_is_repeated_until_nova_has_answered_and_none_can_come_late() {
     harness.tick(1_000).lock_is_ours(1);
     assert!(unlocks(&harness), "D + Q after the last one without an answer");
     harness.answer(1, ServerCall::Unlock, Ok(()));
-    assert_eq!(harness.step(1), &MoveStep::Over(End::Moved));
+    assert_eq!(harness.step(1), &MoveStep::Done(End::Moved));
 }
 
 /// Covers R12.
@@ -389,7 +389,7 @@ fn repeated_failures_of_calls_are_shown() {
         harness.power(Power::Off).lists(vec![server(1)], vec![]);
     }
     assert!(harness.message.as_deref().unwrap().contains("vm-1"));
-    assert!(harness.said <= 2, "{}", harness.said);
+    assert!(harness.message_count <= 2, "{}", harness.message_count);
 }
 
 #[test]
@@ -438,7 +438,7 @@ fn a_late_not_sent_does_not_reopen_a_move() {
     );
     harness.gone(1);
     harness.see(Observation::NotSent(evacuate));
-    assert_eq!(harness.step(1), &MoveStep::Over(End::Left));
+    assert_eq!(harness.step(1), &MoveStep::Done(End::Left));
 }
 
 #[test]
@@ -484,8 +484,8 @@ fn a_rejected_recovery_starts_nothing_and_follows_moves_in_flight() {
     assert!(!harness.evacuates(2));
     harness.over(vec![server(2)]);
     harness.over(vec![server(2)]);
-    assert_eq!(harness.step(2), &MoveStep::Over(End::Person));
-    assert_eq!(harness.step(1), &MoveStep::Over(End::Moved));
+    assert_eq!(harness.step(2), &MoveStep::Done(End::Person));
+    assert_eq!(harness.step(1), &MoveStep::Done(End::Moved));
     assert_eq!(harness.status, NotificationStatus::Failed);
 }
 

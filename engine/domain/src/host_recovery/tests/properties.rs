@@ -34,7 +34,7 @@ pub(super) enum Act {
     Server(u128, Option<u8>),
     Answer(u128, u8, Option<Fault>),
     NotSent(usize),
-    Taken(u128),
+    TakenMoves(u128),
     UnderRecovery,
 }
 
@@ -72,29 +72,29 @@ pub(super) fn acts() -> impl Strategy<Value = Act> {
         5 => (servers(), records(), any::<bool>()).prop_map(|(one, two, off)| Act::Lists(one, two, off)),
         1 => faults().prop_map(Act::ListsFail),
         1 => any::<bool>().prop_map(Act::Conductors),
-        2 => (1_u128..4, proptest::option::of(0_u8..12)).prop_map(|(one, seen)| Act::Server(one, seen)),
+        2 => (1_u128..4, proptest::option::of(0_u8..12)).prop_map(|(one, kind)| Act::Server(one, kind)),
         6 => (1_u128..4, 0_u8..5, proptest::option::weighted(0.3, faults()))
             .prop_map(|(one, call, fault)| Act::Answer(one, call, fault)),
         1 => (0_usize..6).prop_map(Act::NotSent),
-        1 => (1_u128..4).prop_map(Act::Taken),
+        1 => (1_u128..4).prop_map(Act::TakenMoves),
         1 => Just(Act::UnderRecovery),
     ]
 }
 
 fn some_server(number: u128, kind: u8) -> Server {
-    let mut one = server(number);
+    let mut instance = server(number);
     match kind {
-        0 => one.vm_state = VmState::Paused,
-        1 => one.vm_state = VmState::Stopped,
-        2 => one.vm_state = VmState::Error,
-        3 => one.power_state = PowerState::Shutdown,
-        4 => one.task_state = Some("rebuilding".into()),
-        5 => one.host = Some("b".into()),
-        6 => one.launched = false,
-        7 => one.locked = true,
+        0 => instance.vm_state = VmState::Paused,
+        1 => instance.vm_state = VmState::Stopped,
+        2 => instance.vm_state = VmState::Error,
+        3 => instance.power_state = PowerState::Shutdown,
+        4 => instance.task_state = Some("rebuilding".into()),
+        5 => instance.host = Some("b".into()),
+        6 => instance.launched = false,
+        7 => instance.locked = true,
         _ => {}
     }
-    one
+    instance
 }
 
 fn some_record(record: u64, number: u128, kind: u8) -> Migration {
@@ -108,11 +108,11 @@ fn some_record(record: u64, number: u128, kind: u8) -> Migration {
         8 => ("running", Some("c")),
         _ => ("done", None),
     };
-    let mut one = evacuation(record, number, status, dest);
+    let mut migration = evacuation(record, number, status, dest);
     if kind == 8 {
-        one.kind = MigrationType::LiveMigration;
+        migration.kind = MigrationType::LiveMigration;
     }
-    one
+    migration
 }
 
 pub(super) fn apply(harness: &mut Harness, act: Act) {
@@ -155,8 +155,8 @@ pub(super) fn apply(harness: &mut Harness, act: Act) {
         Act::PowerFails(fault) => harness.power_fails(fault),
         Act::PoweredOff(fault) => harness.powered_off(fault.map_or(Ok(()), Err)),
         Act::Updated(fault) => {
-            let seen = harness.service.clone();
-            harness.see(Observation::ServiceUpdated(fault.map_or(Ok(seen), Err)))
+            let service = harness.service.clone();
+            harness.see(Observation::ServiceUpdated(fault.map_or(Ok(service), Err)))
         }
         Act::Inventory(one, two) => harness.inventory(servers(one), records(two)),
         Act::InventoryFails(fault) => harness.see(Observation::Inventory(Err(fault))),
@@ -165,7 +165,7 @@ pub(super) fn apply(harness: &mut Harness, act: Act) {
         }
         Act::ListsFail(fault) => harness.see(Observation::Lists(Err(fault))),
         Act::Conductors(up) => harness.see(Observation::Conductors(Ok(bus(up)))),
-        Act::Server(number, seen) => harness.reads(number, seen.map(|kind| some_server(number, kind))),
+        Act::Server(number, shown) => harness.reads(number, shown.map(|kind| some_server(number, kind))),
         Act::Answer(number, call, fault) => {
             let call = match call {
                 0 => ServerCall::Lock,
@@ -180,7 +180,7 @@ pub(super) fn apply(harness: &mut Harness, act: Act) {
             Some(command) => harness.see(Observation::NotSent(command)),
             None => harness.tick(0),
         },
-        Act::Taken(number) => harness.see(Observation::MovesTaken(vec![id(number)])),
+        Act::TakenMoves(number) => harness.see(Observation::MovesTaken(vec![id(number)])),
         Act::UnderRecovery => harness.see(Observation::HostUnderRecovery),
     };
 }
@@ -200,7 +200,8 @@ pub(super) fn check(harness: &Harness, before: &HostRecovery) {
                 assert!(harness.record.moves.contains(&it.server()), "not journalled");
                 let was = before.moves.get(&it.server());
                 assert!(
-                    was.is_none_or(|one| !one.is_in_flight()) || harness.record.moves.contains(&it.server())
+                    was.is_none_or(|instance| !instance.is_in_flight())
+                        || harness.record.moves.contains(&it.server())
                 );
             }
             Command::PowerOff { .. } => {
@@ -221,12 +222,12 @@ pub(super) fn check(harness: &Harness, before: &HostRecovery) {
     let evacuations = harness
         .commands
         .iter()
-        .filter(|one| matches!(one, Command::Evacuate(_)))
+        .filter(|command| matches!(command, Command::Evacuate(_)))
         .count();
     let servers: std::collections::BTreeSet<_> = harness
         .commands
         .iter()
-        .filter_map(|one| match one {
+        .filter_map(|command| match command {
             Command::Evacuate(it) => Some(it.server()),
             _ => None,
         })
@@ -239,11 +240,11 @@ pub(super) fn check(harness: &Harness, before: &HostRecovery) {
             state.moves.values().all(super::super::Move::is_finished),
             "terminal with open moves"
         );
-        assert!(matches!(state.stage, Stage::Returning | Stage::Over));
+        assert!(matches!(state.stage, Stage::Returning | Stage::Done));
         // Later corrections change nothing else.
         assert!(harness.record.life.is_some() || before.arrivals.settled);
     }
-    if before.stage == Stage::Over {
+    if before.stage == Stage::Done {
         assert!(harness.commands.is_empty() && harness.record.is_empty());
     }
     assert!(!state.is_proven_off() || state.proof.is_some());
@@ -277,7 +278,11 @@ fn run(mode: FencingMode, opening: usize, script: Vec<Act>) {
 /// Asserts that the stored state is read back without loss.
 fn round_trip(state: &HostRecovery) {
     let head = state.head().unwrap();
-    let rows: Vec<String> = state.moves.values().map(|one| one.to_json().unwrap()).collect();
+    let rows: Vec<String> = state
+        .moves
+        .values()
+        .map(|instance| instance.to_json().unwrap())
+        .collect();
     let back = HostRecovery::restore(&head, &rows).unwrap();
     assert_eq!(back.head().unwrap(), head);
     assert_eq!(back.moves, state.moves);

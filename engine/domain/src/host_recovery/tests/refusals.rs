@@ -14,7 +14,7 @@ fn conflict() -> Fault {
     fault(Some(409), FaultClass::Conflict, false)
 }
 
-fn patient(policy: &mut Policy) {
+fn three_minutes(policy: &mut Policy) {
     policy.retry_for = Duration::from_mins(3);
 }
 
@@ -36,8 +36,8 @@ struct Calls {
     resets: u32,
 }
 
-/// Refuses every evacuation of vm-1 for `millis`, shows it as `seen`, and answers everything else.
-fn refused_for(harness: &mut Harness, millis: u64, seen: &Server, records: &[Migration]) -> Calls {
+/// Refuses every evacuation of vm-1 for `millis`, shows it as `server`, and answers everything else.
+fn refused_for(harness: &mut Harness, millis: u64, server: &Server, records: &[Migration]) -> Calls {
     let until = harness.at + millis;
     let mut calls = Calls::default();
     let mut answer = |harness: &mut Harness| {
@@ -49,7 +49,7 @@ fn refused_for(harness: &mut Harness, millis: u64, seen: &Server, records: &[Mig
                 calls.evacuations += 1;
                 harness.answer(1, ServerCall::Evacuate, Err(conflict()));
             } else if harness.requests(|command| *command == Command::ReadServer(id(1))) {
-                harness.reads(1, Some(seen.clone()));
+                harness.reads(1, Some(server.clone()));
             } else {
                 return;
             }
@@ -63,7 +63,7 @@ fn refused_for(harness: &mut Harness, millis: u64, seen: &Server, records: &[Mig
         answer(harness);
         harness.power(Power::Off);
         answer(harness);
-        harness.lists(vec![seen.clone()], records.to_vec());
+        harness.lists(vec![server.clone()], records.to_vec());
         answer(harness);
     }
     calls
@@ -72,7 +72,7 @@ fn refused_for(harness: &mut Harness, millis: u64, seen: &Server, records: &[Mig
 /// Covers C7.
 #[test]
 fn a_temporarily_refused_evacuation_is_retried_until_its_limit() {
-    let mut harness = Harness::with("UNKNOWN", patient).planned(vec![server(1)]);
+    let mut harness = Harness::with("UNKNOWN", three_minutes).planned(vec![server(1)]);
     let calls = refused_for(&mut harness, 60_000, &server(1), &[]);
     assert!((5..10).contains(&calls.evacuations), "{calls:?}");
     assert!(
@@ -93,7 +93,7 @@ fn a_temporarily_refused_evacuation_is_retried_until_its_limit() {
 /// Covers C7.
 #[test]
 fn a_task_that_the_dead_host_has_left_is_reset_and_journalled() {
-    let mut harness = Harness::with("UNKNOWN", patient).planned(vec![busy("powering-off")]);
+    let mut harness = Harness::with("UNKNOWN", three_minutes).planned(vec![busy("powering-off")]);
     assert!(
         harness.evacuates(1),
         "nothing is reset that Nova has not refused for"
@@ -169,7 +169,7 @@ fn a_task_that_another_host_or_its_owner_may_end_is_never_reset_and_is_named() {
         "soft-deleting",
         "one-that-is-not-known",
     ] {
-        let mut harness = Harness::with("UNKNOWN", patient).planned(vec![busy(task)]);
+        let mut harness = Harness::with("UNKNOWN", three_minutes).planned(vec![busy(task)]);
         let calls = refused_for(&mut harness, 300_000, &busy(task), &[]);
         assert_eq!(calls.resets, 0, "{task}");
         assert!(!harness.is_waiting(1), "{task}: an operator is needed");
@@ -182,14 +182,14 @@ fn a_task_that_another_host_or_its_owner_may_end_is_never_reset_and_is_named() {
 /// Covers C7.
 #[test]
 fn a_rebuilding_is_reset_only_when_no_evacuation_can_be_behind_it() {
-    let mut harness = Harness::with("UNKNOWN", patient).planned(vec![busy("rebuilding")]);
+    let mut harness = Harness::with("UNKNOWN", three_minutes).planned(vec![busy("rebuilding")]);
     let early = refused_for(&mut harness, 95_000, &busy("rebuilding"), &[]);
     assert_eq!(early.resets, 0, "its record may be still to come");
     let late = refused_for(&mut harness, 60_000, &busy("rebuilding"), &[]);
     assert!(late.resets >= 1, "{late:?}");
 
     // An evacuation on record is followed, without a reset.
-    let mut harness = Harness::with("UNKNOWN", patient).planned(vec![busy("rebuilding")]);
+    let mut harness = Harness::with("UNKNOWN", three_minutes).planned(vec![busy("rebuilding")]);
     let open = [evacuation(1, 1, "pre-migrating", Some("b"))];
     let calls = refused_for(&mut harness, 300_000, &busy("rebuilding"), &open);
     assert_eq!(calls.resets, 0);

@@ -49,7 +49,7 @@ fn unlisted(harness: &mut Harness) {
 
 #[test]
 fn a_recovery_ends_without_its_last_check_once_the_service_is_deleted() {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     harness.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
     harness.answer(1, ServerCall::Unlock, Ok(()));
     unlisted(&mut harness);
@@ -59,7 +59,7 @@ fn a_recovery_ends_without_its_last_check_once_the_service_is_deleted() {
         unlisted(&mut harness);
     }
     assert!(
-        matches!(harness.state.stage, Stage::Returning | Stage::Over),
+        matches!(harness.state.stage, Stage::Returning | Stage::Done),
         "{:?}",
         harness.state.stage
     );
@@ -102,20 +102,20 @@ fn a_held_instance_that_has_left_is_over_once_the_service_is_deleted() {
         ..evacuation(7, 1, "running", Some("b"))
     };
     let mut harness = Harness::engine().planned_with(vec![server(1)], vec![moving]);
-    assert_eq!(harness.step(1), &MoveStep::Held);
+    assert_eq!(harness.step(1), &MoveStep::OnHold);
     deleted(&mut harness);
     let reads = |command: &Command| matches!(command, Command::ReadServer(_));
     harness.tick(10_000).lists(vec![server(1)], vec![]);
     assert!(!harness.requests(reads));
     harness.tick(10_000).lists(vec![], vec![]);
     assert!(harness.requests(reads), "{:?}", harness.commands);
-    let elsewhere = Server {
+    let on_other_host = Server {
         host: Some("b".into()),
         ..server(1)
     };
-    harness.reads(1, Some(elsewhere));
+    harness.reads(1, Some(on_other_host));
     harness.answer(1, ServerCall::Unlock, Ok(()));
-    assert_eq!(harness.step(1), &MoveStep::Over(End::Left));
+    assert_eq!(harness.step(1), &MoveStep::Done(End::Left));
     assert_ne!(harness.state.stage, Stage::Moving);
 }
 
@@ -157,7 +157,7 @@ fn moves_that_cannot_be_requested_once_the_service_is_deleted_wait_for_an_operat
         "{:?}",
         harness.message
     );
-    assert_eq!(harness.step(1), &MoveStep::Over(End::Person));
+    assert_eq!(harness.step(1), &MoveStep::Done(End::Person));
 }
 
 /// Covers R17.
@@ -201,5 +201,5 @@ fn arriving_instances_are_named_when_the_service_is_deleted() {
         "{:?}",
         harness.message
     );
-    assert_eq!(harness.step(2), &MoveStep::Over(End::Person));
+    assert_eq!(harness.step(2), &MoveStep::Done(End::Person));
 }

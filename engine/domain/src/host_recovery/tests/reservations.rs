@@ -170,7 +170,10 @@ impl Harness {
     }
 
     fn taken(&self, number: u128) -> Option<Step> {
-        self.state.reserve.taken(host_id(number)).map(|one| one.step)
+        self.state
+            .reserve
+            .taken(host_id(number))
+            .map(|reservation| reservation.step)
     }
 
     /// Passes a tick, with an answer to the read of the service.
@@ -225,7 +228,7 @@ fn a_reserved_host_is_taken_enabled_and_waited_for_before_it_is_named() {
     harness.answer(1, ServerCall::Evacuate, Ok(())).tick(1_000);
     harness.lists(vec![], vec![evacuation(1, 1, "done", Some("rh-1"))]);
     harness.over(vec![]);
-    assert_eq!(harness.taken(1), Some(Step::Over(Outcome::Used)));
+    assert_eq!(harness.taken(1), Some(Step::Done(Outcome::Used)));
     harness.over(vec![]);
     assert_eq!(harness.status, NotificationStatus::Finished);
 }
@@ -253,16 +256,16 @@ fn one_unevacuable_instance_consumes_one_reserved_host() {
     }
     harness.lists(vec![server(1)], vec![evacuation(1, 2, "done", Some("rh-1"))]);
     harness.over(vec![server(1)]).over(vec![server(1)]);
-    assert_eq!(harness.step(1), &MoveStep::Over(End::Person));
-    assert_eq!(harness.step(2), &MoveStep::Over(End::Moved));
+    assert_eq!(harness.step(1), &MoveStep::Done(End::Person));
+    assert_eq!(harness.step(2), &MoveStep::Done(End::Moved));
     let taken: Vec<_> = harness
         .state
         .reserve
         .hosts
         .iter()
-        .map(|one| (one.name.as_str(), one.step))
+        .map(|reservation| (reservation.name.as_str(), reservation.step))
         .collect();
-    assert_eq!(taken, [("rh-1", Step::Over(Outcome::Used))]);
+    assert_eq!(taken, [("rh-1", Step::Done(Outcome::Used))]);
     assert_eq!(harness.status, NotificationStatus::Failed);
 }
 
@@ -274,10 +277,10 @@ fn an_instance_that_no_reserved_host_takes_gives_all_of_them_back() {
     let spares = || vec![spare(1, Some(8)), spare(2, Some(8)), spare(3, Some(8))];
     harness.surveyed(spares());
     harness.nova_does_it(&mut enabled);
-    let mut asked = Vec::new();
+    let mut requested = Vec::new();
     for record in 1..10 {
         if let Some(host) = harness.goes_to(1) {
-            asked.push(host.clone());
+            requested.push(host.clone());
             harness.answer(1, ServerCall::Evacuate, Ok(())).tick(1_000);
             let broken = Server {
                 vm_state: VmState::Error,
@@ -294,7 +297,7 @@ fn an_instance_that_no_reserved_host_takes_gives_all_of_them_back() {
         harness.nova_does_it(&mut enabled);
     }
     assert_eq!(
-        asked,
+        requested,
         ["rh-1", "rh-2"],
         "what is peculiar about it does not walk through the whole reserve"
     );
@@ -303,8 +306,15 @@ fn an_instance_that_no_reserved_host_takes_gives_all_of_them_back() {
     harness.nova_does_it(&mut enabled);
     harness.over(vec![server(1)]);
     assert_eq!(enabled, [false; 5], "all are as they were");
-    let back = Step::Over(Outcome::GivenBack);
-    assert!(harness.state.reserve.hosts.iter().all(|one| one.step == back));
+    let back = Step::Done(Outcome::GivenBack);
+    assert!(
+        harness
+            .state
+            .reserve
+            .hosts
+            .iter()
+            .all(|reservation| reservation.step == back)
+    );
     assert_eq!(harness.status, NotificationStatus::Failed);
     assert!(
         harness.message.as_deref().unwrap().contains("no reserved host"),
@@ -344,7 +354,7 @@ fn a_returned_reserved_host_is_disabled_with_its_former_reason() {
     };
     assert!(harness.in_flight(&restore));
     harness.status_set(1, Ok(false));
-    assert_eq!(harness.taken(1), Some(Step::Over(Outcome::GivenBack)));
+    assert_eq!(harness.taken(1), Some(Step::Done(Outcome::GivenBack)));
     assert!(harness.record.reservations.contains(&host_id(1)));
 }
 
@@ -365,7 +375,7 @@ fn a_copy_that_shows_a_reserved_host_from_before_it_was_enabled_does_not_give_it
     let is_disabled = |call: &ReserveCall| matches!(call, ReserveCall::SetStatus { status: ServiceStatus::Disabled { reason }, .. } if reason.as_deref() == Some(REASON));
     assert!(calls.iter().any(is_disabled), "{calls:?}");
     harness.status_set(1, Ok(false));
-    assert_eq!(harness.taken(1), Some(Step::Over(Outcome::GivenBack)));
+    assert_eq!(harness.taken(1), Some(Step::Done(Outcome::GivenBack)));
 }
 
 /// Covers R23.
@@ -391,7 +401,7 @@ fn changes_by_another_client_in_the_meantime_are_kept() {
             "{case}: {:?}",
             harness.commands
         );
-        assert_eq!(harness.taken(1), Some(Step::Over(Outcome::Used)), "{case}");
+        assert_eq!(harness.taken(1), Some(Step::Done(Outcome::Used)), "{case}");
     }
 }
 
@@ -433,7 +443,7 @@ fn no_host_stays_reserved_while_all_that_is_left_waits_for_its_own() {
         harness.nova_does_it(&mut enabled).pass(1_000);
     }
     assert!(harness.one(2).is_finished(), "{:?}", harness.one(2));
-    assert_eq!(harness.taken(1), Some(Step::Over(Outcome::GivenBack)));
+    assert_eq!(harness.taken(1), Some(Step::Done(Outcome::GivenBack)));
     assert!(!enabled[1]);
     assert!(harness.is_waiting(1) && !harness.awaits_survey());
     harness.resolve(1, ResolutionKind::Retry, None);
@@ -524,7 +534,7 @@ fn a_move_that_fails_by_one_way_and_succeeds_by_the_other_is_a_success() {
         ],
     );
     harness.over(vec![]).over(vec![]);
-    assert_eq!(harness.step(1), &MoveStep::Over(End::Moved));
+    assert_eq!(harness.step(1), &MoveStep::Done(End::Moved));
     assert_eq!(
         harness.status,
         NotificationStatus::Finished,
@@ -568,7 +578,7 @@ fn a_zone_conflict_excludes_the_host_and_the_next_is_taken() {
     harness.pass(1_000).nova_does_it(&mut enabled);
     assert!(harness.is_asked(1));
     assert_eq!(harness.one(1).route.target.as_deref(), Some("rh-2"));
-    assert_eq!(harness.taken(1), Some(Step::Over(Outcome::GivenBack)));
+    assert_eq!(harness.taken(1), Some(Step::Done(Outcome::GivenBack)));
     assert!(!enabled[1], "it never got so far");
 }
 
@@ -616,7 +626,7 @@ fn an_aggregate_membership_by_others_is_kept() {
                 }
             }
         }
-        assert_eq!(harness.taken(1), Some(Step::Over(Outcome::GivenBack)));
+        assert_eq!(harness.taken(1), Some(Step::Done(Outcome::GivenBack)));
         left
     };
     assert!(with_aggregate(JoinResult::Added));
@@ -715,11 +725,11 @@ fn an_unanswered_enable_is_waited_for_before_the_host_is_given_back() {
     let mut harness = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
     harness.surveyed(vec![spare(1, Some(8))]);
     harness.host_listed(1, false, None);
-    let asked = harness.at;
+    let requested_at = harness.at;
     harness.status_set(1, Err(timeout()));
     harness.command(OperatorCommand::Reject);
     harness.over(vec![server(1)]);
-    while harness.at < asked + 79_000 {
+    while harness.at < requested_at + 79_000 {
         harness.pass(1_000);
         assert!(harness.reserve_calls().is_empty(), "at {}", harness.at);
         assert_eq!(harness.taken(1), Some(Step::Returning));
@@ -739,12 +749,12 @@ fn an_answer_that_comes_twice_does_not_hide_an_enable_that_is_never_answered() {
     harness.host_listed(1, false, None);
     // The read that led to the enable arrives again; then one of the two enables in flight is lost.
     harness.host_listed(1, false, None);
-    let asked = harness.at;
+    let requested_at = harness.at;
     harness.command(OperatorCommand::Reject);
     harness.status_set(1, Err(unavailable()));
     harness.status_set(1, Err(timeout()));
     harness.over(vec![server(1)]);
-    while harness.at < asked + 79_000 {
+    while harness.at < requested_at + 79_000 {
         harness.pass(1_000);
         assert!(harness.reserve_calls().is_empty(), "at {}", harness.at);
         assert_eq!(harness.taken(1), Some(Step::Returning));

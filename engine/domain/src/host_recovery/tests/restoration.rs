@@ -86,9 +86,9 @@ fn each_vm_state_comes_back_as_it_was() {
         assert_eq!(resets, reset, "{name}");
         assert_eq!(prepared.evacuates(1), !reset, "in error first: {name}");
         let mut harness = at_the_destination(was(state, power));
-        for (seen, wanted) in turns {
-            harness.reads(1, Some(moved(seen)));
-            assert_eq!(restores(&harness), Some(wanted), "{name}");
+        for (shown, expected) in turns {
+            harness.reads(1, Some(moved(shown)));
+            assert_eq!(restores(&harness), Some(expected), "{name}");
             assert!(harness.record.moves.contains(&id(1)), "journalled first: {name}");
             harness.answer(1, ServerCall::Restore, Ok(())).tick(500);
         }
@@ -97,7 +97,7 @@ fn each_vm_state_comes_back_as_it_was() {
         }
         assert_eq!(restores(&harness), None, "{name}");
         harness.over(vec![]);
-        assert_eq!(harness.step(1), &MoveStep::Over(End::Moved), "{name}");
+        assert_eq!(harness.step(1), &MoveStep::Done(End::Moved), "{name}");
     }
 }
 
@@ -165,7 +165,7 @@ fn a_failed_restoration_ends_in_time_with_a_note() {
         harness.tick(500);
     }
     harness.over(vec![]);
-    assert_eq!(harness.step(1), &MoveStep::Over(End::Moved));
+    assert_eq!(harness.step(1), &MoveStep::Done(End::Moved));
     let note = harness.one(1).note.clone().unwrap();
     assert!(
         note.contains("not brought back to paused") && note.contains("409"),
@@ -193,7 +193,7 @@ fn a_moved_instance_in_an_unexpected_state_is_noted() {
 fn a_moved_instance_deleted_meanwhile_is_left() {
     let mut harness = at_the_destination(was(VmState::Stopped, PowerState::Shutdown));
     harness.gone(1);
-    assert_eq!(harness.step(1), &MoveStep::Over(End::Left));
+    assert_eq!(harness.step(1), &MoveStep::Done(End::Left));
 }
 
 /// Covers R5.
@@ -236,7 +236,7 @@ fn an_instance_deleted_before_it_could_be_prepared_is_left() {
         Err(fault(Some(404), FaultClass::Permanent, false)),
     );
     harness.gone(1);
-    assert_eq!(harness.step(1), &MoveStep::Over(End::Left));
+    assert_eq!(harness.step(1), &MoveStep::Done(End::Left));
     assert!(harness.one(1).note.as_deref().unwrap().contains("deleted"));
 }
 

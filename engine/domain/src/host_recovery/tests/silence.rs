@@ -39,7 +39,7 @@ fn off_from_another_machines_controller_is_no_proof_while_the_host_is_up_in_nova
         "{:?}",
         harness.message
     );
-    assert_eq!(harness.state.stage, Stage::Over);
+    assert_eq!(harness.state.stage, Stage::Done);
 }
 
 /// Covers C2.
@@ -52,16 +52,16 @@ fn a_host_found_off_is_believed_as_soon_as_it_is_down_in_nova_too() {
     // The device is read again when the silence may be long enough, not continuously.
     harness.tick(1_000);
     assert!(!harness.reads_power());
-    let mut asked = 0;
+    let mut requested = 0;
     while harness.state.proof.is_none() && harness.at < 30_000 {
         let due = harness.tick(500).reads_power() || harness.service().reads_power();
         if due {
-            asked += 1;
+            requested += 1;
             harness.service().power(Power::Off);
         }
     }
     assert!((11_000..=14_000).contains(&harness.at), "{} ms", harness.at);
-    assert!(asked <= 4, "{asked}");
+    assert!(requested <= 4, "{requested}");
 }
 
 /// With `report_interval = 30` a heartbeat of 20 s is normal.
@@ -125,8 +125,8 @@ fn an_off_claim_is_not_discarded_by_a_heartbeat_dated_earlier() {
     harness.service.last_heartbeat = Some(nova_time(harness.at + 160_000));
     harness.service.forced_down = true;
     harness.service.up = false;
-    let seen = harness.service.clone();
-    harness.see(Observation::ServiceUpdated(Ok(seen)));
+    let service = harness.service.clone();
+    harness.see(Observation::ServiceUpdated(Ok(service)));
     // Dated before the change, these may come from a copy that lags behind for as long as one is believed to.
     for _ in 0..4 {
         harness.at += 12_000;
@@ -158,9 +158,9 @@ fn a_lagging_replica_is_neither_a_heartbeat_nor_a_clearing_by_another_client() {
     assert!(mark.is_some());
     for _ in 0..10 {
         harness.at += 1_000;
-        let seen = lagging(&harness, &before);
+        let stale = lagging(&harness, &before);
         harness
-            .see(Observation::Service(Ok(Some(seen))))
+            .see(Observation::Service(Ok(Some(stale))))
             .power(Power::Off);
         assert!(harness.state.proof.is_some());
         assert!(harness.updates().is_none(), "it is not set again");
@@ -176,11 +176,11 @@ fn the_heartbeat_is_not_noted_from_a_copy_that_lags_behind() {
     harness.service.forced_down = true;
     harness.service.up = false;
     harness.heartbeat_age(0);
-    let seen = harness.service.clone();
-    harness.see(Observation::ServiceUpdated(Ok(seen)));
+    let service = harness.service.clone();
+    harness.see(Observation::ServiceUpdated(Ok(service)));
     harness.at += 1;
-    let seen = lagging(&harness, &before);
-    harness.see(Observation::Service(Ok(Some(seen))));
+    let stale = lagging(&harness, &before);
+    harness.see(Observation::Service(Ok(Some(stale))));
     assert_eq!(harness.state.service.mark, None);
     harness.at += 1_000;
     harness.service();
@@ -198,8 +198,8 @@ fn a_first_reading_is_dated_by_its_answer() {
         harness.service.forced_down = true;
         harness.service.up = false;
         harness.heartbeat_age(0);
-        let seen = harness.service.clone();
-        harness.see(Observation::ServiceUpdated(Ok(seen)));
+        let service = harness.service.clone();
+        harness.see(Observation::ServiceUpdated(Ok(service)));
         harness.at += millis;
         harness.service();
         assert_eq!(harness.state.service.mark.is_some(), is_noted, "{millis} ms");
@@ -311,12 +311,12 @@ fn a_suspect_on_hold_ends_by_itself_when_it_is_up_in_nova_again() {
         Some(HoldKind::Storm)
     );
     while harness.at < 300_000 && harness.status == NotificationStatus::Running {
-        let mut around = region(5, 5);
-        for service in around.nova.as_mut().unwrap().services.values_mut().flatten() {
+        let mut scanned = region(5, 5);
+        for service in scanned.nova.as_mut().unwrap().services.values_mut().flatten() {
             service.last_heartbeat = Some(nova_time(100_000 + harness.at / 10_000 * 10_000));
             service.nova_now = Some(nova_time(105_000 + harness.at));
         }
-        harness.around_later(around).tick(1_000);
+        harness.region_later(scanned).tick(1_000);
     }
     assert_eq!(harness.status, NotificationStatus::Failed);
     assert!((119_000..=190_000).contains(&harness.at), "{} ms", harness.at);
@@ -334,18 +334,18 @@ fn a_suspect_on_hold_ends_by_itself_when_it_is_up_in_nova_again() {
 fn a_real_failure_held_by_false_reports_continues_when_those_hosts_are_up() {
     // The host itself is dead; Nova receives heartbeats from all others, or from none during the test.
     for (name, others, goes_on) in [("all live", 1_000, true), ("a switch has failed", 400_000, false)] {
-        let mut around = region(5, 5);
-        for (host, service) in &mut around.nova.as_mut().unwrap().services {
+        let mut scanned = region(5, 5);
+        for (host, service) in &mut scanned.nova.as_mut().unwrap().services {
             let age = if host == HOST { 60_000 } else { others };
             service.as_mut().unwrap().last_heartbeat = Some(nova_time(105_000).minus_seconds(age / 1_000));
         }
         let mut harness = Harness::engine();
         harness.claim().storm(5, 5);
         assert!(harness.state.hold.is_some(), "{name}");
-        for one in &mut around.hosts {
-            one.recovering = one.name == HOST;
+        for host in &mut scanned.hosts {
+            host.recovering = host.name == HOST;
         }
-        harness.around(around);
+        harness.region(scanned);
         while harness.at < 900_000 && harness.state.hold.is_some() {
             harness.tick(1_000);
         }
@@ -356,12 +356,12 @@ fn a_real_failure_held_by_false_reports_continues_when_those_hosts_are_up() {
 /// Covers T4.
 #[test]
 fn a_suspect_on_hold_that_is_down_in_nova_waits_for_an_operator() {
-    let mut around = region(5, 5);
-    for service in around.nova.as_mut().unwrap().services.values_mut().flatten() {
+    let mut scanned = region(5, 5);
+    for service in scanned.nova.as_mut().unwrap().services.values_mut().flatten() {
         service.last_heartbeat = Some(nova_time(60_000));
     }
     let mut harness = Harness::engine();
-    harness.claim().storm(5, 5).around(around);
+    harness.claim().storm(5, 5).region(scanned);
     while harness.at < 1_000_000 {
         harness.tick(1_000);
     }

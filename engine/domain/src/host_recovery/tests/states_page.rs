@@ -11,12 +11,12 @@ const TABLE_START: &str = "<!-- table -->\n";
 const TABLE_END: &str = "<!-- end -->";
 
 /// Returns the requests to Nova after the instance runs on the new host, and the final state.
-fn asked(was: &OriginalState) -> (String, VmState) {
+fn restorations(was: &OriginalState) -> (String, VmState) {
     let mut now = Server {
         host: Some("b".into()),
         ..server(1)
     };
-    let mut asked = Vec::new();
+    let mut restorations = Vec::new();
     while let Rest::Do(restoration) = rest(was, &now) {
         let (label, state) = match restoration {
             Restoration::Stop => ("stop", VmState::Stopped),
@@ -25,21 +25,21 @@ fn asked(was: &OriginalState) -> (String, VmState) {
             Restoration::MarkError => ("mark in error", VmState::Error),
             Restoration::MarkActive => ("mark active", VmState::Active),
         };
-        asked.push(label);
+        restorations.push(label);
         now.vm_state = state;
-        assert!(asked.len() < 5, "{was:?}: {asked:?}");
+        assert!(restorations.len() < 5, "{was:?}: {restorations:?}");
     }
-    let text = if asked.is_empty() {
+    let text = if restorations.is_empty() {
         "nothing".into()
     } else {
-        asked.join(", ")
+        restorations.join(", ")
     };
     (text, now.vm_state)
 }
 
 /// Returns the columns after the power state.
 fn columns(was: &OriginalState) -> String {
-    let (calls, end) = asked(was);
+    let (calls, end) = restorations(was);
     assert_eq!(end, target(was), "{was:?}: wrong final state");
     let first = if needs_preparation(&was.vm_state) {
         "yes"

@@ -70,19 +70,19 @@ fn a_first_look_that_was_decided_at_once_and_sent_late_needs_silence_first() {
 fn a_late_request_shows_no_silence_before_its_answer() {
     let mut harness = Harness::engine().begun();
     let heartbeat = harness.service.clone();
-    let seen = || {
+    let read_server = || {
         Observation::Service(Ok(Some(Service {
             nova_now: None,
             ..heartbeat.clone()
         })))
     };
     harness.at += 60_000;
-    harness.see(seen());
+    harness.see(read_server());
     let first = harness.at;
     while !harness.requests(|command| *command == Command::ReadService) {
         harness.tick(1_000);
     }
-    harness.see(seen());
+    harness.see(read_server());
     assert!(
         harness.state.service.still_for().as_millis() <= u128::from(harness.at - first),
         "{:?} within {} ms",

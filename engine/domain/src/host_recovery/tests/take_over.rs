@@ -96,8 +96,8 @@ fn a_claim_is_bound_to_the_stored_heartbeat() {
 fn without_a_stored_heartbeat_forced_down_is_set_again() {
     let mut harness = Harness::engine().proven();
     harness.service.forced_down = true;
-    let seen = harness.service.clone();
-    harness.see(Observation::ServiceUpdated(Ok(seen)));
+    let service = harness.service.clone();
+    harness.see(Observation::ServiceUpdated(Ok(service)));
     harness.take_over();
     assert_eq!(harness.state.stage, Stage::Disabling);
 }
@@ -133,7 +133,7 @@ fn an_evacuation_of_the_last_owner_is_followed() {
     harness.at += 90_000;
     harness.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
     harness.over(vec![]);
-    assert_eq!(harness.step(1), &MoveStep::Over(End::Moved));
+    assert_eq!(harness.step(1), &MoveStep::Done(End::Moved));
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn a_restoration_of_the_last_owner_is_checked() {
 
 #[test]
 fn an_unlock_of_the_last_owner_is_repeated() {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     harness.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
     harness.answer(1, ServerCall::Unlock, Err(timeout()));
     harness.take_over().tick(500);
@@ -234,7 +234,7 @@ fn a_hold_a_rejection_and_processed_actions_survive_a_takeover() {
     assert_eq!(harness.state.hold.as_ref().unwrap().kind, HoldKind::Alive);
     harness.command(OperatorCommand::Reject).take_over();
     assert!(harness.state.rejected.is_some());
-    assert_eq!(harness.state.heard, 1);
+    assert_eq!(harness.state.last_action, 1);
 }
 
 #[test]
@@ -365,15 +365,18 @@ fn a_state_caused_by_lost_calls_is_not_the_original_state() {
                 .is_some_and(|note| note.contains("not known"))
         };
         assert_eq!((is_unknown(1), is_unknown(2)), (rewound, rewound));
-        let one = harness.state.moves.get_mut(&id(1)).unwrap();
-        one.remark("on hold: its host was seen alive");
-        one.clear_note();
+        let instance = harness.state.moves.get_mut(&id(1)).unwrap();
+        instance.remark("on hold: its host was seen alive");
+        instance.clear_note();
         assert_eq!(
-            one.note.as_deref().is_some_and(|note| note.contains("not known")),
+            instance
+                .note
+                .as_deref()
+                .is_some_and(|note| note.contains("not known")),
             rewound,
             "what was unknown is unknown still"
         );
-        assert!(!one.note.as_deref().unwrap_or_default().contains("on hold"));
+        assert!(!instance.note.as_deref().unwrap_or_default().contains("on hold"));
     }
     // A state planned before the loss was read before it.
     let mut harness = Harness::engine().planned(vec![broken(1, PowerState::Running)]);
@@ -402,10 +405,10 @@ fn the_lock_on_an_instance_says_what_it_was_and_that_the_journal_has_lost_reques
         locked_reason: reason,
         ..server(1)
     };
-    let elsewhere = young(7, 2, "done", "compute-9");
+    let to_other_host = young(7, 2, "done", "compute-9");
     let mut harness = Harness::engine().planned(vec![]);
     harness.take_over().service().tick(61_000);
-    harness.inventory(vec![prepared.clone()], vec![elsewhere.clone()]);
+    harness.inventory(vec![prepared.clone()], vec![to_other_host.clone()]);
     assert_eq!(harness.one(1).was.vm_state, VmState::Paused);
     assert_eq!(harness.one(1).was.power_state, PowerState::Running);
     assert_eq!(harness.one(1).lock, Lock::Ours);
@@ -421,7 +424,7 @@ fn the_lock_on_an_instance_says_what_it_was_and_that_the_journal_has_lost_reques
     };
     let mut harness = Harness::engine().planned(vec![]);
     harness.take_over().service().tick(61_000);
-    harness.inventory(vec![of_another], vec![elsewhere]);
+    harness.inventory(vec![of_another], vec![to_other_host]);
     assert_eq!(harness.one(1).was.vm_state, VmState::Paused);
     assert_eq!(harness.one(1).lock, Lock::Asked, "its own is set in its place");
     assert!(!harness.state.moves.contains_key(&id(2)));
@@ -441,12 +444,15 @@ fn the_lock_on_an_instance_says_what_it_was_and_that_the_journal_has_lost_reques
     harness.take_over().service().tick(61_000);
     harness.inventory(vec![broken(4), locked], vec![]);
     for number in [3, 4] {
-        let one = harness.one(number);
-        assert_eq!(one.was.vm_state, VmState::Error);
+        let instance = harness.one(number);
+        assert_eq!(instance.was.vm_state, VmState::Error);
         assert!(
-            one.note.as_deref().is_none_or(|note| !note.contains("not known")),
+            instance
+                .note
+                .as_deref()
+                .is_none_or(|note| !note.contains("not known")),
             "{:?}",
-            one.note
+            instance.note
         );
     }
     let noted = harness
@@ -511,13 +517,13 @@ fn a_lost_forced_down_is_checked_before_a_rejection_ends_the_recovery() {
         } else {
             harness.command(OperatorCommand::Reject);
         }
-        assert_ne!(harness.state.stage, Stage::Over, "{:?}", harness.message);
+        assert_ne!(harness.state.stage, Stage::Done, "{:?}", harness.message);
         harness.service.enabled = false;
         harness.service.forced_down = true;
         harness.service.disabled_reason = Some(harness.mark());
         harness.heartbeat_age(0).service().tick(1_000);
         assert!(harness.state.service.put.is_some());
-        assert_ne!(harness.state.stage, Stage::Over, "{:?}", harness.message);
+        assert_ne!(harness.state.stage, Stage::Done, "{:?}", harness.message);
     }
 }
 
@@ -531,7 +537,7 @@ fn aborting_a_recovery_with_lost_requests_looks_for_what_they_have_left() {
         .take_over()
         .command(OperatorCommand::Reject);
     harness.service();
-    assert_ne!(harness.state.stage, Stage::Over, "it has not checked");
+    assert_ne!(harness.state.stage, Stage::Done, "it has not checked");
     assert!(harness.requests(|command| matches!(command, Command::TakeInventory { .. })));
     let locked = Server {
         locked: true,
@@ -571,7 +577,7 @@ fn aborting_a_recovery_with_lost_requests_looks_for_what_they_have_left() {
         .take_over()
         .command(OperatorCommand::Reject);
     harness.service().inventory(vec![server(1)], vec![]);
-    assert_eq!(harness.state.stage, Stage::Over, "{:?}", harness.message);
+    assert_eq!(harness.state.stage, Stage::Done, "{:?}", harness.message);
     assert!(!harness.message.as_deref().unwrap().contains("locked"));
 
     // Nothing can be listed: an operator must check.
@@ -585,7 +591,7 @@ fn aborting_a_recovery_with_lost_requests_looks_for_what_they_have_left() {
         Some(HoldKind::Fence)
     );
     harness.command(OperatorCommand::Reject);
-    assert_eq!(harness.state.stage, Stage::Over, "{:?}", harness.message);
+    assert_eq!(harness.state.stage, Stage::Done, "{:?}", harness.message);
     let warning = format!("may be locked ({})", harness.mark());
     let message = harness.message.as_deref().unwrap();
     assert!(message.contains(&warning), "{message}");
@@ -600,7 +606,7 @@ fn an_abort_after_forced_down_looks_for_locks_before_it_ends() {
     assert!(harness.state.moves.is_empty());
     harness.take_over().command(OperatorCommand::Reject);
     assert!(
-        !matches!(harness.state.stage, Stage::Returning | Stage::Over),
+        !matches!(harness.state.stage, Stage::Returning | Stage::Done),
         "it has listed nothing"
     );
     let locked = Server {
@@ -623,10 +629,10 @@ fn a_rejected_recovery_with_lost_requests_ends_when_nova_knows_no_service() {
     harness.see(Observation::Rewound).take_over().service();
     harness.command(OperatorCommand::Reject);
     for _ in 0..3 {
-        assert_ne!(harness.state.stage, Stage::Over, "too few checks");
+        assert_ne!(harness.state.stage, Stage::Done, "too few checks");
         harness.tick(6_000).see(Observation::Service(Ok(None)));
     }
-    assert_eq!(harness.state.stage, Stage::Over, "{:?}", harness.message);
+    assert_eq!(harness.state.stage, Stage::Done, "{:?}", harness.message);
     let warning = format!("may be locked ({})", harness.mark());
     let message = harness.message.as_deref().unwrap();
     assert!(message.contains(&warning), "{message}");
@@ -644,7 +650,7 @@ fn a_report_that_asks_for_nothing_ends_after_a_loss_even_if_nothing_can_be_liste
     }
     assert_eq!(
         harness.state.stage,
-        Stage::Over,
+        Stage::Done,
         "{:?} {:?}",
         harness.state.hold,
         harness.message
@@ -669,9 +675,9 @@ fn a_false_alarm_is_not_given_up_before_lost_requests_are_looked_for() {
             harness.tick(1_000).heartbeat_age(0).service();
             harness.power(Power::On);
         }
-        let held = harness.state.hold.is_some();
+        let on_hold = harness.state.hold.is_some();
         assert_eq!(
-            (held, harness.state.stage == Stage::Over),
+            (on_hold, harness.state.stage == Stage::Done),
             (touched, !touched),
             "{:?}",
             harness.message
@@ -684,7 +690,7 @@ fn a_false_alarm_is_not_given_up_before_lost_requests_are_looked_for() {
 /// Covers R33.
 #[test]
 fn a_lost_forced_down_of_ours_is_cleared() {
-    for (ours, stage) in [(true, Stage::Returning), (false, Stage::Over)] {
+    for (ours, stage) in [(true, Stage::Returning), (false, Stage::Done)] {
         let mut harness = Harness::engine().begun();
         harness.see(Observation::Rewound).take_over();
         harness.service.enabled = false;

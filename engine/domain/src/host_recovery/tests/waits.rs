@@ -44,7 +44,7 @@ fn guards_of_a_hold_are_listed_until_an_operator_acts() {
         "its start time does not change"
     );
     harness.command(OperatorCommand::Approve).tick(0);
-    assert!(!waits(&harness).0.is_held(), "{:?}", waits(&harness));
+    assert!(!waits(&harness).0.is_on_hold(), "{:?}", waits(&harness));
 }
 
 #[test]
@@ -54,14 +54,14 @@ fn a_block_by_settings_counts_as_held() {
     assert!(harness.state.hold.is_none());
     assert_eq!(waits(&harness), bare(WaitsFor::FencingStopped));
     harness.see(Observation::FencingStopped(false));
-    assert!(!waits(&harness).0.is_held(), "{:?}", waits(&harness));
+    assert!(!waits(&harness).0.is_on_hold(), "{:?}", waits(&harness));
     let mut harness = Harness::engine().planned(vec![server(1)]);
     harness.operator_state(false, false).tick(1);
     assert_eq!(waits(&harness), bare(WaitsFor::SegmentDisabled));
     harness.operator_state(true, true).tick(1);
     assert_eq!(waits(&harness), bare(WaitsFor::Maintenance));
     harness.operator_state(true, false).tick(1);
-    assert!(!waits(&harness).0.is_held(), "{:?}", waits(&harness));
+    assert!(!waits(&harness).0.is_on_hold(), "{:?}", waits(&harness));
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn each_stage_before_the_moves_has_its_wait() {
     proven.forced_down();
     assert_eq!(waits(&proven), bare(WaitsFor::Nothing));
     harness.command(OperatorCommand::Reject);
-    assert!(!waits(&harness).0.is_held(), "no operator action is needed");
+    assert!(!waits(&harness).0.is_on_hold(), "no operator action is needed");
 }
 
 #[test]
@@ -87,14 +87,14 @@ fn a_held_move_is_held_and_its_recovery_with_it() {
         harness.tick(10_000).lists(vec![server(1), server(2)], vec![]);
         harness.inventory(vec![server(1), server(2)], vec![unfinished("running")]);
     }
-    assert_ne!(harness.step(1), &MoveStep::Held);
+    assert_ne!(harness.step(1), &MoveStep::OnHold);
     assert_eq!(of_move(&harness, 1), bare(WaitsFor::Nothing));
-    assert!(!waits(&harness).0.is_held(), "{:?}", waits(&harness));
+    assert!(!waits(&harness).0.is_on_hold(), "{:?}", waits(&harness));
 }
 
 #[test]
 fn an_evacuation_without_progress_waits_for_an_operator_after_a_takeover_too() {
-    let mut harness = Harness::engine().asked();
+    let mut harness = Harness::engine().requested();
     let records = || vec![evacuation(1, 1, "pre-migrating", Some("b"))];
     for _ in 0..200 {
         harness.tick(10_000).lists(vec![server(1)], records());
@@ -121,7 +121,7 @@ fn unfinished_moves_of_an_abort_are_given_up() {
     }
     // A held instance is locked, and unlocked when it ends.
     harness.answer(1, ServerCall::Unlock, Ok(()));
-    assert_eq!(harness.step(1), &MoveStep::Over(End::Person));
+    assert_eq!(harness.step(1), &MoveStep::Done(End::Person));
     assert_eq!(of_move(&harness, 1).0, WaitsFor::GivenUp);
     assert_eq!(waits(&harness), bare(WaitsFor::GivenUp));
 }
@@ -135,8 +135,8 @@ fn a_state_without_a_wait_gets_one_with_the_first_decision() {
         value.to_string()
     };
     let head = without(harness.state.head().unwrap());
-    let one = without(harness.one(1).to_json().unwrap());
-    harness.state = HostRecovery::restore(&head, &[one]).unwrap();
+    let instance = without(harness.one(1).to_json().unwrap());
+    harness.state = HostRecovery::restore(&head, &[instance]).unwrap();
     assert_eq!(harness.state.wait(), None);
     harness.claim();
     assert_eq!(of_move(&harness, 1).0, WaitsFor::Record);

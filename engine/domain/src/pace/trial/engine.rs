@@ -52,7 +52,7 @@ impl Pace {
 struct Host {
     waiting: usize,
     /// The job, the time of its request, and whether it has been seen picked up or back.
-    asked: Vec<(usize, f64, bool, bool)>,
+    requested: Vec<(usize, f64, bool, bool)>,
     next_poll: f64,
     /// The start and the end of a poll in progress.
     poll: Option<(f64, f64)>,
@@ -62,11 +62,11 @@ struct Host {
 
 impl Host {
     fn queued(&self) -> usize {
-        self.asked.iter().filter(|(_, _, taken, _)| !taken).count()
+        self.requested.iter().filter(|(_, _, taken, _)| !taken).count()
     }
 
     fn in_flight(&self) -> usize {
-        self.asked.iter().filter(|(_, _, _, back)| !back).count()
+        self.requested.iter().filter(|(_, _, _, back)| !back).count()
     }
 }
 
@@ -109,7 +109,7 @@ impl Trial {
         let mut course = Trajectory::default();
         let host = |at: usize| Host {
             waiting: self.each,
-            asked: Vec::new(),
+            requested: Vec::new(),
             // The hosts are not all polled at the same moment.
             next_poll: f64::from(small(at)) * 0.037,
             poll: None,
@@ -142,7 +142,7 @@ impl Trial {
                 traced += 0.05;
                 let window = engines
                     .iter()
-                    .map(|one| u64::from(one.pace.windows().0))
+                    .map(|recovery| u64::from(recovery.pace.windows().0))
                     .sum::<u64>()
                     .min(10_000);
                 let queued = nova.jobs.iter().filter(|job| job.taken_up.is_none()).count();
@@ -166,7 +166,7 @@ impl Engine {
         for at in 0..self.hosts.len() {
             if let Some((since, until)) = self.hosts[at].poll {
                 if nova.now >= until {
-                    self.seen(at, since, nova, course);
+                    self.observe(at, since, nova, course);
                     self.request(nova);
                 }
             } else if nova.now >= self.hosts[at].next_poll && self.hosts[at].in_flight() > 0 {
@@ -201,7 +201,7 @@ impl Engine {
             }
             let first = self.hosts[at].in_flight() == 0;
             let job = nova.evacuate();
-            self.hosts[at].asked.push((job, nova.now, false, false));
+            self.hosts[at].requested.push((job, nova.now, false, false));
             self.hosts[at].waiting -= 1;
             if first {
                 let pause = self.pause();
@@ -226,7 +226,7 @@ impl Engine {
         }
     }
 
-    fn seen(&mut self, at: usize, since: f64, nova: &Nova, course: &mut Trajectory) {
+    fn observe(&mut self, at: usize, since: f64, nova: &Nova, course: &mut Trajectory) {
         let full = self.hosts.iter().any(|host| host.waiting > 0);
         let floor = self.pause();
         let before_it = self.total(Host::queued);
@@ -241,14 +241,14 @@ impl Engine {
         host.next_poll = nova.now + floor.max(pause.as_secs_f64());
         let mut taken = Vec::new();
         let mut any_done = false;
-        for (job, asked, was_taken, was_back) in &mut host.asked {
+        for (job, requested_at, was_taken, was_back) in &mut host.requested {
             let job = &nova.jobs[*job];
-            if *asked > since {
+            if *requested_at > since {
                 continue;
             }
             let wait = StartSample {
-                least: duration(before.map_or(0.0, |before| before - *asked)),
-                most: duration(nova.now - *asked),
+                least: duration(before.map_or(0.0, |before| before - *requested_at)),
+                most: duration(nova.now - *requested_at),
             };
             if job.taken_up.is_some() && !*was_taken {
                 *was_taken = true;
@@ -270,14 +270,14 @@ impl Engine {
                 }
             }
             Pace::Model { queued, in_flight } => {
-                let seen = PollResult {
+                let poll = PollResult {
                     taken: &taken,
                     is_queue_empty,
                     full,
                     busy: before_it,
                     pause: duration(floor),
                 };
-                queued.polled(seen, now);
+                queued.polled(poll, now);
                 for _ in &taken {
                     in_flight.observe(NovaFeedback::Answered(Duration::ZERO), full, now);
                 }

@@ -67,7 +67,7 @@ impl Nova {
         f64::from(u32::try_from(self.seed >> 32).unwrap()) / f64::from(u32::MAX)
     }
 
-    fn around(&mut self, seconds: f64) -> f64 {
+    fn draw_around(&mut self, seconds: f64) -> f64 {
         let spread = self.kind.spread;
         seconds * (1.0 - spread + 2.0 * spread * self.chance())
     }
@@ -141,7 +141,7 @@ impl Nova {
             }
             if self.jobs[at].stage == Stage::Queued {
                 let (wait, work) = self.kind.take_up;
-                let (wait, work) = (self.around(wait), self.around(work));
+                let (wait, work) = (self.draw_around(wait), self.draw_around(work));
                 self.jobs[at].stage = Stage::TakeUp { wait, work };
                 free -= 1;
             }
@@ -162,7 +162,7 @@ impl Nova {
                 self.jobs[at].stage = Stage::TakeUp { wait, work };
                 if wait <= 1e-9 && work <= 1e-9 {
                     let (wait, work) = self.kind.rebuild;
-                    let (wait, work) = (self.around(wait), self.around(work));
+                    let (wait, work) = (self.draw_around(wait), self.draw_around(work));
                     self.jobs[at].stage = Stage::Rebuild { wait, work };
                     self.jobs[at].taken_up = Some(self.now);
                 }

@@ -33,11 +33,11 @@ fn arriving_instances_are_awaited_and_moved_away_again() {
         assert_eq!(bench.state().stage, PlannedStage::Listing, "at {at}");
         assert!(!bench.froze(), "at {at}: it is not there yet, and will be");
         let message = bench.state().message.clone().unwrap();
-        let wanted = format!(
+        let expected = format!(
             "waits for what Nova is bringing to compute-1: {} (migration 70, pre-migrating)",
             id(9)
         );
-        assert_eq!(message, wanted);
+        assert_eq!(message, expected);
         let lists = bench
             .calls
             .iter()
@@ -45,8 +45,8 @@ fn arriving_instances_are_awaited_and_moved_away_again() {
         assert!(lists.count() < 20, "it does not ask all the time");
 
         // It runs there, and Nova closes the record a moment later.
-        let one = bench.servers.get_mut(&id(9)).unwrap();
-        (one.host, one.task_state) = (Some(HOST.to_owned()), None);
+        let server = bench.servers.get_mut(&id(9)).unwrap();
+        (server.host, server.task_state) = (Some(HOST.to_owned()), None);
         bench.run(5_000);
         assert_eq!(bench.orders(), [id(1)], "at {at}: its move is not done");
         bench.migrations[0].status = MigrationStatus::Done;
@@ -88,8 +88,8 @@ fn a_resize_that_is_taken_back_brings_its_instance_to_the_host() {
     let message = bench.state().message.clone().unwrap();
     assert!(message.contains("(migration 70, reverting)"), "{message}");
 
-    let one = bench.servers.get_mut(&id(9)).unwrap();
-    (one.host, one.task_state, one.vm_state) = (Some(HOST.to_owned()), None, VmState::Active);
+    let server = bench.servers.get_mut(&id(9)).unwrap();
+    (server.host, server.task_state, server.vm_state) = (Some(HOST.to_owned()), None, VmState::Active);
     bench.migrations[0].status = MigrationStatus::Reverted;
     let (status, text) = bench.end();
     assert_eq!(status, NotificationStatus::Finished, "{text}");
@@ -108,8 +108,8 @@ fn a_finished_move_without_its_instance_does_not_end_the_drain() {
     bench.migrations[0].status = MigrationStatus::Reverted;
     bench.run(4_000);
     assert!(!bench.froze(), "{:?}", bench.state().message);
-    let one = bench.servers.get_mut(&id(9)).unwrap();
-    (one.host, one.task_state, one.vm_state) = (Some(HOST.to_owned()), None, VmState::Active);
+    let server = bench.servers.get_mut(&id(9)).unwrap();
+    (server.host, server.task_state, server.vm_state) = (Some(HOST.to_owned()), None, VmState::Active);
     let (status, text) = bench.end();
     assert_eq!(status, NotificationStatus::Finished, "{text}");
     assert_eq!(bench.orders(), [id(1), id(9)]);
@@ -118,7 +118,7 @@ fn a_finished_move_without_its_instance_does_not_end_the_drain() {
 
 #[test]
 fn a_resize_from_the_host_that_nobody_has_confirmed_is_named_at_the_end() {
-    for (status, wanted) in [("finished", true), ("confirmed", false), ("reverted", false)] {
+    for (status, expected) in [("finished", true), ("confirmed", false), ("reverted", false)] {
         let (shown, record) = resized(status);
         let mut bench = Bench::drain(vec![server(1, HOST), shown]);
         bench.migrations.push(record);
@@ -126,7 +126,7 @@ fn a_resize_from_the_host_that_nobody_has_confirmed_is_named_at_the_end() {
         assert_eq!(ended, NotificationStatus::Finished, "{text}");
         assert!(bench.froze(), "it may be confirmed weeks later, or never");
         let named = format!("can still be reverted to it: {} (migration 70, finished)", id(9));
-        assert_eq!(text.contains(&named), wanted, "{status}: {text}");
+        assert_eq!(text.contains(&named), expected, "{status}: {text}");
     }
 }
 
@@ -172,8 +172,8 @@ fn an_instance_that_its_own_recovery_will_start_again_is_waited_for() {
     bench.run(60_000);
     assert!(!bench.froze());
     assert_eq!(bench.state().stage, PlannedStage::Listing);
-    let wanted = format!("waits for the recoveries of instances of compute-1: {}", id(1));
-    assert_eq!(bench.state().message, Some(wanted));
+    let expected = format!("waits for the recoveries of instances of compute-1: {}", id(1));
+    assert_eq!(bench.state().message, Some(expected));
     let ended = |record: &Record| record.life.is_some();
     assert!(!bench.records.iter().any(ended), "it continues");
     let lists = bench

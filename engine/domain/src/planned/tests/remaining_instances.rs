@@ -29,8 +29,8 @@ fn an_instance_that_cannot_be_moved_stays_with_its_reason_and_prevents_the_freez
 #[test]
 fn an_instance_locked_by_a_recovery_delays_no_other() {
     let mut servers: Vec<Server> = (1..=5).map(|number| server(number, HOST)).collect();
-    for one in &mut servers[..3] {
-        (one.locked, one.locked_reason) = (true, Some("tachi 77".into()));
+    for server in &mut servers[..3] {
+        (server.locked, server.locked_reason) = (true, Some("tachi 77".into()));
     }
     let mut bench = Bench::drain(servers);
     bench.run(30_000);
@@ -45,8 +45,8 @@ fn an_instance_locked_by_a_recovery_delays_no_other() {
         .filter(|call| **call == Command::FollowMove(id(1)));
     assert!(polls.count() < 15, "it does not poll continuously");
     for number in 1..=3 {
-        let one = bench.servers.get_mut(&id(number)).unwrap();
-        (one.locked, one.locked_reason) = (false, None);
+        let server = bench.servers.get_mut(&id(number)).unwrap();
+        (server.locked, server.locked_reason) = (false, None);
     }
     let (status, text) = bench.end();
     assert_eq!(status, NotificationStatus::Finished, "{text}");
@@ -76,8 +76,8 @@ fn a_host_enabled_meanwhile_is_not_frozen() {
     bench.service.enabled = true;
     let (status, text) = bench.end();
     assert_eq!(status, NotificationStatus::Failed);
-    let wanted = "1 instance moved, 0 left running: its service was enabled meanwhile";
-    assert!(text.contains(wanted) && !text.contains("is disabled"), "{text}");
+    let expected = "1 instance moved, 0 left running: its service was enabled meanwhile";
+    assert!(text.contains(expected) && !text.contains("is disabled"), "{text}");
     assert!(!bench.froze());
 }
 
@@ -112,8 +112,8 @@ fn an_instance_that_is_being_started_counts_as_running() {
         bench.state().message.as_deref(),
         Some("waits for what is stopped on compute-1 and being changed: vm-1")
     );
-    let one = bench.servers.get_mut(&id(1)).unwrap();
-    (one.vm_state, one.task_state) = (VmState::Active, None);
+    let server = bench.servers.get_mut(&id(1)).unwrap();
+    (server.vm_state, server.task_state) = (VmState::Active, None);
     let (status, text) = bench.end();
     assert_eq!(status, NotificationStatus::Failed, "{text}");
     assert!(text.contains("0 instances moved, 1 left running: vm-1"), "{text}");

@@ -78,7 +78,12 @@ fn a_call_that_the_journal_refuses_was_never_made() {
     let mut run = Run::new("STOPPED", "nova-compute");
     run.observe(Observation::Claimed(OperatorState::DEFAULT));
     run.observe(service_state(false));
-    let call = run.commands.iter().find(|one| one.is_write()).cloned().unwrap();
+    let call = run
+        .commands
+        .iter()
+        .find(|command| command.is_write())
+        .cloned()
+        .unwrap();
     assert!(run.record.unless_frozen.is_blocked_by(&frozen()));
     run.observe(Observation::NotSent(call));
     run.observe(freeze_state(frozen()));

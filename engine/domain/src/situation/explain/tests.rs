@@ -24,7 +24,7 @@ fn a_protected_subject_is_explained_by_its_met_requirements() {
     let id = ServerId(Uuid::from_u128(3)).to_string();
     let by_id = situation.explain(&id);
     assert_eq!(by_id, situation.explain("vm-3"));
-    assert!(matches!(by_id[0].subject, HostOrInstance::Instance(one) if &*one.host == "b"));
+    assert!(matches!(by_id[0].subject, HostOrInstance::Instance(instance) if &*instance.host == "b"));
     for name in ["a", "vm-1"] {
         let [one] = &situation.explain(name)[..] else {
             panic!("{name}");
@@ -46,7 +46,12 @@ fn an_unprotected_subject_has_only_its_own_reasons() {
     facts.fencing.without = vec!["a".into()];
     facts.segments[0].hosts[1].maintenance = Some(MaintenanceReason::Operator);
     let computes = facts.computes.as_mut().unwrap();
-    computes.value.iter_mut().find(|one| one.host == "c").unwrap().up = false;
+    computes
+        .value
+        .iter_mut()
+        .find(|service| service.host == "c")
+        .unwrap()
+        .up = false;
     let situation = assess(&facts, NOW);
     let why = |name: &str| blockers(&situation.explain(name)[0]);
     // The only running host is the one without a device.
@@ -80,25 +85,25 @@ fn every_reason_is_in_the_explanation() {
     );
     assert_eq!(blockers(&situation.explain("vm-1")[0]), [waits, engine]);
     assert_eq!(blockers(&situation.explain("vm-2")[0]), [engine]);
-    for one in situation.instances.iter().flatten() {
-        let codes = blockers(&situation.explain(&one.id.to_string())[0]);
+    for instance in situation.instances.iter().flatten() {
+        let codes = blockers(&situation.explain(&instance.id.to_string())[0]);
         let codes: BTreeSet<FindingCode> = codes.into_iter().map(|(_, code)| code).collect();
         let host = situation
             .hosts
             .iter()
-            .find(|host| *host.name == *one.host)
+            .find(|host| *host.name == *instance.host)
             .unwrap();
-        assert_eq!(codes, &*one.reasons | &host.reasons, "{}", one.name);
+        assert_eq!(codes, &*instance.reasons | &host.reasons, "{}", instance.name);
     }
 }
 
 /// An instance that waits for an operator has its own reason; a heartbeat of its dead host is not part of it.
 #[test]
 fn a_requirement_is_met_only_if_that_is_known() {
-    let holds = |facts: &Facts, wanted: Need| {
+    let holds = |facts: &Facts, expected: Need| {
         let situation = assess(facts, NOW);
         let one = &situation.explain("vm-1")[0];
-        let (need, blockers) = one.needs.iter().find(|(need, _)| *need == wanted).unwrap();
+        let (need, blockers) = one.needs.iter().find(|(need, _)| *need == expected).unwrap();
         (one.holds(*need, blockers), blockers.len())
     };
     let host_up = |facts: &Facts| holds(facts, Need::HostUp);
@@ -112,7 +117,12 @@ fn a_requirement_is_met_only_if_that_is_known() {
     assert_eq!(runs(&facts), (None, 0), "it may have been lost in transit");
     facts.waiting.clear();
     let computes = facts.computes.as_mut().unwrap();
-    computes.value.iter_mut().find(|one| one.host == "a").unwrap().up = false;
+    computes
+        .value
+        .iter_mut()
+        .find(|service| service.host == "a")
+        .unwrap()
+        .up = false;
     assert_eq!((host_up(&facts), runs(&facts)), ((Some(false), 1), (None, 0)));
     facts.waiting.push(waiting(1, WaitsFor::Absence));
     assert_eq!((host_up(&facts), runs(&facts)), ((Some(false), 1), (None, 0)));

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use super::super::Facts;
 use super::super::monitors::tests::monitor;
-use super::super::tests::{ALL_WELL, Case, ago, computes};
+use super::super::tests::{ALL_WELL, TestCase, ago, computes};
 use super::*;
 
 /// Returns a host monitor that checks network planes and has reported these as lost for a minute.
@@ -33,7 +33,7 @@ fn watched(facts: &mut Facts) {
 }
 
 #[expect(clippy::too_many_lines, reason = "a table")]
-pub(in super::super) fn cases() -> Vec<Case> {
+pub(in super::super) fn cases() -> Vec<TestCase> {
     vec![
         (
             "a host has lost its storage network, as two monitors report",
@@ -185,7 +185,9 @@ fn the_command_for_a_network_that_was_lost_follows_the_age_of_the_report() {
             .push(judging("b", seconds, &["c"], &[("a", &["storage"])]));
         let situation = super::super::assess(&facts, super::super::tests::NOW);
         let mut found = situation.findings.iter();
-        let lost = found.find(|one| one.code == FindingCode::PlaneLost).unwrap();
+        let lost = found
+            .find(|finding| finding.code == FindingCode::PlaneLost)
+            .unwrap();
         let fix = lost.fix.as_deref().unwrap();
         assert!(fix.contains(part), "{fix}");
     }

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::super::tests::{ALL_WELL, Case, NONE, NOW, ago, computes, fine};
+use super::super::tests::{ALL_WELL, NONE, NOW, TestCase, ago, computes, fine};
 use super::super::{Aspect, assess};
 use super::*;
 use crate::monitor::{Guests, HeartbeatUse, MonitorHeartbeat, Resume};
@@ -35,7 +35,7 @@ fn saying(host: &str, kind: MonitorKind, seconds: i64, resume: Resume) -> Monito
     one
 }
 
-fn guests() -> Case {
+fn guests() -> TestCase {
     (
         "guests of a host that resume by themselves, per the latest check",
         |facts| {
@@ -65,7 +65,7 @@ fn guests() -> Case {
 }
 
 #[expect(clippy::too_many_lines, reason = "a table")]
-pub(in super::super) fn cases() -> Vec<Case> {
+pub(in super::super) fn cases() -> Vec<TestCase> {
     vec![
         (
             "each host is watched by another",
@@ -198,7 +198,7 @@ fn monitors_are_judged_from_the_first_signature_of_one_that_watches_hosts() {
     let grades: Vec<_> = situation
         .monitors
         .iter()
-        .map(|one| (one.host.as_str(), one.grade))
+        .map(|monitor| (monitor.host.as_str(), monitor.grade))
         .collect();
     assert_eq!(grades, [("z", Severity::Err), ("a", Severity::Ok)], "worst first");
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::tests::{ALL_WELL, Case, NONE, NOW, ago, fine};
+use super::super::tests::{ALL_WELL, NONE, NOW, TestCase, ago, fine};
 use super::super::{Aspect, Facts, Rooms, RoomsState, Situation, TimedFact, assess};
 use super::*;
 use crate::forecast::{Capacity, Needs, Provider};
@@ -37,8 +37,8 @@ pub(in super::super) fn rooms(facts: &mut Facts, free: [u64; 3]) {
     });
     let known = facts.instances.as_mut().unwrap();
     for all in known.value.on.values_mut() {
-        for one in Arc::make_mut(all) {
-            one.needs = Some(needs(100).into());
+        for instance in Arc::make_mut(all) {
+            instance.needs = Some(needs(100).into());
         }
     }
 }
@@ -70,7 +70,7 @@ const SHORT: [u64; 3] = [100, 100, 0];
 
 /// Returns the table of cases.
 #[expect(clippy::too_many_lines, reason = "a table of cases")]
-pub(in super::super) fn cases() -> Vec<Case> {
+pub(in super::super) fn cases() -> Vec<TestCase> {
     vec![
         (
             "the instances of each host fit on the others",

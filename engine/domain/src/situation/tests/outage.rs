@@ -3,7 +3,7 @@
 use super::*;
 
 #[expect(clippy::too_many_lines, reason = "a table")]
-pub(super) fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<TestCase> {
     vec![
         (
             "what guards would have done a minute ago counts until they are asked again, and no other host is known to be recovered",
@@ -295,7 +295,9 @@ fn no_start_is_proposed_on_a_host_that_is_down_or_being_recovered() {
         rest(&mut facts, StopReason::Due, 60);
         change(&mut facts);
         let mut found = assess(&facts, NOW).findings.into_iter();
-        let down = found.find(|one| one.code == FindingCode::InstanceDown).unwrap();
+        let down = found
+            .find(|finding| finding.code == FindingCode::InstanceDown)
+            .unwrap();
         assert_eq!(down.grade, Severity::Err);
         assert_eq!(
             down.fix.is_none(),
@@ -464,7 +466,7 @@ fn an_acknowledged_host_is_an_alarm_again_when_it_is_down_with_instances_that_sh
             since: ago(60),
             busy: false,
             stopped: true,
-            seen: None,
+            observed: None,
             judged: None,
         });
         assert_eq!(
@@ -490,7 +492,7 @@ fn a_hosts_recovery_is_not_mixed_up_with_that_of_its_instance() {
     let situation = assess(&facts, NOW);
     let mut found = situation.findings.iter();
     let host = found
-        .find(|one| one.code == FindingCode::HostUnderRecovery)
+        .find(|finding| finding.code == FindingCode::HostUnderRecovery)
         .unwrap();
     assert_eq!(host.text, "it is being recovered: 1/2 instances back");
     facts.recoveries.pop();

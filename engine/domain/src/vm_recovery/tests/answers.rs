@@ -27,13 +27,13 @@ fn each_answer_of_each_call() {
         ),
     ];
     for stage in CALL_STAGES {
-        for (case, result, wanted) in cases.clone() {
+        for (case, result, expected) in cases.clone() {
             let case = format!("{stage:?}, {case}");
             let (command, call) = call_of(stage);
-            let mut run = Run::asked(stage);
+            let mut run = Run::requested(stage);
             assert_eq!(run.calls, [(0, command.clone())], "{case}");
             run.observe(answer(call, result));
-            match wanted {
+            match expected {
                 Err(status) => assert_eq!(run.end().0, status, "{case}"),
                 Ok(again) => {
                     run.goes_on(again - 1, &unmoved(stage));
@@ -72,11 +72,11 @@ fn a_fault_of_the_read_is_waited_for_and_a_404_ends_it() {
         server: server_id(),
         result: Ok(None),
     };
-    let mut run = Run::asked(Stage::Stopping);
+    let mut run = Run::requested(Stage::Stopping);
     run.observe(gone());
     assert_ne!(
         run.state.stage,
-        Stage::Over,
+        Stage::Done,
         "a copy that lags behind gives this answer too"
     );
     run.at(4_999, Observation::Tick);
@@ -87,13 +87,13 @@ fn a_fault_of_the_read_is_waited_for_and_a_404_ends_it() {
     run.assert_end("", NotificationStatus::Ignored, "does not exist");
 
     // It was seen again in between.
-    let mut run = Run::asked(Stage::Stopping);
+    let mut run = Run::requested(Stage::Stopping);
     run.observe(gone());
     run.at(5_000, Observation::Tick);
     run.observe(is(VmState::Active));
     run.goes_on(20_000, &is(VmState::Active));
     run.observe(gone());
-    assert_ne!(run.state.stage, Stage::Over);
+    assert_ne!(run.state.stage, Stage::Done);
 }
 
 #[test]
@@ -115,9 +115,9 @@ fn what_was_not_sent_is_asked_for_again_but_not_at_once() {
     }
     for stage in CALL_STAGES {
         let (command, _) = call_of(stage);
-        let mut run = Run::asked(stage);
+        let mut run = Run::requested(stage);
         run.observe(Observation::NotSent(command.clone()));
-        assert_eq!(run.state.asked, None);
+        assert_eq!(run.state.requested, None);
         assert_eq!(
             run.calls.len(),
             1,
@@ -132,7 +132,7 @@ fn what_was_not_sent_is_asked_for_again_but_not_at_once() {
 /// Covers R5.
 #[test]
 fn a_stop_whose_answer_is_lost_does_not_hit_the_started_instance() {
-    let mut run = Run::asked(Stage::Stopping);
+    let mut run = Run::requested(Stage::Stopping);
     run.at(100, answer(ServerCall::Stop, Err(lost())));
     run.goes_on(LATE_EFFECT_WINDOW - 1, &is(VmState::Stopped));
     assert_eq!(run.calls.len(), 1, "no start while the stop may still come");
@@ -144,9 +144,9 @@ fn a_stop_whose_answer_is_lost_does_not_hit_the_started_instance() {
 /// Covers R5.
 #[test]
 fn a_lost_stop_is_not_forgotten_when_the_next_one_is_refused() {
-    let mut run = Run::asked(Stage::Stopping);
+    let mut run = Run::requested(Stage::Stopping);
     run.observe(answer(ServerCall::Stop, Err(lost())));
-    run.state.asked = None;
+    run.state.requested = None;
     run.goes_on(LATE_EFFECT_WINDOW - 1, &is(VmState::Stopped));
     assert_eq!(run.calls.len(), 1);
     run.goes_on(LATE_EFFECT_WINDOW + 2000, &is(VmState::Stopped));
@@ -155,7 +155,7 @@ fn a_lost_stop_is_not_forgotten_when_the_next_one_is_refused() {
 
 #[test]
 fn a_late_reset_to_active_is_waited_for_and_not_taken_for_the_start() {
-    let mut run = Run::asked(Stage::Activating);
+    let mut run = Run::requested(Stage::Activating);
     run.at(100, answer(ServerCall::Activate, Err(lost())));
     run.goes_on(LATE_EFFECT_WINDOW - 1, &is(VmState::Active));
     assert_eq!((run.state.stage, run.calls.len()), (Stage::Activating, 1));
@@ -175,9 +175,9 @@ fn an_answer_to_another_call_is_not_taken_for_the_answer_to_this_one() {
             if call == call_of(stage).1 {
                 continue;
             }
-            let mut run = Run::asked(stage);
+            let mut run = Run::requested(stage);
             run.observe(answer(call, Ok(())));
-            assert!(!run.state.asked.unwrap().answered, "{stage:?} {call:?}");
+            assert!(!run.state.requested.unwrap().answered, "{stage:?} {call:?}");
             run.observe(answer(call, Err(fault(FaultClass::Permanent, Some(404), false))));
             assert_eq!(run.state.stage, stage, "{call:?}");
         }
@@ -193,7 +193,7 @@ fn a_copy_that_lags_behind_does_not_end_a_recovery_that_has_stopped_the_instance
             ..server(state, None)
         })
     };
-    let mut run = Run::asked(Stage::Stopping);
+    let mut run = Run::requested(Stage::Stopping);
     run.observe(answer(ServerCall::Stop, Ok(())));
     run.at(1_000, dated(VmState::Stopped, 10));
     assert_eq!(run.state.stage, Stage::Starting);
@@ -203,5 +203,5 @@ fn a_copy_that_lags_behind_does_not_end_a_recovery_that_has_stopped_the_instance
     run.goes_on(8_000, &dated(VmState::Active, 7));
     assert_eq!(run.state.stage, Stage::Starting);
     run.goes_on(10_000, &dated(VmState::Active, 14));
-    assert_eq!(run.state.stage, Stage::Over);
+    assert_eq!(run.state.stage, Stage::Done);
 }

@@ -34,7 +34,7 @@ fn an_instance_restarted_as_often_as_allowed_needs_an_operator() {
     for (name, ages, refused) in cases {
         let mut run = after(&ages);
         run.observe(is(VmState::Active));
-        assert_eq!(run.state.stage == Stage::Over, refused, "{name}");
+        assert_eq!(run.state.stage == Stage::Done, refused, "{name}");
         if refused {
             run.assert_end(name, NotificationStatus::Failed, "max_restarts allows 5");
             assert!(run.calls.is_empty(), "{name}");

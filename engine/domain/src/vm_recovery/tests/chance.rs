@@ -79,7 +79,7 @@ impl Dice {
             16 => commanded.map_or(Observation::Tick, Observation::NotSent),
             17 if self.roll(40) == 0 => Observation::HostUnderRecovery,
             17 if self.roll(40) == 0 => Observation::MayRunOn(["c9".to_owned()].into()),
-            18 if self.roll(60) == 0 => said(1, OperatorCommand::Reject),
+            18 if self.roll(60) == 0 => operator_action(1, OperatorCommand::Reject),
             _ => Observation::Tick,
         }
     }
@@ -180,7 +180,7 @@ fn weather(sequence: &[(u64, u64)]) -> (NotificationStatus, usize) {
         if run.calls.len() > before {
             facts.judge(run.calls.last().unwrap());
         }
-        if run.state.stage == Stage::Over {
+        if run.state.stage == Stage::Done {
             return (run.end().0, run.calls.len());
         }
     }
@@ -188,7 +188,7 @@ fn weather(sequence: &[(u64, u64)]) -> (NotificationStatus, usize) {
     run.actions = Some(Vec::new());
     run.observe(Observation::OperatorState(OperatorState::DEFAULT));
     let (mut vm_state, mut host) = (VmState::Active, HOST);
-    while run.state.stage != Stage::Over && run.at < 10_000_000 {
+    while run.state.stage != Stage::Done && run.at < 10_000_000 {
         run.at += 500;
         // Open queries of the fault phase are answered now.
         let sight = Server {

@@ -8,10 +8,10 @@ use super::*;
 #[test]
 fn an_instance_that_may_run_on_another_host_is_not_restarted() {
     for stage in [Stage::Activating, Stage::Stopping, Stage::Starting] {
-        let mut run = Run::asked(stage);
-        let asked = run.record.unless_elsewhere.clone().unwrap();
+        let mut run = Run::requested(stage);
+        let condition = run.record.unless_elsewhere.clone().unwrap();
         assert_eq!(
-            (asked.server, asked.host.as_str()),
+            (condition.server, condition.host.as_str()),
             (server_id(), HOST),
             "{stage:?}"
         );

@@ -85,7 +85,7 @@ fn what_runs_when_it_thaws_is_not_restarted_on_an_old_report() {
 fn what_was_stopped_before_the_freeze_is_started_again() {
     for stage in [Stage::Stopping, Stage::Starting] {
         for frozen in freezes() {
-            let mut run = Run::asked(stage);
+            let mut run = Run::requested(stage);
             let at = run.at + 10;
             run.at(at, freeze_state(frozen));
             let (call, until) = if stage == Stage::Stopping {
@@ -115,14 +115,19 @@ fn a_call_that_the_journal_refuses_was_never_made() {
         (Stage::Starting, false),
     ] {
         for frozen in freezes() {
-            let mut run = Run::asked(stage);
+            let mut run = Run::requested(stage);
             let check = run.record.unless_frozen.clone();
             assert_eq!(check.is_blocked_by(&frozen), holds, "{stage:?}");
             if !holds {
                 continue;
             }
             assert!(run.record.restarted.is_some());
-            let call = run.commands.iter().find(|one| one.is_write()).cloned().unwrap();
+            let call = run
+                .commands
+                .iter()
+                .find(|command| command.is_write())
+                .cloned()
+                .unwrap();
             run.observe(Observation::NotSent(call));
             run.calls.clear();
             run.observe(freeze_state(frozen));
@@ -140,6 +145,6 @@ fn a_person_may_give_it_up_while_it_is_frozen() {
     let mut run = Run::begun();
     let [frozen, ..] = freezes();
     run.at(10, freeze_state(frozen));
-    run.observe(said(1, OperatorCommand::Reject));
+    run.observe(operator_action(1, OperatorCommand::Reject));
     run.assert_end("aborted", NotificationStatus::Failed, "aborted by alice");
 }

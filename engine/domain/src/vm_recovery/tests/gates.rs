@@ -136,13 +136,13 @@ fn gates_that_need_the_instance() {
             Some((Ignored, "is on no host")),
         ),
     ];
-    for (case, server, wanted) in cases {
+    for (case, server, expected) in cases {
         let mut run = Run::begun();
         run.observe(shown(server.clone()));
         if run.state.stage == Stage::Begin {
             run.at(5_000, shown(server));
         }
-        match wanted {
+        match expected {
             Some((status, part)) => run.assert_end(case, status, part),
             None => assert_eq!(run.state.stage, Stage::Stopping, "{case}"),
         }
@@ -171,7 +171,7 @@ fn an_instance_counts_wherever_nova_shows_it_and_a_bound_reporter_for_its_own_ho
         ..server(VmState::Active, None)
     };
     let id = server_id().to_string();
-    for (case, bound, wanted) in [
+    for (case, bound, expected) in [
         ("as Masakari", None, None),
         ("bound", Some(HOST), Some("not on the reporting host")),
     ] {
@@ -185,7 +185,7 @@ fn an_instance_counts_wherever_nova_shows_it_and_a_bound_reporter_for_its_own_ho
         let mut run = Run::of(&notification, Policy::default());
         run.observe(Observation::Claimed(OperatorState::DEFAULT));
         run.observe(shown(elsewhere()));
-        if let Some(part) = wanted {
+        if let Some(part) = expected {
             assert_eq!(
                 run.state.stage,
                 Stage::Begin,

@@ -80,7 +80,7 @@ impl Bench {
     /// Answers everything except hooks, until a hook is due or the time is over.
     fn until_hook(&mut self, millis: u64) -> Option<HookCall> {
         let end = self.at + millis;
-        while self.at < end && self.state.stage != Stage::Over {
+        while self.at < end && self.state.stage != Stage::Done {
             while let Some(command) = self.commands.pop() {
                 match command {
                     Command::RunHook(call) => return Some(*call),
@@ -117,7 +117,7 @@ impl Bench {
     }
 
     fn end(&self) -> (NotificationStatus, &str) {
-        assert_eq!(self.state.stage, Stage::Over, "{:?}", self.shown);
+        assert_eq!(self.state.stage, Stage::Done, "{:?}", self.shown);
         let (status, message) = self.shown.as_ref().unwrap();
         (*status, message)
     }
@@ -246,7 +246,7 @@ fn an_owner_that_dies_in_a_hook_leaves_one_that_does_not_run_it_again() {
             "{phase:?}: the lost run may still go on"
         );
         assert_eq!(
-            bench.done.iter().filter(|one| *one == "run hook").count(),
+            bench.done.iter().filter(|call| *call == "run hook").count(),
             1,
             "{phase:?}"
         );

@@ -15,7 +15,7 @@ fn a_silence_of_nova_counts_towards_no_limit() {
         run.goes_on(605_000, &unmoved(stage));
         assert_eq!(run.calls.len(), 1, "{stage:?}: Nova is back");
 
-        let mut run = Run::asked(stage);
+        let mut run = Run::requested(stage);
         run.observe(answer(call_of(stage).1, Err(lost())));
         while run.at < 600_000 {
             run.at += 1000;
@@ -59,7 +59,7 @@ fn time_limits_begin_with_the_call_and_end_with_the_reason() {
     ];
     for (stage, limit, sight, part) in cases {
         for (result, limit) in [(Ok(()), limit), (Err(lost()), limit + LATE_EFFECT_WINDOW)] {
-            let mut run = Run::asked(stage);
+            let mut run = Run::requested(stage);
             run.at(100, answer(call_of(stage).1, result));
             run.goes_on(limit - 1, &sight);
             assert_eq!(run.state.stage, stage, "{part}");
@@ -94,9 +94,9 @@ fn time_limits_begin_with_the_call_and_end_with_the_reason() {
 
 #[test]
 fn a_refusal_that_is_repeated_is_told_and_ends_it() {
-    let mut run = Run::asked(Stage::Stopping);
+    let mut run = Run::requested(Stage::Stopping);
     let refused = fault(FaultClass::Conflict, Some(409), false);
-    while run.at < STOP_LIMIT + 500 && run.state.stage != Stage::Over {
+    while run.at < STOP_LIMIT + 500 && run.state.stage != Stage::Done {
         if run.commands.iter().any(Command::is_write) {
             run.observe(answer(ServerCall::Stop, Err(refused.clone())));
         }
@@ -123,16 +123,16 @@ fn a_refusal_that_is_repeated_is_told_and_ends_it() {
 #[test]
 fn an_operators_reject_ends_it_in_each_stage_and_is_heard_once() {
     for stage in CALL_STAGES {
-        let mut run = Run::asked(stage);
-        run.observe(said(1, OperatorCommand::Approve));
+        let mut run = Run::requested(stage);
+        run.observe(operator_action(1, OperatorCommand::Approve));
         assert_eq!(
-            (run.state.stage, run.state.heard),
+            (run.state.stage, run.state.last_action),
             (stage, 1),
             "there is nothing to approve"
         );
-        run.observe(said(1, OperatorCommand::Reject));
+        run.observe(operator_action(1, OperatorCommand::Reject));
         assert_eq!(run.state.stage, stage, "a stale number");
-        run.observe(said(2, OperatorCommand::Reject));
+        run.observe(operator_action(2, OperatorCommand::Reject));
         run.assert_end(
             &format!("{stage:?}"),
             NotificationStatus::Failed,
@@ -147,6 +147,6 @@ fn an_operators_reject_ends_it_in_each_stage_and_is_heard_once() {
         );
     }
     let mut run = Run::begun();
-    run.observe(said(1, OperatorCommand::Reject));
+    run.observe(operator_action(1, OperatorCommand::Reject));
     run.assert_end("Begin", NotificationStatus::Failed, "aborted by alice");
 }

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn an_instance_that_its_owner_has_paused_meanwhile_is_left_alone() {
     for stage in CALL_STAGES {
-        let mut run = Run::asked(stage);
+        let mut run = Run::requested(stage);
         run.observe(is(VmState::Paused));
         run.assert_end(
             &format!("{stage:?}"),

@@ -99,11 +99,11 @@ fn a_move_is_confirmed_once_and_a_refusal_of_another_request_is_waited_for() {
     let mut run = migrating();
     run.observe(answer(ServerCall::Migrate, Ok(())));
     run.goes_on(run.at + 1_000, &on(OTHER, VmState::Resized, None));
-    let asked = calls(&run).len();
+    let calls_before = calls(&run).len();
     run.observe(answer(ServerCall::ConfirmMigration, Ok(())));
     run.goes_on(run.at + 600_000, &on(OTHER, VmState::Resized, None));
     assert_eq!(run.state.stage, Stage::Confirming);
-    assert_eq!(calls(&run).len(), asked, "it is asked for once");
+    assert_eq!(calls(&run).len(), calls_before, "it is asked for once");
     run.goes_on(run.at + 500, &on(OTHER, VmState::Stopped, None));
     assert_eq!(run.state.stage, Stage::Starting);
 
@@ -123,7 +123,7 @@ fn the_move_counts_wherever_nova_is_when_it_is_seen_again() {
     let cases = [
         ("confirmed by Nova itself", VmState::Stopped, Stage::Starting),
         ("not confirmed", VmState::Resized, Stage::Confirming),
-        ("started by its owner", VmState::Active, Stage::Over),
+        ("started by its owner", VmState::Active, Stage::Done),
     ];
     for (name, state, stage) in cases {
         for is_answered in [true, false] {
@@ -157,7 +157,7 @@ fn a_move_that_nova_gives_up_or_refuses_is_followed_by_further_attempts_and_then
         let mut run = not_started();
         let until = 3_600_000 + 2 * START_LIMIT + 700_000;
         let (mut starts, mut moves) = (1, 0);
-        while run.state.stage != Stage::Over && run.at < until {
+        while run.state.stage != Stage::Done && run.at < until {
             let before = run.calls.len();
             run.goes_on(run.at + 500, &is(VmState::Stopped));
             if run.calls.len() == before {
@@ -223,7 +223,7 @@ fn a_move_that_was_taken_for_given_up_is_followed_when_it_shows() {
                 assert_eq!(run.state.stage, Stage::Starting);
             }
             run.goes_on(run.at + 500, &on(OTHER, VmState::Stopped, Some("resize_finish")));
-            assert_ne!(run.state.stage, Stage::Over, "it is moving");
+            assert_ne!(run.state.stage, Stage::Done, "it is moving");
             run.observe(on(OTHER, state.clone(), None));
             assert_eq!(
                 (run.state.stage, run.state.host.as_str()),
@@ -256,11 +256,11 @@ fn a_move_that_the_journal_refuses_for_a_freeze_is_requested_after_it() {
 #[test]
 fn a_move_without_an_answer_is_repeated_only_when_it_can_take_effect_no_more() {
     let mut run = migrating();
-    let asked = run.at;
+    let requested_at = run.at;
     run.observe(answer(ServerCall::Migrate, Err(lost())));
-    run.goes_on(asked + LATE_EFFECT_WINDOW - 1, &is(VmState::Stopped));
+    run.goes_on(requested_at + LATE_EFFECT_WINDOW - 1, &is(VmState::Stopped));
     assert_eq!(run.calls.len(), 2);
-    run.goes_on(asked + LATE_EFFECT_WINDOW + 2_000, &is(VmState::Stopped));
+    run.goes_on(requested_at + LATE_EFFECT_WINDOW + 2_000, &is(VmState::Stopped));
     assert_eq!(run.calls.len(), 3);
     assert_eq!(run.calls.last().unwrap().1, Command::Migrate(server_id()));
 }

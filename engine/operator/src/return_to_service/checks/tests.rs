@@ -55,7 +55,7 @@ pub(in super::super) fn server(task: Option<&str>) -> Server {
 }
 
 /// A live migration that was begun at one second, and an evacuation of its instance that was asked for at another.
-fn overtaken(facts: &mut ReturnFacts, begun: i64, asked: i64) {
+fn overtaken(facts: &mut ReturnFacts, begun: i64, requested_at: i64) {
     let mut other = evacuation("running");
     other.kind = MigrationType::LiveMigration;
     other.created_at = Some(Timestamp::from_micros(begun * 1_000_000));
@@ -67,7 +67,7 @@ fn overtaken(facts: &mut ReturnFacts, begun: i64, asked: i64) {
         instance_name: "vm1".into(),
         source_host: Some("cmp1".into()),
         dest_host: Some("cmp3".into()),
-        start_time: Some(Timestamp::from_micros(asked * 1_000_000)),
+        start_time: Some(Timestamp::from_micros(requested_at * 1_000_000)),
         end_time: None,
         kind: None,
         status: Some(VmoveStatus::Succeeded),

@@ -67,19 +67,19 @@ impl Jobs for Table {
     async fn begin_job(
         &self,
         name: &str,
-        seen: u64,
+        last_run: u64,
         due: Option<Timestamp>,
         by: &str,
     ) -> Result<bool, JournalError> {
         {
             let mut rows = self.rows.lock().unwrap();
             let at = rows.iter().position(|row| row.name == name);
-            if at.map_or(0, |at| rows[at].run) != seen {
+            if at.map_or(0, |at| rows[at].run) != last_run {
                 return Ok(false);
             }
             let line = JobLine {
                 name: name.to_owned(),
-                run: seen + 1,
+                run: last_run + 1,
                 due: due.or_else(|| at.and_then(|at| rows[at].due)),
                 begun_at: self.clock.wall(),
                 by: by.to_owned(),

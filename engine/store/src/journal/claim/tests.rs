@@ -14,7 +14,7 @@ async fn views(bench: &Bench) -> Vec<PeerClaim> {
     bench.store.journal().unsettled().await.unwrap()
 }
 
-async fn seen(bench: &Bench) -> PeerClaims {
+async fn peer_claims(bench: &Bench) -> PeerClaims {
     views(bench).await
 }
 
@@ -25,7 +25,7 @@ async fn reported(bench: &Bench, count: usize) -> PeerClaims {
         let host = bench.host(&segment, &format!("cmp{number}")).await;
         bench.stopped(&host).await;
     }
-    seen(bench).await
+    peer_claims(bench).await
 }
 
 async fn sql(bench: &Bench, text: &str) {
@@ -33,8 +33,8 @@ async fn sql(bench: &Bench, text: &str) {
 }
 
 /// Claims, and returns the claims in the order of the request.
-async fn claimed(bench: &Bench, seen: &PeerClaims, owner: &str) -> Vec<Option<ClaimedRecovery>> {
-    let outcomes = bench.store.journal().claim_all(seen, owner).await;
+async fn claimed(bench: &Bench, views: &PeerClaims, owner: &str) -> Vec<Option<ClaimedRecovery>> {
+    let outcomes = bench.store.journal().claim_all(views, owner).await;
     outcomes.into_iter().map(Result::unwrap).collect()
 }
 
@@ -60,20 +60,20 @@ async fn a_lost_claim_in_a_batch_writes_nothing_and_the_others_succeed() {
     };
     let done = journal.commit_at(closed.id, closed.epoch, &close).await.unwrap();
     assert!(matches!(done, WriteOutcome::Written(_)));
-    let mut asked = all.clone();
+    let mut claims = all.clone();
     // Not claimed although the epoch is right, because the recovery is closed.
-    asked[3] = PeerClaim {
+    claims[3] = PeerClaim {
         epoch: closed.epoch,
         seq: closed.seq + 1,
         beat: closed.beat + 1,
         owner: Some("other".to_owned()),
-        ..asked[3].clone()
+        ..claims[3].clone()
     };
 
-    let outcomes = claimed(&bench, &asked, "engine").await;
+    let outcomes = claimed(&bench, &claims, "engine").await;
     let epochs: Vec<Option<u64>> = outcomes
         .iter()
-        .map(|one| one.as_ref().map(|one| one.epoch))
+        .map(|claimed_row| claimed_row.as_ref().map(|claimed_row| claimed_row.epoch))
         .collect();
     assert_eq!(epochs, [Some(1), None, Some(1), None, Some(1)]);
     let owners: Vec<(u64, Option<String>)> = views(&bench)
@@ -84,7 +84,7 @@ async fn a_lost_claim_in_a_batch_writes_nothing_and_the_others_succeed() {
     let ours = (1, Some("engine".to_owned()));
     let other = (theirs.epoch, Some("other".to_owned()));
     assert_eq!(owners, [ours.clone(), other, ours.clone(), ours]);
-    let again = claimed(&bench, &asked, "engine").await;
+    let again = claimed(&bench, &claims, "engine").await;
     assert!(again.iter().all(Option::is_none), "{again:?}");
 }
 
@@ -94,8 +94,8 @@ async fn a_lost_claim_in_a_batch_writes_nothing_and_the_others_succeed() {
 #[tokio::test]
 async fn claims_in_one_transaction_get_the_answers_that_each_would_get() {
     let bench = Bench::new().await;
-    let held = bench.varied_recoveries().await;
-    for (number, one) in held.iter().enumerate().skip(4) {
+    let claimed_first = bench.varied_recoveries().await;
+    for (number, claimed_row) in claimed_first.iter().enumerate().skip(4) {
         let moves = [2, 1].map(|rank| {
             let server = tachi_domain::ServerId(uuid::Uuid::from_u128((number * 10 + rank) as u128));
             pending_move(server, u32::try_from(rank).unwrap())
@@ -106,28 +106,31 @@ async fn claims_in_one_transaction_get_the_answers_that_each_would_get() {
             ..Write::default()
         };
         let journal = bench.store.journal();
-        let done = journal.commit_at(one.id, one.epoch, &write).await.unwrap();
+        let done = journal
+            .commit_at(claimed_row.id, claimed_row.epoch, &write)
+            .await
+            .unwrap();
         assert!(matches!(done, WriteOutcome::Written(_)));
     }
-    let together = claimed(&bench, &seen(&bench).await, "engine").await;
-    for (one, view) in together.into_iter().zip(seen(&bench).await) {
-        let one = one.unwrap();
-        assert_eq!(one.id, view.id);
+    let together = claimed(&bench, &peer_claims(&bench).await, "engine").await;
+    for (claimed_row, view) in together.into_iter().zip(peer_claims(&bench).await) {
+        let claimed_row = claimed_row.unwrap();
+        assert_eq!(claimed_row.id, view.id);
         let alone = bench.store.journal().claim(&view, "engine").await.unwrap();
         let alone = ClaimedRecovery {
-            epoch: one.epoch,
-            seq: one.seq,
-            beat: one.beat,
+            epoch: claimed_row.epoch,
+            seq: claimed_row.seq,
+            beat: claimed_row.beat,
             ..alone.unwrap()
         };
         let without_clock = |mut claimed: ClaimedRecovery| {
             claimed.operator_state.clock = None;
             format!("{claimed:#?}")
         };
-        if one.state.is_some() {
-            assert_eq!(one.moves, [r#"{"rank":1}"#, r#"{"rank":2}"#]);
+        if claimed_row.state.is_some() {
+            assert_eq!(claimed_row.moves, [r#"{"rank":1}"#, r#"{"rank":2}"#]);
         }
-        assert_eq!(without_clock(one), without_clock(alone));
+        assert_eq!(without_clock(claimed_row), without_clock(alone));
     }
 }
 
@@ -164,10 +167,14 @@ async fn a_claim_of_the_same_owner_that_was_not_seen_is_not_taken_for_one_that_w
         .unwrap();
     let outcomes = journal.claim_all(&all, "engine").await;
     assert!(outcomes.iter().all(Result::is_err), "{outcomes:?}");
-    let epochs: Vec<u64> = seen(&bench).await.into_iter().map(|view| view.epoch).collect();
+    let epochs: Vec<u64> = peer_claims(&bench)
+        .await
+        .into_iter()
+        .map(|view| view.epoch)
+        .collect();
     assert_eq!(epochs, [1, 0], "nothing is claimed");
-    let seen = seen(&bench).await;
-    let after = claimed(&bench, &seen, "engine").await;
+    let views = peer_claims(&bench).await;
+    let after = claimed(&bench, &views, "engine").await;
     assert!(after.iter().all(Option::is_some));
 }
 
@@ -184,30 +191,30 @@ async fn concurrent_batches_of_claims_give_each_recovery_one_owner() {
     let mut engines = JoinSet::new();
     for number in 0..ENGINES {
         let store = stores[number % 2].clone();
-        let mut asked: PeerClaims = all.clone();
-        asked.rotate_left(number * 5);
+        let mut claims: PeerClaims = all.clone();
+        claims.rotate_left(number * 5);
         if number % 2 == 1 {
-            asked.reverse();
+            claims.reverse();
         }
         engines.spawn(async move {
             let owner = format!("engine{number}");
             let mut won = Vec::new();
             for _ in 0..100 {
-                let outcomes = store.journal().claim_all(&asked, &owner).await;
+                let outcomes = store.journal().claim_all(&claims, &owner).await;
                 let mut again = PeerClaims::new();
-                for (one, outcome) in asked.iter().zip(outcomes) {
+                for (view, outcome) in claims.iter().zip(outcomes) {
                     match outcome {
                         Ok(Some(claimed)) => won.push((claimed.id, owner.clone())),
                         Ok(None) => {}
-                        Err(_) => again.push(one.clone()),
+                        Err(_) => again.push(view.clone()),
                     }
                 }
-                asked = again;
-                if asked.is_empty() {
+                claims = again;
+                if claims.is_empty() {
                     return won;
                 }
             }
-            panic!("{owner} was never answered for {asked:?}");
+            panic!("{owner} was never answered for {claims:?}");
         });
     }
     let mut won = Vec::new();

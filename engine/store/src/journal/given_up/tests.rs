@@ -73,13 +73,13 @@ async fn an_instance_that_may_run_elsewhere_is_not_restarted_until_an_operator_a
     let ours = reported(left).await;
     let refused = WriteOutcome::MayRunOn(["cmp3".to_owned()].into());
     assert_eq!(restarts(&ours, left).await, refused);
-    let said = bench
+    let outcome = bench
         .store
         .operator_journal()
         .acknowledge(claimed.id, left, "alice")
         .await
         .unwrap();
-    assert_eq!(said, ActionOutcome::Submitted);
+    assert_eq!(outcome, ActionOutcome::Submitted);
     assert!(matches!(restarts(&ours, left).await, WriteOutcome::Written(_)));
 }
 

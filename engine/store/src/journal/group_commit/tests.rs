@@ -7,7 +7,7 @@ use tachi_engine::ports::journal::{ClaimedRecovery, HostWrite};
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::conn::asked;
+use crate::conn::statements;
 use crate::testing::{Bench, START};
 
 /// Creates this number of open recoveries, each claimed and of its own host.
@@ -49,8 +49,8 @@ fn ending(text: &str) -> Write {
 /// Writes all concurrently, and returns the results in their order.
 async fn at_once(bench: &Bench, all: &[ClaimedRecovery]) -> Vec<Result<WriteOutcome, JournalError>> {
     let mut tasks = JoinSet::new();
-    for (place, one) in all.iter().enumerate() {
-        let (journal, id, epoch) = (bench.store.journal().clone(), one.id, one.epoch);
+    for (place, claimed) in all.iter().enumerate() {
+        let (journal, id, epoch) = (bench.store.journal().clone(), claimed.id, claimed.epoch);
         tasks.spawn(async move { (place, journal.commit_at(id, epoch, &ending("over")).await) });
     }
     let mut outcomes = tasks.join_all().await;
@@ -71,12 +71,12 @@ fn is_written(outcome: &Result<WriteOutcome, JournalError>) -> bool {
 async fn concurrent_writes_share_a_transaction() {
     let (bench, all) = claimed(41).await;
     let (first, others) = all.split_first().unwrap();
-    let before = asked::times();
+    let before = statements::times();
     assert!(is_written(&at_once(&bench, std::slice::from_ref(first)).await[0]));
-    let alone = asked::times() - before;
-    let before = asked::times();
+    let alone = statements::times() - before;
+    let before = statements::times();
     let outcomes = at_once(&bench, others).await;
-    let together = asked::times() - before;
+    let together = statements::times() - before;
     assert!(outcomes.iter().all(is_written), "{outcomes:?}");
     // There is no BEGIN and no COMMIT per write.
     assert!(
@@ -143,12 +143,15 @@ async fn a_failed_commit_is_not_reported_as_written_and_the_next_one_is() {
     let outcomes = at_once(&bench, &all).await;
     let open = open(&bench).await;
     assert!(open.contains(&refused));
-    for (one, outcome) in all.iter().zip(&outcomes) {
-        assert_eq!(is_written(outcome), !open.contains(&one.id), "{outcome:?}");
+    for (claimed, outcome) in all.iter().zip(&outcomes) {
+        assert_eq!(is_written(outcome), !open.contains(&claimed.id), "{outcome:?}");
     }
     assert!(open.len() > 1, "it shared its transaction with others");
     writer.execute_unprepared("DROP TRIGGER refuses").await.unwrap();
-    let left: Vec<ClaimedRecovery> = all.into_iter().filter(|one| open.contains(&one.id)).collect();
+    let left: Vec<ClaimedRecovery> = all
+        .into_iter()
+        .filter(|claimed| open.contains(&claimed.id))
+        .collect();
     assert!(at_once(&bench, &left).await.iter().all(is_written));
     assert!(self::open(&bench).await.is_empty());
 }

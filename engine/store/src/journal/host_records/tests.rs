@@ -205,7 +205,7 @@ async fn concurrent_orders_succeed_up_to_the_limit() {
     let outcomes = tasks.join_all().await;
     let given = outcomes
         .iter()
-        .filter(|one| matches!(one, WriteOutcome::Written(_)))
+        .filter(|outcome| matches!(outcome, WriteOutcome::Written(_)))
         .count();
     assert_eq!(given, 3, "{outcomes:?}");
 }
@@ -231,7 +231,7 @@ async fn proofs_are_listed_with_their_host_while_a_recovery_needs_them() {
     let rows: Vec<_> = standing
         .proofs
         .iter()
-        .map(|one| (one.recovery, one.host, one.age))
+        .map(|record| (record.recovery, record.host, record.age))
         .collect();
     let host = all[1].host.as_ref().unwrap().id;
     assert_eq!(rows, [(all[1].id, host, Duration::ZERO)]);

@@ -10,26 +10,26 @@ use crate::testing::Bench;
 
 async fn together(bench: &Bench, claims: &[ClaimedRecovery]) -> Vec<OperatorState> {
     let mut renewals = Vec::new();
-    for one in claims {
+    for claimed in claims {
         renewals.push(LeaseRenewal {
-            claim: bench.store.journal().claim_of(one.id, one.epoch).await,
+            claim: bench.store.journal().claim_of(claimed.id, claimed.epoch).await,
             elapsed: Elapsed::from_millis(1),
         });
     }
     let outcomes = bench.store.journal().renew_all(&renewals).await;
     outcomes
         .into_iter()
-        .map(|one| operator_state(one.unwrap()))
+        .map(|claimed| operator_state(claimed.unwrap()))
         .collect()
 }
 
 async fn one_by_one(bench: &Bench, claims: &[ClaimedRecovery]) -> Vec<OperatorState> {
     let mut states = Vec::new();
-    for one in claims {
+    for claimed in claims {
         let journal = bench.store.journal();
         states.push(operator_state(
             journal
-                .beat_at(one.id, one.epoch, Elapsed::from_millis(1))
+                .beat_at(claimed.id, claimed.epoch, Elapsed::from_millis(1))
                 .await
                 .unwrap(),
         ));
@@ -96,7 +96,7 @@ async fn the_older_of_two_claims_of_a_recovery_is_lost() {
     let host = bench.host(&segment, "cmp1").await;
     bench.stopped(&host).await;
     let lost = bench.claim_newest("engine").await;
-    let held = bench.claim_newest("engine").await;
+    let newer = bench.claim_newest("engine").await;
     let beat = |claimed: &ClaimedRecovery, past: u64, millis| LeaseRenewal {
         claim: Claim {
             beat: claimed.beat + past,
@@ -105,14 +105,14 @@ async fn the_older_of_two_claims_of_a_recovery_is_lost() {
         elapsed: Elapsed::from_millis(millis),
     };
     let orders = [
-        [beat(&lost, 0, 5), beat(&held, 0, 7)],
-        [beat(&held, 1, 7), beat(&lost, 1, 5)],
+        [beat(&lost, 0, 5), beat(&newer, 0, 7)],
+        [beat(&newer, 1, 7), beat(&lost, 1, 5)],
     ];
     for renewals in orders {
         let outcomes = bench.store.journal().renew_all(&renewals).await;
         for (outcome, beat) in outcomes.into_iter().zip(renewals) {
             let is_held = matches!(outcome.unwrap(), WriteOutcome::Written(_));
-            assert_eq!(is_held, beat.claim.epoch == held.epoch);
+            assert_eq!(is_held, beat.claim.epoch == newer.epoch);
         }
     }
     let again = bench.claim_newest("engine").await;

@@ -93,7 +93,7 @@ async fn rows(bench: &Bench) -> Vec<(String, Option<String>)> {
 async fn a_reserved_host_goes_to_one_recovery_and_comes_back_as_it_was() {
     let (bench, segment, claimed, spares) = stage(1, 1).await;
     let spare = &spares[0];
-    let mine = write_of(spare, ReservationState::Held);
+    let mine = write_of(spare, ReservationState::Reserved);
     assert!(matches!(
         commit(&bench, &claimed[0], &mine).await,
         WriteOutcome::Written(_)
@@ -111,27 +111,27 @@ async fn a_reserved_host_goes_to_one_recovery_and_comes_back_as_it_was() {
         commit(&bench, &claimed[1], &mine).await,
         WriteOutcome::ReserveTaken(vec![spare.id])
     );
-    let seen = bench
+    let reserve = bench
         .store
         .journal()
         .reserve(claimed[1].host.as_ref().unwrap().id)
         .await
         .unwrap();
-    assert_eq!(seen.len(), 1);
-    assert!(seen[0].busy);
+    assert_eq!(reserve.len(), 1);
+    assert!(reserve[0].busy);
     let consumed = write_of(spare, ReservationState::Consumed);
     assert!(matches!(
         commit(&bench, &claimed[0], &consumed).await,
         WriteOutcome::Written(_)
     ));
     assert!(!is_reserved(&bench, &segment, spare).await);
-    let seen = bench
+    let reserve = bench
         .store
         .journal()
         .reserve(claimed[1].host.as_ref().unwrap().id)
         .await
         .unwrap();
-    assert!(seen[0].busy, "it may yet be given back: {seen:?}");
+    assert!(reserve[0].busy, "it may yet be given back: {reserve:?}");
     let back = write_of(spare, ReservationState::GivenBack);
     assert!(matches!(
         commit(&bench, &claimed[0], &back).await,
@@ -169,11 +169,16 @@ async fn a_reserved_host_goes_to_one_recovery_and_comes_back_as_it_was() {
 #[tokio::test]
 async fn a_refused_reservation_writes_nothing_else_and_one_of_a_lost_claim_nothing_at_all() {
     let (bench, segment, claimed, spares) = stage(1, 2).await;
-    let _ = commit(&bench, &claimed[0], &write_of(&spares[0], ReservationState::Held)).await;
+    let _ = commit(
+        &bench,
+        &claimed[0],
+        &write_of(&spares[0], ReservationState::Reserved),
+    )
+    .await;
     let both = Write {
         reservations: spares
             .iter()
-            .map(|spare| reservation(spare, ReservationState::Held))
+            .map(|spare| reservation(spare, ReservationState::Reserved))
             .collect(),
         notification: Some((NotificationStatus::Running, Some("told".to_owned()))),
         ..Write::default()
@@ -233,7 +238,7 @@ async fn two_recoveries_at_once_never_get_the_same_reserved_host() {
             reservations: vec![ReservationWrite {
                 host: row.uuid.parse().unwrap(),
                 name,
-                state: ReservationState::Held,
+                state: ReservationState::Reserved,
                 was_enabled: true,
                 was_reason: None,
                 aggregates: Vec::new(),
@@ -258,11 +263,11 @@ async fn two_recoveries_at_once_never_get_the_same_reserved_host() {
         }
         let got = outcomes
             .iter()
-            .filter(|one| matches!(one, WriteOutcome::Written(_)))
+            .filter(|outcome| matches!(outcome, WriteOutcome::Written(_)))
             .count();
         let refused = outcomes
             .iter()
-            .filter(|one| matches!(one, WriteOutcome::ReserveTaken(_)))
+            .filter(|outcome| matches!(outcome, WriteOutcome::ReserveTaken(_)))
             .count();
         assert_eq!((got, refused), (1, 1), "round {round}: {outcomes:?}");
     }
@@ -283,15 +288,15 @@ async fn a_host_on_maintenance_not_reserved_or_under_recovery_is_not_taken() {
         .unwrap();
     bench.stopped(&spares[1]).await;
     let source = claimed[0].host.clone().unwrap();
-    let seen = bench.store.journal().reserve(source.id).await.unwrap();
-    let names: Vec<_> = seen.iter().map(|row| (row.name.as_str(), row.busy)).collect();
+    let reserve = bench.store.journal().reserve(source.id).await.unwrap();
+    let names: Vec<_> = reserve.iter().map(|row| (row.name.as_str(), row.busy)).collect();
     assert_eq!(
         names,
         [("rh1", true)],
         "one is in maintenance, the other has failed itself"
     );
     for host in [&spares[0], &spares[1], &source] {
-        let outcome = commit(&bench, &claimed[0], &write_of(host, ReservationState::Held)).await;
+        let outcome = commit(&bench, &claimed[0], &write_of(host, ReservationState::Reserved)).await;
         assert_eq!(
             outcome,
             WriteOutcome::ReserveTaken(vec![host.id]),
@@ -318,19 +323,19 @@ async fn a_reserved_host_that_is_frozen_is_not_taken() {
     table.freeze(&new).await.unwrap();
     let source = claimed[0].host.clone().unwrap();
     let busy = async || {
-        let seen = bench.store.journal().reserve(source.id).await.unwrap();
-        seen.into_iter().map(|row| row.busy).collect::<Vec<_>>()
+        let reserve = bench.store.journal().reserve(source.id).await.unwrap();
+        reserve.into_iter().map(|row| row.busy).collect::<Vec<_>>()
     };
     assert_eq!(busy().await, [true, false]);
-    let held = write_of(spare, ReservationState::Held);
+    let write = write_of(spare, ReservationState::Reserved);
     assert_eq!(
-        commit(&bench, &claimed[0], &held).await,
+        commit(&bench, &claimed[0], &write).await,
         WriteOutcome::ReserveTaken(vec![spare.id])
     );
     bench.clock.set_wall_on(3_600);
     assert_eq!(busy().await, [false, false], "the freeze has expired");
     assert!(matches!(
-        commit(&bench, &claimed[0], &held).await,
+        commit(&bench, &claimed[0], &write).await,
         WriteOutcome::Written(_)
     ));
 }
@@ -338,8 +343,18 @@ async fn a_reserved_host_that_is_frozen_is_not_taken() {
 #[tokio::test]
 async fn a_recovery_that_is_closed_holds_nothing_and_is_purged_with_its_reservations() {
     let (bench, segment, claimed, spares) = stage(0, 2).await;
-    let _ = commit(&bench, &claimed[0], &write_of(&spares[0], ReservationState::Held)).await;
-    let _ = commit(&bench, &claimed[0], &write_of(&spares[1], ReservationState::Held)).await;
+    let _ = commit(
+        &bench,
+        &claimed[0],
+        &write_of(&spares[0], ReservationState::Reserved),
+    )
+    .await;
+    let _ = commit(
+        &bench,
+        &claimed[0],
+        &write_of(&spares[1], ReservationState::Reserved),
+    )
+    .await;
     let _ = commit(
         &bench,
         &claimed[0],
@@ -412,13 +427,13 @@ async fn a_host_that_is_back_is_out_of_maintenance_only_if_this_recovery_has_put
             commit(&bench, &claimed[0], &back).await,
             WriteOutcome::Written(_)
         ));
-        let seen = bench
+        let reserve = bench
             .store
             .registry()
             .get_host(segment.id, host.id)
             .await
             .unwrap()
             .unwrap();
-        assert_eq!(seen.on_maintenance, expected, "{case}");
+        assert_eq!(reserve.on_maintenance, expected, "{case}");
     }
 }

@@ -90,7 +90,10 @@ async fn a_row_of_a_group_that_lost_a_write_is_marked_and_the_others_are_written
         journal.commit(claim, &small).await.unwrap()
     });
     let outcomes = futures_util::future::join_all(writes).await;
-    let rewound: Vec<bool> = outcomes.iter().map(|one| *one == WriteOutcome::Rewound).collect();
+    let rewound: Vec<bool> = outcomes
+        .iter()
+        .map(|outcome| *outcome == WriteOutcome::Rewound)
+        .collect();
     assert_eq!(rewound, [false, false, true, false]);
     let epochs: Vec<u64> = views(&bench).await.iter().map(|view| view.epoch).collect();
     assert_eq!(epochs, [1, 1, 2, 1]);

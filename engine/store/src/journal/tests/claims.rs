@@ -62,11 +62,11 @@ async fn a_claim_turns_waiting_notifications_to_running_and_leaves_others() {
 async fn a_claim_needs_the_epoch_that_is_there_and_a_recovery_that_is_not_closed() {
     let (bench, _) = one_down().await;
     let claimed = bench.claim_newest("engine1").await;
-    for (case, seen) in [("before", 0), ("after", 2), ("far off", u64::MAX >> 2)] {
+    for (case, epoch) in [("before", 0), ("after", 2), ("far off", u64::MAX >> 2)] {
         let none = bench
             .store
             .journal()
-            .claim_at(claimed.id, seen, "engine2")
+            .claim_at(claimed.id, epoch, "engine2")
             .await
             .unwrap();
         assert!(none.is_none(), "{case}");

@@ -75,12 +75,12 @@ async fn an_operators_change_is_in_the_next_pulse() {
         panic!("{beaten:?}");
     };
     assert!(operator_state.operator_maintenance);
-    let word = operator_state.word.unwrap();
+    let action = operator_state.word.unwrap();
     assert_eq!(
-        (word.number, word.word, word.by.as_str()),
+        (action.number, action.word, action.by.as_str()),
         (2, OperatorCommand::Reject, "bob")
     );
-    assert_eq!(word.at, bench.clock_wall());
+    assert_eq!(action.at, bench.clock_wall());
 }
 
 /// Covers R20.

@@ -87,14 +87,14 @@ fn together(rows: Vec<Model>) -> Result<(Vec<PastRefusals>, bool), Failure> {
             row: &row.writer,
             column,
         };
-        let kind = cell("kind").word(&row.kind, NotificationType::from_value)?;
-        let reason = cell("reason").word(&row.reason, RefusalReason::from_value)?;
+        let kind = cell("kind").parse(&row.kind, NotificationType::from_value)?;
+        let reason = cell("reason").parse(&row.reason, RefusalReason::from_value)?;
         let times = cell("times").count(row.times)?;
         let (first_at, last_at) = (
             Timestamp::from_micros(row.first_at),
             Timestamp::from_micros(row.last_at),
         );
-        let one = all
+        let refusal = all
             .entry((kind, row.reporter.clone(), reason))
             .or_insert_with(|| PastRefusals {
                 kind,
@@ -104,12 +104,12 @@ fn together(rows: Vec<Model>) -> Result<(Vec<PastRefusals>, bool), Failure> {
                 first_at,
                 last_at,
             });
-        one.times = one.times.saturating_add(times);
-        one.first_at = one.first_at.min(first_at);
-        one.last_at = one.last_at.max(last_at);
+        refusal.times = refusal.times.saturating_add(times);
+        refusal.first_at = refusal.first_at.min(first_at);
+        refusal.last_at = refusal.last_at.max(last_at);
     }
     let mut all: Vec<_> = all.into_values().collect();
-    all.sort_by_key(|one| one.first_at);
+    all.sort_by_key(|refusal| refusal.first_at);
     more |= all.len() > most;
     all.truncate(most);
     Ok((all, more))

@@ -12,7 +12,7 @@ use tachi_engine::ports::{Freezes as _, Hosts as _, NewFreeze, OperatorJournal a
 use super::*;
 use crate::testing::{Bench, START, step};
 
-fn around(at: i64) -> Span {
+fn span_around(at: i64) -> Span {
     let at = Timestamp::from_micros(START + at * 1_000_000);
     Span {
         from: at.minus_seconds(600),
@@ -24,7 +24,7 @@ async fn past_at(bench: &Bench, host: &str, at: i64) -> Past {
     let past = bench
         .store
         .operator_journal()
-        .past(host, around(at))
+        .past(host, span_around(at))
         .await
         .unwrap();
     past.unwrap()
@@ -79,7 +79,7 @@ async fn recoveries_of_the_period_are_listed_for_this_host_only() {
     let first = past_at(&bench, "a", 0).await;
     assert_eq!((first.reports.len(), first.recoveries.len()), (1, 1));
     assert_eq!(first.reports[0].recovery, Some(first.recoveries[0].summary.id));
-    let texts = |steps: &[StepLine]| steps.iter().map(|one| one.text.clone()).collect::<Vec<_>>();
+    let texts = |steps: &[StepLine]| steps.iter().map(|line| line.text.clone()).collect::<Vec<_>>();
     assert_eq!(texts(&first.recoveries[0].steps), ["on hold by guards"]);
     assert_eq!(first.recoveries[0].before, None);
 
@@ -95,8 +95,8 @@ async fn recoveries_of_the_period_are_listed_for_this_host_only() {
 
     let end = past_at(&bench, "a", 3_600).await;
     assert_eq!(texts(&end.recoveries[0].steps), ["given up"]);
-    let (word, by, _) = end.recoveries[0].word.clone().unwrap();
-    assert_eq!((word.as_str(), by.as_str()), ("reject", "alice"));
+    let (action, by, _) = end.recoveries[0].word.clone().unwrap();
+    assert_eq!((action.as_str(), by.as_str()), ("reject", "alice"));
 
     // A closed recovery is not listed later; an open one is.
     assert_eq!(past_at(&bench, "a", 7_200).await.recoveries, []);
@@ -109,7 +109,12 @@ async fn recoveries_of_the_period_are_listed_for_this_host_only() {
     let oldest = past_at(&bench, "b", -7_200).await.oldest.unwrap();
     assert_eq!(oldest.micros() / 1_000_000, START / 1_000_000);
     assert_eq!(
-        bench.store.operator_journal().past("c", around(0)).await.unwrap(),
+        bench
+            .store
+            .operator_journal()
+            .past("c", span_around(0))
+            .await
+            .unwrap(),
         None
     );
 }
@@ -149,7 +154,7 @@ async fn freezes_of_the_period_and_the_current_maintenance_are_listed() {
     let scopes = |past: &Past| {
         past.freezes
             .iter()
-            .map(|one| one.freeze.scope)
+            .map(|freeze| freeze.freeze.scope)
             .collect::<Vec<_>>()
     };
     let now = past_at(&bench, "a", 0).await;

@@ -16,11 +16,11 @@ async fn claimed(bench: &Bench) -> tachi_engine::ports::journal::ClaimedRecovery
     bench.claim_newest("engine").await
 }
 
-async fn submit_action(bench: &Bench, id: RecoveryId, word: OperatorCommand, by: &str) -> ActionOutcome {
+async fn submit_action(bench: &Bench, id: RecoveryId, command: OperatorCommand, by: &str) -> ActionOutcome {
     bench
         .store
         .operator_journal()
-        .submit(id, word, &ApprovedWait::Current, by)
+        .submit(id, command, &ApprovedWait::Current, by)
         .await
         .unwrap()
 }
@@ -33,11 +33,11 @@ fn operator_state(committed: WriteOutcome) -> OperatorState {
 }
 
 fn commands(operator_state: &OperatorState) -> Vec<(OperatorCommand, &str)> {
-    let word = |one: &'_ OperatorAction| one.said.word;
+    let command_of = |action: &'_ OperatorAction| action.request.word;
     operator_state
         .actions
         .iter()
-        .map(|one| (word(one), one.said.by.as_str()))
+        .map(|action| (command_of(action), action.request.by.as_str()))
         .collect()
 }
 
@@ -47,9 +47,9 @@ async fn actions_of_two_operators_both_apply_and_each_is_marked_in_the_engines_o
     let bench = Bench::new().await;
     let owner = claimed(&bench).await;
     let journal = bench.store.journal();
-    let held = Wait::bare(WaitsFor::Approval, bench.clock_wall());
+    let wait = Wait::bare(WaitsFor::Approval, bench.clock_wall());
     let write = Write {
-        wait: Some(held.clone()),
+        wait: Some(wait.clone()),
         ..Write::default()
     };
     let _ = journal.commit_at(owner.id, owner.epoch, &write).await.unwrap();
@@ -78,7 +78,7 @@ async fn actions_of_two_operators_both_apply_and_each_is_marked_in_the_engines_o
         beaten
             .actions
             .iter()
-            .all(|one| one.hold.as_ref() == Some(&held) && !one.is_late)
+            .all(|action| action.hold.as_ref() == Some(&wait) && !action.is_late)
     );
     // Every new owner reads them until one owner has marked them.
     let next = bench.claim_newest("other").await;
@@ -136,9 +136,9 @@ async fn an_engine_that_reads_no_rows_is_named_and_only_an_abort_is_written() {
         bench.store.engine_registry().heartbeat(&heartbeat).await.unwrap();
     };
     sign(BTreeMap::new()).await;
-    for word in [OperatorCommand::Approve, OperatorCommand::HostIsOff] {
-        let said = submit_action(&bench, owner.id, word, "ada").await;
-        assert_eq!(said, ActionOutcome::OlderEngine("c1:7:x (0.1)".to_owned()));
+    for command in [OperatorCommand::Approve, OperatorCommand::HostIsOff] {
+        let outcome = submit_action(&bench, owner.id, command, "ada").await;
+        assert_eq!(outcome, ActionOutcome::OlderEngine("c1:7:x (0.1)".to_owned()));
     }
     assert_eq!(
         submit_action(&bench, owner.id, OperatorCommand::Reject, "ada").await,
@@ -232,6 +232,6 @@ async fn an_approval_of_another_wait_than_the_operator_was_shown_is_not_written(
         .unread;
     let approvals = rows
         .iter()
-        .filter(|row| row.said.word == OperatorCommand::Approve);
+        .filter(|row| row.request.word == OperatorCommand::Approve);
     assert_eq!(approvals.count(), 3);
 }

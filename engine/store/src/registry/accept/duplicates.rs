@@ -23,7 +23,7 @@ use crate::batches::batches;
 use crate::convert::{self, Cell};
 use crate::entity::{notification, recovery};
 use crate::error::{Failure, Stop};
-use crate::journal::off_word;
+use crate::journal::stored_off_claim;
 use crate::time::{from_column, to_column};
 use crate::transaction::Tx;
 
@@ -104,8 +104,8 @@ async fn evidence_of(tx: &Tx, rows: &[notification::Model]) -> Result<BTreeMap<S
             .all(tx)
             .await?;
         for row in found {
-            let word = off_word(&row)?.and_then(|word| word.evidence);
-            evidence.extend(word.map(|given| (row.notification_uuid, *given)));
+            let claim = stored_off_claim(&row)?.and_then(|claim| claim.evidence);
+            evidence.extend(claim.map(|given| (row.notification_uuid, *given)));
         }
     }
     Ok(evidence)
@@ -223,7 +223,7 @@ impl AcceptContext<'_> {
             row: &row.notification_uuid,
             column,
         };
-        let status = cell("status").word(&row.status, NotificationStatus::from_value)?;
+        let status = cell("status").parse(&row.status, NotificationStatus::from_value)?;
         if status.is_open() {
             return Ok(false);
         }

@@ -91,7 +91,7 @@ async fn evidence_is_kept_with_the_report_that_opens_a_recovery() {
     bench.accept(&new).await.unwrap();
     for engine in ["engine", "other"] {
         let claimed = bench.claim_newest(engine).await;
-        let off_claim = claimed.operator_state.off_word.unwrap();
+        let off_claim = claimed.operator_state.off_claim.unwrap();
         assert_eq!(off_claim.evidence, new.evidence, "{engine}");
         assert_eq!(
             off_claim.dated,
@@ -116,7 +116,7 @@ async fn evidence_of_a_report_that_joins_applies_and_the_later_one_counts() {
         .claim_newest("engine")
         .await
         .operator_state
-        .off_word
+        .off_claim
         .unwrap();
     assert_eq!((off_claim.dated, off_claim.evidence), (bench.clock_wall(), None));
     let (later, earlier) = (fenced(&bench, 3), fenced(&bench, 30));
@@ -128,7 +128,7 @@ async fn evidence_of_a_report_that_joins_applies_and_the_later_one_counts() {
         .claim_newest("engine")
         .await
         .operator_state
-        .off_word
+        .off_claim
         .unwrap();
     assert_eq!(off_claim.evidence, later.evidence);
 }
@@ -180,7 +180,7 @@ async fn unread_evidence_prevents_that_a_report_without_evidence_is_ignored() {
         .commit_at(claimed.id, claimed.epoch, &joins_normal);
     assert_eq!(commit.await.unwrap(), WriteOutcome::Joined);
     let again = bench.claim_newest("other").await;
-    assert!(again.operator_state.off_word.unwrap().evidence.is_some());
+    assert!(again.operator_state.off_claim.unwrap().evidence.is_some());
 }
 
 /// Covers R19, EW16.

@@ -192,10 +192,10 @@ async fn downtime_counts_from_the_first_report_also_if_the_next_attempt_is_a_rep
             assert!(is_accepted(&bench, &report(&bench)).await);
             let all = bench.store.operator_journal().recoveries(true).await.unwrap();
             let first = *first.get_or_insert_with(|| {
-                let opened = all.iter().map(|one| one.opened_at);
+                let opened = all.iter().map(|recovery| recovery.opened_at);
                 opened.min().unwrap()
             });
-            let newest = all.iter().max_by_key(|one| one.opened_at).unwrap();
+            let newest = all.iter().max_by_key(|recovery| recovery.opened_at).unwrap();
             let expected = if is_carried { first } else { newest.opened_at };
             assert_eq!(newest.first_reported_at, expected, "{status}, {running_again}");
         }
@@ -256,8 +256,8 @@ async fn downtime_counts_from_the_first_report_after_an_abort_on_hold_if_nova_ha
                 assert_eq!(both, (true, true), "{case}");
             }
             let all = bench.store.operator_journal().recoveries(true).await.unwrap();
-            let of_host = all.iter().filter(|one| one.host == "cmp1");
-            let newest = of_host.max_by_key(|one| one.opened_at).unwrap();
+            let of_host = all.iter().filter(|recovery| recovery.host == "cmp1");
+            let newest = of_host.max_by_key(|recovery| recovery.opened_at).unwrap();
             let expected = if is_carried { first } else { newest.opened_at };
             assert_eq!(newest.first_reported_at, expected, "{case}, {reports}");
         }

@@ -128,7 +128,7 @@ async fn maintenance_refuses_by_its_reason() {
             Some(why) => maintenance::record(bench.store.db.writer(), &state, why, None)
                 .await
                 .unwrap(),
-            None => maintenance::forget(bench.store.db.writer(), [state])
+            None => maintenance::delete_states(bench.store.db.writer(), [state])
                 .await
                 .unwrap(),
         }

@@ -82,11 +82,11 @@ impl AcceptQueue {
     /// True if the caller has to start another worker for the queue.
     fn another(&self, most: usize) -> bool {
         let mut queue = self.queue();
-        let wanted = queue.workers < most && !queue.entries.is_empty();
-        if wanted {
+        let is_needed = queue.workers < most && !queue.entries.is_empty();
+        if is_needed {
             queue.workers += 1;
         }
-        wanted
+        is_needed
     }
 
     /// Returns the next batch, see [`batch::of`]. If it is empty, the worker has to end.
@@ -363,7 +363,7 @@ impl AcceptBatch<'_> {
                 .iter()
                 .all(|entry| hosts.contains_key(&entry.new.hostname))
         {
-            self.known.forget();
+            self.known.clear();
         }
         Ok(hosts)
     }

@@ -106,15 +106,15 @@ async fn names_are_unique_over_all_segments() {
         .await
         .unwrap_err();
     assert!(matches!(taken, RegistryError::HostExists { .. }), "{taken:?}");
-    let elsewhere = bench
+    let refused = bench
         .store
         .registry()
         .update_host(one.id, cmp2.id, &rename)
         .await
         .unwrap_err();
     assert!(
-        matches!(elsewhere, RegistryError::HostNotFound { .. }),
-        "{elsewhere:?}"
+        matches!(refused, RegistryError::HostNotFound { .. }),
+        "{refused:?}"
     );
 }
 
@@ -183,13 +183,13 @@ async fn in_use_only_maintenance_may_be_put() {
             "{case}, asked: {refused:?}"
         );
     }
-    let asked = bench
+    let result = bench
         .store
         .registry()
         .changeable_host(segment.id, sibling.id, &maintenance_set(true))
         .await
         .unwrap();
-    assert_eq!(asked, sibling, "asking changes nothing");
+    assert_eq!(result, sibling, "asking changes nothing");
     let refused = bench
         .store
         .registry()

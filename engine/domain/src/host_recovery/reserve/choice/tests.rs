@@ -164,8 +164,8 @@ fn a_host_that_cannot_be_chosen_has_a_reason() {
 /// Covers EW36.
 #[test]
 fn zones_and_aggregates_decide_which_hosts_may_join() {
-    type Case = (&'static str, Vec<Aggregate>, bool, Option<Vec<u64>>);
-    let cases: [Case; 7] = [
+    type TestCase = (&'static str, Vec<Aggregate>, bool, Option<Vec<u64>>);
+    let cases: [TestCase; 7] = [
         ("no aggregates", vec![], false, Some(vec![])),
         (
             "the same zone",
@@ -214,10 +214,12 @@ fn zones_and_aggregates_decide_which_hosts_may_join() {
     ];
     for (name, aggregates, join, want) in cases {
         let choice = chosen(vec![host("rh", Some(64))], aggregates, join, &[1]);
-        let got = choice
-            .picks
-            .first()
-            .map(|pick| pick.joins.iter().map(|one| one.id).collect::<Vec<_>>());
+        let got = choice.picks.first().map(|pick| {
+            pick.joins
+                .iter()
+                .map(|aggregate| aggregate.id)
+                .collect::<Vec<_>>()
+        });
         assert_eq!(got, want, "{name}: {:?}", choice.reasons);
     }
 }
@@ -228,13 +230,13 @@ fn an_instance_without_a_known_flavor_is_placed_nevertheless() {
         hosts: vec![host("a", Some(0))],
         ..Survey::default()
     };
-    let wanted = ReserveRequest {
+    let request = ReserveRequest {
         source: "source",
         needs: &[None, None],
         join: false,
         taken: &|_| false,
         unfit: &|_| None,
     };
-    assert_eq!(names(&choose(&survey, &wanted)), [("a", 2)]);
+    assert_eq!(names(&choose(&survey, &request)), [("a", 2)]);
     assert_eq!(survey.zone_of("a"), None);
 }

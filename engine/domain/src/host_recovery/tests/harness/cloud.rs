@@ -112,19 +112,19 @@ pub(in crate::host_recovery::tests) fn unavailable() -> Fault {
 impl Harness {
     /// Leaves all further scans without an answer.
     pub(in crate::host_recovery::tests) fn nobody_looks_around(&mut self) {
-        self.around = None;
+        self.region = None;
     }
 
     /// Sets the current heartbeat as observed since it was sent.
-    pub(super) fn watch(&mut self, seen: &Service) {
+    pub(super) fn watch(&mut self, service: &Service) {
         if !self.watched {
             return;
         }
-        let age = seen.heartbeat_age_micros().unwrap_or_default();
+        let age = service.heartbeat_age_micros().unwrap_or_default();
         self.state.guard.silence = SilenceTrack::default();
         self.state.service.watched_until = Elapsed::ZERO;
         self.state.service.watched = Some(StandingHeartbeat {
-            stamp: seen.heartbeat(),
+            stamp: service.heartbeat(),
             stood: Duration::from_micros(u64::try_from(age).unwrap_or_default()),
             deaf_ago: None,
         });

@@ -18,11 +18,16 @@ fn a_crash_between_any_two_steps_leaves_no_host_behind() {
             if harness.state.rejected.is_none() && step == 12 {
                 harness.command(OperatorCommand::Reject);
             }
-            if harness.state.moves.values().any(|one| one.lock == Lock::Asked) {
+            if harness
+                .state
+                .moves
+                .values()
+                .any(|instance| instance.lock == Lock::Asked)
+            {
                 harness.answer(1, ServerCall::Lock, Ok(()));
             }
             let Some(call) = harness.reserve_calls().into_iter().next() else {
-                if matches!(harness.state.stage, Stage::Returning | Stage::Over) {
+                if matches!(harness.state.stage, Stage::Returning | Stage::Done) {
                     over = true;
                     break;
                 }

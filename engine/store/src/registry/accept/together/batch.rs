@@ -24,9 +24,9 @@ pub(super) fn of(entries: &mut VecDeque<Entry>) -> Vec<Entry> {
         .iter()
         .map(|entry| entry.new.hostname.to_ascii_lowercase())
         .collect();
-    let mut seen = HashSet::new();
+    let mut known = HashSet::new();
     let mut chosen: Vec<usize> = (0..names.len())
-        .filter(|&at| seen.insert(&names[at]))
+        .filter(|&at| known.insert(&names[at]))
         .take(MAX_BATCH)
         .collect();
     keep_a_power_of_two(&mut chosen);

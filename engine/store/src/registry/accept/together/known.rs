@@ -30,7 +30,7 @@ impl NameCache {
     }
 
     /// Clears the cache after an entry has turned out to be wrong.
-    pub(super) fn forget(&self) {
+    pub(super) fn clear(&self) {
         self.known().clear();
     }
 

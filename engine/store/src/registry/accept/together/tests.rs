@@ -7,7 +7,7 @@ use tachi_domain::recovery::Life;
 use tachi_engine::ports::{Hosts as _, OperatorJournal as _, Reports as _};
 
 use super::*;
-use crate::conn::asked;
+use crate::conn::statements;
 use crate::testing::{Bench, notification, stopped};
 use crate::time::to_column;
 
@@ -115,16 +115,16 @@ async fn each_of_one_host_is_accepted_once_and_costs_as_little_as_of_many() {
     bench.host(&segment, "cmp1").await;
     let now = bench.clock_wall();
     bench.accept(&crash("cmp1", 99, "LIFECYCLE", now)).await.unwrap();
-    let before = asked::times();
+    let before = statements::times();
     let different: Vec<NewNotification> = (0..16).map(|n| crash("cmp1", n, "LIFECYCLE", now)).collect();
     let accept = |new| bench.store.registry().accept_notification(new, 180, now);
     for answer in join_all(different.iter().map(accept)).await {
         answer.unwrap();
     }
     assert!(
-        asked::times() - before <= 8,
+        statements::times() - before <= 8,
         "one transaction: {}",
-        asked::times() - before
+        statements::times() - before
     );
 
     let twice: Vec<NewNotification> = (100..116)
@@ -262,7 +262,7 @@ async fn many_cost_as_many_round_trips_as_two() {
         notification(NotificationType::Vm, &format!("cmp{host}"), now, &payload)
     };
     let post = async |count: usize, instance: &str| {
-        let before = asked::times();
+        let before = statements::times();
         let posts: Vec<NewNotification> = (0..count).map(|host| vm(host, instance)).collect();
         let answers = posts
             .iter()
@@ -270,7 +270,7 @@ async fn many_cost_as_many_round_trips_as_two() {
         for answer in join_all(answers).await {
             answer.unwrap();
         }
-        asked::times() - before
+        statements::times() - before
     };
     // Begin, lock, hosts, earlier notifications, two inserts, commit. SQLite takes no lock, and reads its inserted
     // rows back.

@@ -41,32 +41,32 @@ impl Journal {
             word: self.recs[rec].word.clone(),
             actions: self.unprocessed(rec),
             joined_normal: self.recs[rec].joined,
-            off_word: self.recs[rec].off_word.clone(),
+            off_claim: self.recs[rec].off_claim.clone(),
             move_words: self.recs[rec].move_words.clone(),
             frozen: self.freezes.of(&self.recs[rec], self.now),
             clock: (!crate::mutate::mutated("database-clock")).then(|| stamp(self.now)),
         }
     }
 
-    pub(crate) fn submit(&mut self, rec: RecIx, word: OperatorCommand, now: u64) {
+    pub(crate) fn submit(&mut self, rec: RecIx, command: OperatorCommand, now: u64) {
         self.actions += 1;
         let id = self.actions;
         let row = &mut self.recs[rec];
-        row.commands.push(word);
-        if matches!(word, OperatorCommand::Approve | OperatorCommand::HostIsOff) {
+        row.commands.push(command);
+        if matches!(command, OperatorCommand::Approve | OperatorCommand::HostIsOff) {
             row.approved = Some(now);
         }
-        let number = row.word.as_ref().map_or(0, |said| said.number) + 1;
-        let said = OperatorRequest {
+        let number = row.word.as_ref().map_or(0, |request| request.number) + 1;
+        let request = OperatorRequest {
             number,
-            word,
+            word: command,
             by: "operator".into(),
             at: stamp(now),
         };
-        row.word = Some(said.clone());
+        row.word = Some(request.clone());
         let action = OperatorAction {
             id,
-            said,
+            request,
             hold: row.wait.clone(),
             is_late: false,
         };
@@ -77,7 +77,7 @@ impl Journal {
         let rows = self.recs[rec].actions.iter().filter(|(_, processed)| !processed);
         let lasts = i64::try_from(APPROVAL_LIFETIME.as_micros()).unwrap();
         rows.map(|(action, _)| OperatorAction {
-            is_late: stamp(self.now).micros_since(action.said.at) > lasts,
+            is_late: stamp(self.now).micros_since(action.request.at) > lasts,
             ..action.clone()
         })
         .collect()
@@ -96,7 +96,7 @@ impl Journal {
         on: Option<String>,
     ) {
         let resolutions = &mut self.recs[rec].move_words;
-        let number = resolutions.last().map_or(0, |said| said.number) + 1;
+        let number = resolutions.last().map_or(0, |resolution| resolution.number) + 1;
         resolutions.push(InstanceResolution {
             number,
             server,

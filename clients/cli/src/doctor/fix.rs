@@ -2,14 +2,14 @@
 
 /// A fix for a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mend {
+pub enum Fix {
     /// Puts hosts of Nova into segments.
     Segments,
     /// Closes files with secrets to others.
     Files,
 }
 
-impl Mend {
+impl Fix {
     /// Returns the fix for the check of this name, if there is one.
     pub fn of(check: &str) -> Option<Self> {
         match check {
@@ -21,8 +21,8 @@ impl Mend {
 }
 
 /// True if there is a fix for the check.
-pub fn is_mended(check: &str) -> bool {
-    Mend::of(check).is_some()
+pub fn is_fixable(check: &str) -> bool {
+    Fix::of(check).is_some()
 }
 
 #[cfg(test)]
@@ -36,11 +36,11 @@ mod tests {
     fn what_is_mended_are_checks_that_there_are() {
         let mut names: BTreeSet<String> = finding_checks::codes().map(finding_checks::name_of).collect();
         names.insert("configuration".to_owned());
-        let mended: Vec<&str> = names
+        let fixed: Vec<&str> = names
             .iter()
             .map(String::as_str)
-            .filter(|name| Mend::of(name).is_some())
+            .filter(|name| Fix::of(name).is_some())
             .collect();
-        assert_eq!(mended, ["configuration", "host-not-in-segment", "no-hosts"]);
+        assert_eq!(fixed, ["configuration", "host-not-in-segment", "no-hosts"]);
     }
 }
