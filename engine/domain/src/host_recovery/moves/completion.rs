@@ -40,6 +40,7 @@ pub(super) fn record_unrequested_end(instance: &Move, record: &mut Record) {
 pub(in super::super) fn finish(instance: &mut Move, end: End, now: DecisionTime, record: &mut Record) {
     record_unrequested_end(instance, record);
     instance.done_at = Some(now.wall);
+    instance.disk_wait = None;
     if instance.step == MoveStep::OnHold && !instance.deleted {
         // The other migration may still leave it there.
         let others = instance.elsewhere.difference(&instance.absent);

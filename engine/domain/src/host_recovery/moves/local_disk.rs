@@ -53,7 +53,9 @@ pub(in super::super) fn host_is_back(
             instance.remark(STAYED_NOTE);
             excluded::plan_after_wait(instance, policy);
             record.moves.insert(instance.server);
+            let wait = instance.disk_wait;
             finish(instance, End::Left, now, record);
+            instance.disk_wait = wait;
         }
     }
 }

@@ -109,7 +109,6 @@ impl Move {
         {
             self.may_run.insert(dest);
         }
-        self.disk_wait = None;
         self.remark(why);
         if self.preparation != Preparation::NotNeeded {
             self.remark(&format!("it was {} before", self.was.vm_state));
