@@ -51,15 +51,17 @@ pub(super) fn waits_for(state: &HostRecovery) -> Option<&Freeze> {
     over(state).filter(|_| may_wait)
 }
 
-fn has_not_begun(state: &HostRecovery) -> bool {
+/// True if nothing has begun, so that a freeze holds the recovery. After lost writes an instance in error under its owner's lock is
+/// planned, as one that may have been prepared. That alone is no sign of a beginning: what comes first is a power-off or the change of
+/// Nova's record, and neither is known.
+pub(super) fn has_not_begun(state: &HostRecovery) -> bool {
     let early = matches!(state.stage, Stage::Begin | Stage::Fencing | Stage::Disabling);
-    // After lost writes an instance in error under its owner's lock is planned, as one that may have been prepared. That alone is no sign
-    // of a beginning: what comes first is a power-off or the change of Nova's record, and neither is known.
-    let suspected = |one: &Move| {
-        one.lock == Lock::Owners && matches!(one.step, MoveStep::Waiting { .. } | MoveStep::OnHold)
-    };
     let untouched = !state.rewound && state.service.put.is_none() && !state.fence.ordered;
-    early && state.event == "STOPPED" && untouched && state.moves.values().all(suspected)
+    let is_suspected = |instance: &Move| {
+        let waits = matches!(instance.step, MoveStep::Waiting { .. } | MoveStep::OnHold);
+        (waits && instance.lock == Lock::Owners) || (instance.is_finished() && instance.asked_at.is_none())
+    };
+    early && state.event == "STOPPED" && untouched && state.moves.values().all(is_suspected)
 }
 
 /// True if this instance itself is frozen.

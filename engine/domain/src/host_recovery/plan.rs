@@ -18,7 +18,7 @@ use super::moves::local_disk::{DiskWait, has_stayed, remark_wait};
 use super::moves::restoration::{needs_preparation, remark};
 use super::moves::track::MoveTrack;
 use super::service::ServiceTrack;
-use super::{End, HostRecovery, Lock, Move, MoveStep, OriginalState, Preparation, Stage};
+use super::{End, HoldKind, HostRecovery, Lock, Move, MoveStep, OriginalState, Preparation, Stage};
 use crate::count;
 use crate::elapsed::Elapsed;
 use crate::fault::Fault;
@@ -366,7 +366,7 @@ fn plan_if(
             let records = by_server.get(&server.id).map_or(&[][..], Vec::as_slice);
             moves
                 .get(&server.id)
-                .is_none_or(|instance| instance.is_finished() && is_back_on_host(instance, records, ctx.host))
+                .is_none_or(|instance| instance.is_finished() && is_back_on_host(instance, records, ctx))
                 && selects(server, records)
         })
         .map(lock_mark::in_original_state)
@@ -398,14 +398,15 @@ fn plan_if(
     planned
 }
 
-/// True if an instance is on the host again. One that waited for the host stays there only if the host runs, and is planned again after
-/// a new proof. One that Nova once did not know, or did not show on the host, and shows there all the
-/// same was not deleted, and has arrived. One that was moved may have come back by another migration.
-fn is_back_on_host(instance: &Move, records: &[&Migration], host: &str) -> bool {
+/// True if an instance is on the host again. One that waited for the host stays there only if the host runs, and is planned again by the
+/// first list after a new proof. One that Nova once did not know, or did not show on the host, and shows there all the same was not
+/// deleted, and has arrived. One that was moved may have come back by another migration.
+fn is_back_on_host(instance: &Move, records: &[&Migration], ctx: &DecisionContext<'_>) -> bool {
+    let host_runs = ctx.hold.as_ref().is_some_and(|hold| hold.kind == HoldKind::Alive);
     instance.deleted
         || instance.awaited
-        || has_stayed(instance)
-        || (instance.step == MoveStep::Done(End::Moved) && has_come_back(records, host))
+        || (has_stayed(instance) && *ctx.stage == Stage::Listing && !host_runs)
+        || (instance.step == MoveStep::Done(End::Moved) && has_come_back(records, ctx.host))
 }
 
 fn plan_one(

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::blockers::BlockerKind;
 use super::decision_context::{DecisionContext, decision_context};
+use super::freeze_state::has_not_begun;
 use super::{HostRecovery, Stage};
 use crate::cadence::StandingHeartbeat;
 use crate::elapsed::Elapsed;
@@ -269,7 +270,7 @@ impl HostRecovery {
         if self.service.updating || now.elapsed < self.service.not_before {
             return;
         }
-        let untouched = self.is_untouched();
+        let untouched = has_not_begun(self);
         let mut ctx = decision_context!(self, now, record);
         self.service.force_down(id, &shown, untouched, &mut ctx, commands);
     }

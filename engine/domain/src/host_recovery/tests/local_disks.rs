@@ -225,6 +225,17 @@ fn an_instance_whose_host_is_back_stays_there() {
         "{note}"
     );
     assert_eq!(harness.one(1).start, Some(ExcludedStart::default()));
+    for number in [1, 2] {
+        harness.answer(number, ServerCall::Unlock, Ok(()));
+    }
+    for _ in 0..5 {
+        harness.tick(1_000).inventory(vec![server(1), server(2)], vec![]);
+        assert_eq!(
+            harness.step(1),
+            &MoveStep::Done(End::Left),
+            "it is not planned again"
+        );
+    }
 }
 
 /// Covers R14.
