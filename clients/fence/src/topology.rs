@@ -8,7 +8,7 @@
 mod build;
 mod fields;
 mod pattern;
-mod plugs;
+pub(crate) mod plugs;
 mod read;
 
 use std::collections::BTreeMap;

@@ -18,7 +18,7 @@ const NO_PROOF: &[(&str, &str)] = &[
         "proxmox",
         "whose off includes a machine that is suspended to disk",
     ),
-    ("recs", "whose off includes every state that it does not know"),
+    ("recs_box", "whose off includes every state that it does not know"),
     ("virsh", "whose off includes a paused machine"),
     ("wedge", "whose off includes an empty answer"),
 ];
@@ -251,7 +251,7 @@ mod tests {
             ("lxd", false, true),
             ("mscm", false, true),
             ("proxmox", false, true),
-            ("recs", false, true),
+            ("recs_box", false, true),
             ("virsh", false, true),
             ("wedge", false, true),
         ] {

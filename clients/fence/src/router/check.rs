@@ -12,7 +12,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use super::{Fencers, TEST_TIMEOUT};
-use crate::device::{Device, Plug, SelfTestOutcome};
+use crate::device::{Device, Kind, Plug, SelfTestOutcome};
+use crate::topology::plugs::parts;
 
 /// A reason to suspect that a device's reading is of another machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,7 +149,7 @@ impl Fencers {
     /// one. Compares all the given hosts with each other, because two hosts with the same plug are an error.
     pub fn plan(&self, hosts: &[String]) -> (Vec<Report>, Vec<Report>) {
         let (mut wrong, mut pending) = (Vec::new(), Vec::new());
-        let mut owners: HashMap<[String; 3], &str> = HashMap::new();
+        let mut owners: HashMap<[String; 4], &str> = HashMap::new();
         for host in hosts {
             let resolved = self.resolve(host);
             if resolved.levels.is_empty() && resolved.notes.is_empty() {
@@ -163,8 +164,13 @@ impl Fencers {
                 for target in host_devices.iter().map(|host_device| &host_device.target) {
                     // MAAS distinguishes hosts by their names; any other shared target is one machine.
                     let by_name = target.plug.is_none() && target.kind == "maas";
-                    let other = owners.insert(machine_of(target), host);
-                    match other.filter(|other| !by_name && *other != host.as_str()) {
+                    let others: Vec<&str> = machines_of(target)
+                        .filter_map(|machine| owners.insert(machine, host))
+                        .collect();
+                    let other = others
+                        .into_iter()
+                        .find(|other| !by_name && *other != host.as_str());
+                    match other {
                         None => pending.push(Report::of(host, *level, None).at(target)),
                         Some(other) => {
                             let why = format!(
@@ -226,16 +232,22 @@ impl Fencers {
     }
 }
 
-/// Returns what two targets have in common if they are one machine, whatever their devices are called.
-fn machine_of(target: &Target) -> [String; 3] {
-    let normal = |text: &str| text.trim().to_ascii_lowercase();
-    let place = match normal(&target.endpoint) {
-        // Its parameters say where it is.
-        empty if empty.is_empty() => target.device.clone(),
-        endpoint => endpoint,
+/// Returns what two targets have in common if they are one machine, whatever their devices are called: one entry for each outlet. The
+/// parameters of a fence agent choose the machine too, so two devices with agents are two machines.
+fn machines_of(target: &Target) -> impl Iterator<Item = [String; 4]> + use<> {
+    let device = if target.kind == Kind::Exec.as_str() {
+        target.device.clone()
+    } else {
+        String::new()
     };
-    let plug = target.plug.as_deref().map(normal);
-    [target.kind.clone(), place, plug.unwrap_or_default()]
+    let endpoint = parts("endpoint", &target.endpoint).into_iter().next();
+    let machine = [target.kind.clone(), device, endpoint.unwrap_or_default()];
+    parts("plug", target.plug.as_deref().unwrap_or_default())
+        .into_iter()
+        .map(move |outlet| {
+            let [kind, device, endpoint] = machine.clone();
+            [kind, device, endpoint, outlet]
+        })
 }
 
 async fn probe_device(report: Report, device: &dyn Device, plug: &Plug) -> Report {

@@ -291,6 +291,9 @@ impl DeviceSettings {
     pub(super) fn warning(&self) -> Option<String> {
         match self {
             Self::Exec(options) => options.warning(),
+            Self::Maas(options) if options.proves_off => Some(
+                "MAAS's off counts for machines of every power type only because the device has proves_off = true".to_owned(),
+            ),
             Self::Ipmi(_) | Self::Redfish(_) | Self::Maas(_) | Self::Manual => None,
         }
     }

@@ -7,7 +7,7 @@ use super::pattern;
 
 /// Returns an endpoint or the outlets of a plug in the form in which two of them are compared. Agents take several outlets, divided by
 /// commas.
-fn parts(what: &str, value: &str) -> BTreeSet<String> {
+pub(crate) fn parts(what: &str, value: &str) -> BTreeSet<String> {
     let value = value.trim().to_ascii_lowercase();
     if what == "plug" {
         return value.split(',').map(|part| part.trim().to_owned()).collect();
