@@ -233,6 +233,15 @@ impl Requester<'_> {
         let one = found
             .and_then(|found| found.ok_or(ActionError::Unknown(unknown)))
             .map_err(refused)?;
+        let named = body.recovery.as_ref();
+        if named.is_some_and(|named| *named != one.recovery.to_string()) {
+            return Err(ApiError::Conflict {
+                message: format!(
+                    "{requested} belongs to recovery {}; nothing was changed",
+                    one.recovery
+                ),
+            });
+        }
         let text = format!("{} of instance {} on {}", body.kind, one.server, one.host);
         self.log_intent(&one.host, one.recovery, &text).await?;
         one.runs(operator_journal, &self.by).await.map_err(refused)?;

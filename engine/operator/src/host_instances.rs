@@ -1,12 +1,13 @@
 //! Details of a host: its fence devices, the instances on it, and the evidence while its recovery is on hold.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use tachi_domain::Timestamp;
 use tachi_domain::policy::LocalDisk;
 use tachi_domain::power::Power;
 use tachi_domain::situation::{DiskPlace, FindingCode, InstanceSituation, Protection};
+use tachi_domain::{ServerId, Timestamp};
+use tachi_engine::ports::operator::MoveLine;
 use utoipa::ToSchema;
 
 use crate::schema;
@@ -227,20 +228,21 @@ impl HostedView {
             .flat_map(|host_situation| host_situation.reasons.iter().copied())
             .collect();
         let listed = all.iter().filter(|instance| *instance.host == *host);
+        let waiting = waiting_by_id(snapshot);
         Some(
             listed
-                .map(|instance| Self::of(snapshot, instance, &of_host))
+                .map(|instance| Self::of(&waiting, instance, &of_host))
                 .collect(),
         )
     }
 
     /// Builds the view of an instance, without the reasons `of_host` that apply to its host as a whole.
     pub(crate) fn of(
-        snapshot: &RegionSnapshot,
+        waiting: &BTreeMap<ServerId, &MoveLine>,
         one: &InstanceSituation,
         of_host: &BTreeSet<FindingCode>,
     ) -> Self {
-        let waiting = snapshot.waiting().find(|line| line.server == one.id);
+        let waiting = waiting.get(&one.id);
         Self {
             id: one.id.to_string(),
             name: one.name.to_string(),
@@ -251,4 +253,9 @@ impl HostedView {
             waits: waiting.and_then(|line| line.wait.as_ref()).map(WaitView::from),
         }
     }
+}
+
+/// Returns the instances that need an operator, by id.
+pub(crate) fn waiting_by_id(snapshot: &RegionSnapshot) -> BTreeMap<ServerId, &MoveLine> {
+    snapshot.waiting().map(|line| (line.server, line)).collect()
 }

@@ -10,12 +10,16 @@ use tachi_engine::ports::{JournalError, OperatorJournal};
 use utoipa::ToSchema;
 
 use crate::history::RecoveryHistoryView;
-use crate::host_instances::HostedView;
+use crate::host_instances::{HostedView, waiting_by_id};
 use crate::recovery::MovesView;
 use crate::snapshot::RegionSnapshot;
 
 /// Limit of the recoveries of a host that are read: a retry has only the instances that the recovery before it gave up.
 const LAST_RECOVERIES: u64 = 3;
+
+/// Limit of the hosts whose recoveries are read. In the outage of more hosts the list is answered in time, without the operators who
+/// dismissed instances of the others.
+const MAX_HOSTS_READ: usize = 20;
 
 /// An instance in the list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -48,23 +52,34 @@ impl ListedInstanceView {
                 on.entry(&one.host).or_default().push(one);
             }
         }
+        let waiting = waiting_by_id(snapshot);
         let mut listed = Vec::new();
+        let mut hosts_read = 0;
         for assessed in &snapshot.situation.hosts {
             let name = assessed.name.as_str();
             let own = on.remove(name).filter(|_| host.is_none_or(|host| host == name));
             let own = own.unwrap_or_default().into_iter();
             let views: Vec<HostedView> = own
-                .map(|one| HostedView::of(snapshot, one, &assessed.reasons))
+                .map(|one| HostedView::of(&waiting, one, &assessed.reasons))
                 .collect();
-            let mut dismissed = dismissed(operator_journal, name, &views).await?;
+            let mut dismissed_by = BTreeMap::new();
+            if hosts_read < MAX_HOSTS_READ && views.iter().any(may_be_dismissed) {
+                hosts_read += 1;
+                dismissed_by = dismissed(operator_journal, name, &views).await?;
+            }
             listed.extend(views.into_iter().map(|hosted| Self {
                 host: name.to_owned(),
-                dismissed_by: dismissed.remove(&hosted.id),
+                dismissed_by: dismissed_by.remove(&hosted.id),
                 hosted,
             }));
         }
         Ok(listed)
     }
+}
+
+/// True if an operator may have dismissed it.
+fn may_be_dismissed(one: &HostedView) -> bool {
+    one.protection == Protection::Down && one.waits.is_none()
 }
 
 /// Returns the operators who dismissed instances of the host that are down, by the instance's id. The last recovery that had the instance
@@ -74,12 +89,9 @@ async fn dismissed(
     host: &str,
     views: &[HostedView],
 ) -> Result<BTreeMap<String, String>, JournalError> {
-    let is_open = |one: &&HostedView| one.protection == Protection::Down && one.waits.is_none();
-    let mut open: BTreeSet<&str> = views.iter().filter(is_open).map(|one| one.id.as_str()).collect();
+    let open = views.iter().filter(|one| may_be_dismissed(one));
+    let mut open: BTreeSet<&str> = open.map(|one| one.id.as_str()).collect();
     let mut dismissed = BTreeMap::new();
-    if open.is_empty() {
-        return Ok(dismissed);
-    }
     let filter = RecoveryFilter {
         closed: true,
         host: Some(host.to_owned()),

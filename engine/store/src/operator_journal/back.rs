@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _, QueryTrait as _};
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::host_recovery::{ExcludedStart, StartEnd};
-use tachi_domain::recovery::RecoveryKind;
+use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_engine::ports::operator::MoveCounts;
 
 use crate::batches::batches;
@@ -29,60 +29,74 @@ fn was_started(state: &str) -> bool {
 /// A move, by the row of its recovery and the id of its instance.
 pub(super) type MoveKey = (i64, String);
 
-/// Counts the excluded instances of these recoveries that run again as back. `counts` has them as ignored.
+/// Counts the instances of these recoveries that run again as back. `counts` has them as ignored or failed. What is still being recovered
+/// is neither started nor moved by a later recovery.
 pub(super) async fn count(
     db: &Database,
     notifications: &[&str],
     counts: &mut BTreeMap<String, MoveCounts>,
 ) -> Result<(), Stop> {
-    let with_ignored: Vec<&str> = notifications
+    let has_some = |counts: &MoveCounts| counts.ignored + counts.failed > 0;
+    let with_some: Vec<&str> = notifications
         .iter()
         .copied()
-        .filter(|id| counts.get(*id).is_some_and(|counts| counts.ignored > 0))
+        .filter(|id| counts.get(*id).is_some_and(has_some))
         .collect();
-    if with_ignored.is_empty() {
+    if with_some.is_empty() {
         return Ok(());
     }
     // A planned recovery stops no instance, so those that it has not moved are still not moved.
     let recoveries: Vec<(i64, String)> = recovery::Entity::find()
         .select_only()
         .columns([recovery::Column::Id, recovery::Column::NotificationUuid])
-        .filter(recovery::Column::NotificationUuid.is_in(with_ignored))
+        .filter(recovery::Column::NotificationUuid.is_in(with_some))
         .filter(recovery::Column::Kind.eq(RecoveryKind::Host.as_str()))
+        .filter(recovery::Column::Life.ne(Life::Open.as_str()))
         .into_tuple()
         .all(db.reader())
         .await?;
     let recoveries: BTreeMap<i64, String> = recoveries.into_iter().collect();
     let of_these: Vec<(i64, String)> = recoveries.iter().map(|(id, uuid)| (*id, uuid.clone())).collect();
-    let mut left: BTreeSet<MoveKey> = BTreeSet::new();
-    let mut back: BTreeSet<MoveKey> = BTreeSet::new();
+    let (mut left, mut failed, mut back) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for batch in batches(&of_these) {
-        for (recovery, server, state) in ignored(db, &batch).await? {
+        for (recovery, server, state) in moves(db, &batch, VmoveStatus::Ignored).await? {
             let key = (recovery, server);
             if was_started(&state) {
                 back.insert(key.clone());
             }
             left.insert(key);
         }
+        let batch = moves(db, &batch, VmoveStatus::Failed).await?;
+        failed.extend(batch.into_iter().map(|(recovery, server, _)| (recovery, server)));
     }
-    let unknown: Vec<MoveKey> = left.difference(&back).cloned().collect();
+    let unknown: Vec<MoveKey> = left.difference(&back).chain(&failed).cloned().collect();
     back.extend(moved_since(db, &unknown).await?.into_keys());
-    for (id, _) in back {
-        if let Some(counts) = recoveries.get(&id).and_then(|uuid| counts.get_mut(uuid)) {
-            counts.ignored = counts.ignored.saturating_sub(1);
-            counts.succeeded += 1;
-        }
+    for key in back {
+        let Some(counts) = recoveries.get(&key.0).and_then(|uuid| counts.get_mut(uuid)) else {
+            continue;
+        };
+        let from = if failed.contains(&key) {
+            &mut counts.failed
+        } else {
+            &mut counts.ignored
+        };
+        *from = from.saturating_sub(1);
+        counts.succeeded += 1;
     }
     Ok(())
 }
 
-/// Returns the excluded instances of these recoveries, with the state of each move.
-async fn ignored(db: &Database, recoveries: &[(i64, String)]) -> Result<Vec<(i64, String, String)>, Stop> {
-    let ignored = vmove::Entity::find()
+/// Returns the instances of these recoveries whose moves have the status, with the state of each move.
+async fn moves(
+    db: &Database,
+    recoveries: &[(i64, String)],
+    status: VmoveStatus,
+) -> Result<Vec<(i64, String, String)>, Stop> {
+    let with_status = vmove::Entity::find()
         .select_only()
         .column(vmove::Column::Uuid)
         .filter(vmove::Column::NotificationUuid.is_in(recoveries.iter().map(|(_, uuid)| uuid)))
-        .filter(vmove::Column::Status.eq(VmoveStatus::Ignored.as_str()))
+        .filter(vmove::Column::Status.eq(status.as_str()))
         .filter(vmove::Column::Deleted.eq(0))
         .into_query();
     let found = recovery_move::Entity::find()
@@ -93,7 +107,7 @@ async fn ignored(db: &Database, recoveries: &[(i64, String)]) -> Result<Vec<(i64
             recovery_move::Column::State,
         ])
         .filter(recovery_move::Column::RecoveryId.is_in(recoveries.iter().map(|(id, _)| *id)))
-        .filter(recovery_move::Column::VmoveUuid.in_subquery(ignored))
+        .filter(recovery_move::Column::VmoveUuid.in_subquery(with_status))
         .into_tuple()
         .all(db.reader())
         .await?;
@@ -148,7 +162,6 @@ pub(super) async fn moved_since(db: &Database, moves: &[MoveKey]) -> Result<BTre
 mod tests {
     use tachi_domain::ServerId;
     use tachi_domain::entity::notification::NotificationStatus;
-    use tachi_domain::recovery::Life;
     use tachi_engine::ports::OperatorJournal as _;
     use tachi_engine::ports::journal::{MoveWrite, Write, WriteOutcome};
     use uuid::Uuid;
@@ -219,8 +232,16 @@ mod tests {
         .await;
         assert_eq!(shown().await, [(0, 1, 2), (2, 2, 4)], "nothing was moved since");
         recovered(&bench, &host, vec![one(3, VmoveStatus::Succeeded, None)]).await;
-        assert_eq!(shown().await, [(1, 0, 1), (0, 1, 2), (3, 1, 4)]);
+        assert_eq!(
+            shown().await,
+            [(1, 0, 1), (1, 1, 2), (3, 1, 4)],
+            "of both earlier ones"
+        );
         recovered(&bench, &host, vec![one(1, left, None)]).await;
         assert_eq!(shown().await[0], (0, 1, 1), "it was moved before, and not since");
+        recovered(&bench, &host, vec![one(5, VmoveStatus::Failed, None)]).await;
+        assert_eq!(shown().await[0], (0, 0, 1), "it failed");
+        recovered(&bench, &host, vec![one(5, VmoveStatus::Succeeded, None)]).await;
+        assert_eq!(shown().await[1], (1, 0, 1), "a later recovery has moved it");
     }
 }
