@@ -33,13 +33,36 @@ class Hypervisors:
         with open(os.path.join(self.root, host, "guests.log"), "a", encoding="ascii") as file:
             file.write(json.dumps({"time": time.time(), "what": "gone", "uuid": uuid}) + "\n")
 
+    def shut_down(self, host, uuid):
+        """The guest is there and does not run, as after a boot of the host, or after its own shutdown."""
+        place = os.path.join(self.root, host, "guests", uuid)
+        try:
+            with open(place, encoding="utf-8") as file:
+                guest = json.load(file)
+        except FileNotFoundError:
+            guest = {"name": uuid}
+        with open(place + ".new", "w", encoding="utf-8") as file:
+            json.dump({**guest, "state": 4}, file)
+        os.rename(place + ".new", place)
+        with open(os.path.join(self.root, host, "guests.log"), "a", encoding="ascii") as file:
+            file.write(json.dumps({"time": time.time(), "what": "stands", "uuid": uuid}) + "\n")
+
+    def powered_on(self, uuid):
+        """The hosts on which a guest runs, and is not only there."""
+        found = []
+        for host in self.running(uuid):
+            with open(os.path.join(self.root, host, "guests", uuid), encoding="utf-8") as file:
+                if json.load(file)["state"] == 1:
+                    found.append(host)
+        return found
+
     def fault(self, host, name, value=""):
         with open(os.path.join(self.root, host, name), "w", encoding="ascii") as file:
             file.write(str(value))
 
     def no_faults(self):
         for host in os.listdir(self.root):
-            for name in ("fail-after-spawn", "hold-before-spawn", "hold-after-spawn"):
+            for name in ("fail-after-spawn", "hold-before-spawn", "hold-after-spawn", "fail-power-on"):
                 try:
                     os.remove(os.path.join(self.root, host, name))
                 except (FileNotFoundError, NotADirectoryError):

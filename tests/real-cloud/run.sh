@@ -5,6 +5,7 @@
 # run.sh TACHI --trouble [CASE...] : the same while engines are killed, RabbitMQ or Nova is away and the like (trouble.py),
 # with two engines and the minicloud's own MariaDB.
 # run.sh TACHI --planned [CASE...] : hosts are drained and given back to, and what the forecast promises is tried (planned.py).
+# run.sh TACHI --instances [CASE...] : an instance fails on a host that is up, is left on one that dies, or is stopped by its user (instances.py).
 # run.sh TACHI --hostile [CASE...] : the same while Nova fails after the work, forgets it, hides a cell or loses its broker (hostile.py).
 # run.sh TACHI --naive [CASE...] : these cases with a naive loop in Tachi's place, which each of them has to find out.
 # MC_NUMBER: which minicloud of several. Needs a Python with requests and yaml: TACHI_VENV, or the minicloud's own.
@@ -12,7 +13,7 @@ set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 case "${1:-}" in
   "" | -h | --help)
-    sed -n '2,10s/^# //p' "${BASH_SOURCE[0]}"
+    sed -n '2,11s/^# //p' "${BASH_SOURCE[0]}"
     exit 2
     ;;
 esac
@@ -20,7 +21,7 @@ tachi="$1"
 shift
 trouble=no
 case "${1:-}" in
-  --trouble | --planned | --hostile | --naive)
+  --trouble | --planned | --instances | --hostile | --naive)
     trouble="${1#--}"
     shift
     ;;
@@ -91,12 +92,15 @@ segment_fraction_percent = 60
 global_fraction_percent = 60
 X
 fi
+if [ "$trouble" = instances ]; then
+  printf '[host_failure]\nevacuate_all_instances = false\n' >>"$work/override.conf"
+fi
 "$tachi" db sync "${configuration[@]}" >"$work/db.log" 2>&1
 failed=0
 if [ "$trouble" != no ]; then
   script=("$here/trouble.py")
-  if [ "$trouble" = planned ]; then
-    script=("$here/planned.py")
+  if [ "$trouble" = planned ] || [ "$trouble" = instances ]; then
+    script=("$here/$trouble.py")
   elif [ "$trouble" != trouble ]; then
     : >"$work/case.conf"
     configuration+=(--config-file "$work/case.conf")

@@ -7,6 +7,7 @@
     fail-after-spawn    a number: so many spawns fail after their guest has begun to run
     hold-before-spawn   while this file is there, the spawns of the guests that it names wait before they run
     hold-after-spawn    the same, after it
+    fail-power-on       while this file is there, no guest is powered on
 """
 import collections.abc
 import json
@@ -109,6 +110,11 @@ class Hypervisor(fake.FakeDriverWithoutFakeNodes):
         except FileNotFoundError:
             return False
         return left > 0
+
+    def power_on(self, context, instance, *args, **kwargs):
+        if os.path.exists(self._fault("fail-power-on")):
+            raise RuntimeError("minicloud: told not to power %s on" % instance.uuid)
+        super().power_on(context, instance, *args, **kwargs)
 
     def post_live_migration(self, context, instance, *args, **kwargs):
         """At the source, before the guest is taken on at the destination. Nova's fake driver keeps the guest."""
