@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The English of the code and of the operators' pages: comments that open with a relative clause, words that have a plain equivalent,
-type names that are participles or question words, log messages that are not constants.
+type names that are participles or question words, names that the field's terms have replaced, log messages that are not constants.
 
     tests/lib/english.py          fails on places that english.toml does not allow, and on unused exceptions
     tests/lib/english.py --list   prints each place, allowed or not
@@ -19,6 +19,8 @@ from sources import ROOT, is_test, read
 OPENINGS = {"What", "Whether", "How", "Where", "Why", "Which", "Who", "Whose", "As", "So", "That", "Its", "It", "Whatever", "Whoever",
             "Nobody", "Nothing"}
 NAME = re.compile(r"\s*(?:pub(?:\([a-z ]+\))? )?(?:struct|enum|trait|type|union)\s+([A-Za-z_]\w*)")
+DEFINED = re.compile(r"\b(?:struct|enum|trait|type|fn|mod|const|static)\s+(\w+)|^\s*(?:pub(?:\([^)]*\))?\s+)?(\w+)\s*:\s"
+                     r"|^\s*([A-Z]\w+)\s*[,({]|\blet (?:mut )?(\w+)\b")
 LOG = re.compile(r"\btracing::(?:error|warn|info|debug|trace)!\s*\(")
 
 
@@ -48,6 +50,14 @@ def names(path, text, rule):
         if found and found.group(1) not in rule["nouns"] and (
                 found.group(1) in rule["words"] or re.fullmatch("[A-Z][a-z]+(ed|ing)", found.group(1))):
             yield f"{path}:{number}", found.group(1), line.strip()
+
+
+def identifiers(path, text, old):
+    """Yields definitions under a name that was replaced by the field's term."""
+    for number, line in enumerate(text.split("#[cfg(test)]\nmod tests")[0].splitlines(), 1):
+        if not line.lstrip().startswith("//"):
+            for name in (name for found in DEFINED.findall(line) for name in found if name in old):
+                yield f"{path}:{number}", name, line.strip()
 
 
 def logs(path, text):
@@ -85,6 +95,7 @@ def main():
         found += [("opening", *one) for one in openings(path, text)]
         found += [("word", *one) for one in replaced(path, text, words)]
         found += [("name", *one) for one in names(path, text, rules["names"])]
+        found += [("identifier", *one) for one in identifiers(path, text, rules["identifiers"]["old"])]
         found += [("log", *one) for one in logs(path, text)]
     for path in pages:
         found += [("word", *one) for one in replaced(path, read(path), words)]

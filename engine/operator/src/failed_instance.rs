@@ -32,7 +32,7 @@ pub struct FailedInstance {
 pub async fn find(
     operator_journal: &dyn OperatorJournal,
     snapshot: &RegionSnapshot,
-    wanted: &str,
+    requested: &str,
     (word, on): (ResolutionKind, Option<&str>),
 ) -> Result<Option<FailedInstance>, ActionError> {
     let Some(known) = &snapshot.facts.instances else {
@@ -44,7 +44,7 @@ pub async fn find(
         let failed = snapshot.facts.failed.get(&one.id);
         Some((host, one, failed.filter(|failed| failed.open.is_none())?))
     });
-    let (_, found) = best_matches(wanted, failed, |(_, one, _)| {
+    let (_, found) = best_matches(requested, failed, |(_, one, _)| {
         (one.id.to_string(), one.name.to_string())
     });
     let (host, one, failed) = match found[..] {
@@ -54,7 +54,11 @@ pub async fn find(
             let each = found
                 .iter()
                 .map(|(host, one, _)| format!("{} {} on {host}", one.id, one.name));
-            return Err(ActionError::Ambiguous(several_matches(wanted, "instances", each)));
+            return Err(ActionError::Ambiguous(several_matches(
+                requested,
+                "instances",
+                each,
+            )));
         }
     };
     let (id, name) = (one.id, &one.name);

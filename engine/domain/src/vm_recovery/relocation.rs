@@ -155,7 +155,7 @@ pub(super) fn act_migrating(
     if shown.task_state.is_some() {
         return;
     }
-    let here = shown.host.as_deref() == Some(state.host.as_str());
+    let is_here = shown.host.as_deref() == Some(state.host.as_str());
     match shown.vm_state {
         VmState::Resized => {
             arrived(state, shown, now, record);
@@ -166,7 +166,7 @@ pub(super) fn act_migrating(
             state.enter(Stage::Starting, now, record);
         }
         // Nova itself, or the owner, has confirmed the move.
-        VmState::Stopped if !here => {
+        VmState::Stopped if !is_here => {
             arrived(state, shown, now, record);
             state.enter(Stage::Starting, now, record);
         }
