@@ -41,6 +41,8 @@ class Hypervisors:
                 guest = json.load(file)
         except FileNotFoundError:
             guest = {"name": uuid}
+        # A host that lost its power has no list until its nova-compute starts.
+        os.makedirs(os.path.dirname(place), exist_ok=True)
         with open(place + ".new", "w", encoding="utf-8") as file:
             json.dump({**guest, "state": 4}, file)
         os.rename(place + ".new", place)
