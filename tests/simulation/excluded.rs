@@ -163,7 +163,9 @@ impl World {
             // Its disk has not arrived with it: the resize that brought it was cut off by the death of the host.
             let mut records = self.nova.migrations.iter();
             let is_cut_off = records.any(|row| row.server == server && row.status == "post-migrating");
-            let may_fail = is_lost || is_cut_off || self.weather.faults.start_fails.is_some();
+            // A live migration has taken the guest and its disk away; its destination has died, and Nova shows it here still.
+            let has_left = !self.machines[host].guests.contains_key(&server);
+            let may_fail = is_lost || is_cut_off || has_left || self.weather.faults.start_fails.is_some();
             let has_failed = may_fail && end == StartEnd::NotStarted;
             if !has_failed && !self.machines[host].runs(server) {
                 return self.violate(format!(
