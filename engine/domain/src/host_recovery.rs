@@ -235,6 +235,19 @@ pub struct HostRecovery {
     operator_state: Option<OperatorState>,
 }
 
+/// True if nothing has begun, so that a freeze holds the recovery. After lost writes an instance in error under its owner's lock is
+/// planned, as one that may have been prepared. That alone is no sign of a beginning: what comes first is a power-off or the change of
+/// Nova's record, and neither is known.
+fn has_not_begun(state: &HostRecovery) -> bool {
+    let early = matches!(state.stage, Stage::Begin | Stage::Fencing | Stage::Disabling);
+    let untouched = !state.rewound && state.service.put.is_none() && !state.fence.ordered;
+    let is_suspected = |instance: &Move| {
+        let waits = matches!(instance.step, MoveStep::Waiting { .. } | MoveStep::OnHold);
+        (waits && instance.lock == Lock::Owners) || (instance.is_finished() && instance.asked_at.is_none())
+    };
+    early && state.is_stop_report() && untouched && state.moves.values().all(is_suspected)
+}
+
 impl HostRecovery {
     /// Returns a recovery that has not started yet.
     pub fn new(id: RecoveryId, notification: &Notification, host: &Host, mut policy: Policy) -> Self {

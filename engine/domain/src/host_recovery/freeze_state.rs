@@ -13,7 +13,7 @@ use super::blockers::BlockerKind;
 use super::deadlines::pause_deadlines;
 use super::decision_context::{DecisionContext, decision_context, operator_block};
 use super::in_flight::InFlight;
-use super::{HostRecovery, Lock, Move, MoveStep, Stage};
+use super::{HostRecovery, Move, MoveStep, Stage, has_not_begun};
 use crate::elapsed::Elapsed;
 use crate::freeze::{Freeze, FreezeScope};
 use crate::id::ServerId;
@@ -49,19 +49,6 @@ pub(super) fn waits_for(state: &HostRecovery) -> Option<&Freeze> {
         && state.rejected.is_none()
         && operator_block(state.operator_state.as_ref()).is_none();
     over(state).filter(|_| may_wait)
-}
-
-/// True if nothing has begun, so that a freeze holds the recovery. After lost writes an instance in error under its owner's lock is
-/// planned, as one that may have been prepared. That alone is no sign of a beginning: what comes first is a power-off or the change of
-/// Nova's record, and neither is known.
-pub(super) fn has_not_begun(state: &HostRecovery) -> bool {
-    let early = matches!(state.stage, Stage::Begin | Stage::Fencing | Stage::Disabling);
-    let untouched = !state.rewound && state.service.put.is_none() && !state.fence.ordered;
-    let is_suspected = |instance: &Move| {
-        let waits = matches!(instance.step, MoveStep::Waiting { .. } | MoveStep::OnHold);
-        (waits && instance.lock == Lock::Owners) || (instance.is_finished() && instance.asked_at.is_none())
-    };
-    early && state.event == "STOPPED" && untouched && state.moves.values().all(is_suspected)
 }
 
 /// True if this instance itself is frozen.

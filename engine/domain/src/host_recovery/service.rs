@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::blockers::BlockerKind;
 use super::decision_context::{DecisionContext, decision_context};
-use super::freeze_state::has_not_begun;
-use super::{HostRecovery, Stage};
+use super::{HostRecovery, Stage, has_not_begun};
 use crate::cadence::StandingHeartbeat;
 use crate::elapsed::Elapsed;
 use crate::fault::{Fault, FaultClass};
