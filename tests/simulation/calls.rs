@@ -243,6 +243,7 @@ impl World {
                 Observation::ServiceUpdated(shown.map_err(refused))
             }
             Command::TakeInventory { .. } => {
+                self.past.begin_list(owner.rec, self.now);
                 let migrations = self.nova.migrations_touching(host);
                 let delay = self.rng.between(5, 400);
                 self.after(delay, Event::InventoryServers { owner, migrations });

@@ -171,7 +171,7 @@ impl World {
     }
 
     /// Checks that a host frozen by its drain has no running instance and no arriving one. Reverts that a
-    /// lagging replica cannot show yet are excused.
+    /// lagging replica could not show yet to the drain's last list are excused.
     pub(crate) fn check_drained(&mut self, rec: RecIx) {
         let host = self.journal.recs[rec].host;
         let comes = |row: &MigrationRow| {
@@ -180,7 +180,7 @@ impl World {
             let to = if reverts { Some(row.source) } else { row.dest };
             to == Some(host) && unfinished(row.status)
         };
-        let shown = self.past.oldest();
+        let shown = self.past.reached_at_list(rec);
         let is_known = |server: ServerIx| {
             shown.is_none_or(|nova| {
                 let mut rows = nova.migrations.iter();

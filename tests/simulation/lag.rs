@@ -1,8 +1,9 @@
 //! A replica of Nova's database that answers queries with a lag: of a moment or some seconds, now and then or
 //! constantly.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
+use crate::journal::RecIx;
 use crate::mishap::Mishap;
 use crate::nova::{Nova, ServerRow};
 use crate::rng::Rng;
@@ -11,6 +12,9 @@ use crate::world::{Owner, World, note};
 /// Maximum replica lag, variable and constant, in ms.
 const MAX_LAG: u64 = 3_000;
 const MAX_CONSTANT_LAG: u64 = 10_000;
+
+/// Maximum time that a list takes from its first query to the write that it causes, in ms.
+const MAX_LIST_TIME: u64 = 3_000;
 
 /// Interval between two snapshots, in ms.
 const SNAPSHOT_INTERVAL: u64 = 250;
@@ -26,14 +30,25 @@ pub(crate) struct Lag {
     rng: Rng,
 }
 
-/// Snapshots of Nova, oldest first, and its servers as they were at the last event.
+/// Snapshots of Nova, oldest first, its servers as they were at the last event, and when each recovery began its last
+/// list of instances.
 #[derive(Debug, Default)]
-pub(crate) struct Snapshot(VecDeque<(u64, Nova)>, Vec<Option<ServerRow>>);
+pub(crate) struct Snapshot(
+    VecDeque<(u64, Nova)>,
+    Vec<Option<ServerRow>>,
+    BTreeMap<RecIx, u64>,
+);
 
 impl Snapshot {
-    /// Returns the snapshot that every replica has reached.
-    pub(crate) fn oldest(&self) -> Option<&Nova> {
-        self.0.front().map(|(_, nova)| nova)
+    pub(crate) fn begin_list(&mut self, rec: RecIx, now: u64) {
+        self.2.insert(rec, now);
+    }
+
+    /// Returns the snapshot that every replica had reached when the recovery began its last list.
+    pub(crate) fn reached_at_list(&self, rec: RecIx) -> Option<&Nova> {
+        let reached = self.2.get(&rec)?.saturating_sub(MAX_CONSTANT_LAG);
+        let older = self.0.iter().rev().find(|(at, _)| *at <= reached);
+        older.or(self.0.front()).map(|(_, nova)| nova)
     }
 }
 
@@ -73,10 +88,10 @@ impl World {
             return;
         }
         past.push_back((self.now, self.nova.clone()));
-        // Keeps one snapshot older than the maximum lag.
+        // Keeps one snapshot older than the oldest that a list can show.
         while past
             .get(1)
-            .is_some_and(|(at, _)| at + MAX_CONSTANT_LAG < self.now)
+            .is_some_and(|(at, _)| at + MAX_CONSTANT_LAG + MAX_LIST_TIME < self.now)
         {
             past.pop_front();
         }
