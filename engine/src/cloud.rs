@@ -46,7 +46,7 @@ pub struct CloudView {
     pub age: Option<Duration>,
     /// The error of the last poll.
     pub problem: Option<String>,
-    /// Every `nova-compute` record by its host; `None` for a record in a cell that is down.
+    /// Every `nova-compute` record by its host; `None` for a record in a cell that is down, and for a host that has several.
     pub services: BTreeMap<String, Option<Service>>,
     /// The maximum age of heartbeats of running hosts; `None` until it is learnt.
     pub heartbeat_age: Option<Duration>,

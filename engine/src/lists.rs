@@ -170,6 +170,9 @@ impl SharedLists {
     /// Returns the service record of `host`, from a list of all read after this call.
     pub(crate) async fn service(&self, host: &str) -> Result<Option<Service>, Fault> {
         let services = self.services.all().await?;
+        if let Some(fault) = services.ambiguous.get(host) {
+            return Err(fault.clone());
+        }
         match services.computes.get(host) {
             None => Ok(None),
             Some(Some(service)) => Ok(Some(service.clone())),

@@ -151,7 +151,7 @@ pub fn service_in(snapshot: &RegionSnapshot, host: &str) -> Result<Option<HostSe
     };
     if service.cell_down {
         return Err(format!(
-            "the cell of {host} does not answer Nova, so the host's state is unknown"
+            "the cell of {host} does not answer, or Nova has two records of the host, so its state is unknown"
         ));
     }
     Ok(Some(HostService {

@@ -69,8 +69,11 @@ pub struct ServiceChange {
 /// The content of Nova's list of services.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Services {
-    /// Every `nova-compute` record by the name of its host; `None` for one in a cell that is down.
+    /// Every `nova-compute` record by the name of its host; `None` for one in a cell that is down, and for a host that has
+    /// several.
     pub computes: BTreeMap<String, Option<Service>>,
+    /// The error of each host that has several records: which of them is the host's is not known.
+    pub ambiguous: BTreeMap<String, Fault>,
     /// True if every `nova-conductor` is up; `false` if there is none.
     pub conductors_up: bool,
     /// True if a `nova-scheduler` is up.

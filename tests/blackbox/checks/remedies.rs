@@ -50,7 +50,7 @@ pub(super) const fn remedy(code: FindingCode) -> Remedy {
         FindingCode::GuestsResume => ByHand("nova.conf is on the host, and a monitor has to read it again"),
         FindingCode::FactsOld => ByHand("engines read Nova again as soon as it answers"),
         FindingCode::InstancesNotListed => ByHand("engines list the instances as soon as Nova answers"),
-        FindingCode::HostCellDown => ByHand("the cell's database has to be mended"),
+        FindingCode::HostCellDown => ByHand("the cell's database has to be mended, or a record of the host deleted"),
         FindingCode::FenceNotTested => Printed,
         FindingCode::MonitorUnknown => ByHand("a monitor has to be configured to watch the host"),
         FindingCode::RoomUnknown => ByHand("Placement has to be mended"),

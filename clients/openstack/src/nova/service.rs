@@ -1,5 +1,7 @@
 //! Service records.
 
+use std::collections::BTreeMap;
+
 use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -60,20 +62,8 @@ pub(super) async fn get(nova: &Nova, host: &str) -> Result<Option<Service>, Call
     if records.iter().any(Record::in_down_cell) {
         return Err(down_cell(host));
     }
-    // Each cell has its own table, so two hosts with the same name can exist at once.
-    if let [first, second, ..] = records.as_slice() {
-        let id = |record: &Record| record.id.as_ref().map(ToString::to_string).unwrap_or_default();
-        let text = format!(
-            "nova has {} nova-compute services on host {host}, {} and {}: two hosts have this name, or a record of an \
-             old cell is left. Delete the obsolete record",
-            records.len(),
-            id(first),
-            id(second),
-        );
-        return Err(fault::unsent(
-            FaultClass::Permanent,
-            tachi_text::one_line(&text, &[]),
-        ));
+    if let Some(error) = ambiguous(host, &records.iter().collect::<Vec<_>>()) {
+        return Err(error);
     }
     let record = records.into_iter().next();
     record.map(|record| understood(&answer, record)).transpose()
@@ -83,16 +73,48 @@ pub(super) async fn get(nova: &Nova, host: &str) -> Result<Option<Service>, Call
 pub(super) async fn all(nova: &Nova) -> Result<Services, CallError> {
     let (answer, records) = list(nova, &[]).await?;
     let of = |binary: &'static str| records.iter().filter(move |record| record.binary == binary);
-    Ok(Services {
+    let mut of_hosts: BTreeMap<&str, Vec<&Record>> = BTreeMap::new();
+    for record in of("nova-compute") {
+        of_hosts.entry(&record.host).or_default().push(record);
+    }
+    let mut services = Services {
         conductors_up: of("nova-conductor").next().is_some() && of("nova-conductor").all(Record::is_up),
         scheduler_up: of("nova-scheduler").any(Record::is_up),
-        computes: of("nova-compute")
-            .map(|record| {
-                let known = (!record.in_down_cell()).then(|| understood(&answer, record.clone()));
-                Ok((record.host.clone(), known.transpose()?))
-            })
-            .collect::<Result<_, CallError>>()?,
-    })
+        ..Services::default()
+    };
+    for (host, records) in of_hosts {
+        let known = match (ambiguous(host, &records), records.as_slice()) {
+            (Some(error), _) => {
+                services.ambiguous.insert(host.to_owned(), error.fault);
+                None
+            }
+            (None, [record]) if !record.in_down_cell() => Some(understood(&answer, (*record).clone())?),
+            (None, _) => None,
+        };
+        services.computes.insert(host.to_owned(), known);
+    }
+    Ok(services)
+}
+
+/// Returns the error of a host that has several records. Each cell has its own table, so two hosts with the same name can
+/// exist at once, and a record stays where a host has left a cell: which of them is the host's is not known.
+fn ambiguous(host: &str, records: &[&Record]) -> Option<CallError> {
+    let [first, second, ..] = records else { return None };
+    let id = |record: &Record| {
+        let id = record.id.as_ref().map(ToString::to_string);
+        id.unwrap_or_else(|| "one of a cell that is down".to_owned())
+    };
+    let text = format!(
+        "nova has {} nova-compute services on host {host}, {} and {}: two hosts have this name, or a record of an \
+         old cell is left. Delete the obsolete record",
+        records.len(),
+        id(first),
+        id(second),
+    );
+    Some(fault::unsent(
+        FaultClass::Permanent,
+        tachi_text::one_line(&text, &[]),
+    ))
 }
 
 pub(super) async fn exists(nova: &Nova, host: &str) -> Result<bool, CallError> {

@@ -154,7 +154,7 @@ impl FindingCode {
             Self::InstancesNotListed => {
                 "Not all instances have been read yet, so the number of protected ones is unknown."
             }
-            Self::HostCellDown => "Nova cannot reach the cell of a host, so its state is unknown.",
+            Self::HostCellDown => "Nova cannot reach a host's cell, or has two records of it.",
             Self::FenceNotTested => {
                 "No fence device of a host was tested recently, so it is unknown whether it can be confirmed off."
             }

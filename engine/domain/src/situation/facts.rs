@@ -316,7 +316,7 @@ pub struct ComputeService {
     pub up: bool,
     /// True if the host may take instances.
     pub enabled: bool,
-    /// True if the host's cell does not answer, so that its state is not known.
+    /// True if the host's cell does not answer or Nova has several records of the host, so that its state is not known.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cell_down: bool,
     /// True if the service is disabled because an operator has drained the host, by the mark of the drain in the reason.

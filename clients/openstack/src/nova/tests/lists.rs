@@ -81,6 +81,43 @@ async fn of_two_services_on_hosts_of_one_name_none_is_taken() {
     );
 }
 
+/// The list of all services is what a decision to switch a host off is based on.
+///
+/// Covers R35.
+#[tokio::test]
+async fn of_two_services_on_hosts_of_one_name_the_list_of_all_takes_none() {
+    let mut other = service_record();
+    other["id"] = json!("99999999-2222-3333-4444-555555555555");
+    other["state"] = json!("down");
+    let in_down_cell = json!({"binary": "nova-compute", "host": "c1", "status": "UNKNOWN"});
+    let mut another_host = service_record();
+    another_host["host"] = json!("c2");
+    for second in [other, in_down_cell] {
+        for pair in [
+            [service_record(), second.clone()],
+            [second.clone(), service_record()],
+        ] {
+            let [one, two] = pair;
+            let list = json!({"services": [one, another_host.clone(), two]});
+            let fake = Fake::start(table([("GET /os-services", 200, list)])).await;
+            let services = fake.nova().await.services().await.unwrap();
+            assert_eq!(services.computes["c1"], None);
+            assert!(services.computes["c2"].is_some());
+            assert_eq!(
+                services.ambiguous.keys().collect::<Vec<_>>(),
+                ["c1"],
+                "only the host that has two"
+            );
+            let fault = &services.ambiguous["c1"];
+            assert_eq!(fault.class, FaultClass::Permanent);
+            assert!(
+                fault.text.contains("2 nova-compute services on host c1"),
+                "{fault:?}"
+            );
+        }
+    }
+}
+
 /// Covers EW33.
 #[tokio::test]
 async fn an_empty_list_of_ids_counts_only_while_the_cell_is_up() {
