@@ -349,9 +349,12 @@ impl Maas {
     }
 
     async fn command(&self, plug: &Plug, verb: &str, form: &[(&str, &str)]) -> Result<(), CallError> {
+        // One time limit for the reading and another for the command.
+        let not_after = self.clock.boot() + self.client.timeout() * 2;
         let machine = self.read_machine(plug).await?;
         let path = format!("machines/{}/", machine.system_id);
         let request = Request {
+            not_after: Some(not_after),
             post: true,
             path: &path,
             query: &[("op", verb)],

@@ -295,10 +295,17 @@ impl Redfish {
     }
 
     async fn reset(&self, plug: &Plug, reset_types: &[&str]) -> Result<(), CallError> {
+        // One time limit for the login and another for the call.
+        let not_after = self.clock.boot() + self.call_timeout * 2;
         self.within(true, async |login| {
             let system = self.system(login, plug).await?;
             let target = system.target(&self.client)?;
             let reset = system.reset_type(&self.client, login, reset_types).await?;
+            // A process that was stopped meanwhile must not send a command that another engine may have repeated.
+            if self.clock.boot() > not_after {
+                let text = format!("{} was not sent {reset}: its time was over", self.endpoint);
+                return Err(fault(FaultClass::Transient, None, false, text));
+            }
             self.client
                 .post(login, &target, &json!({"ResetType": reset}))
                 .await

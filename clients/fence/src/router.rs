@@ -259,15 +259,26 @@ impl Fencer for Fencers {
         let Ok((device, _)) = self.device(host, target) else {
             return DevicePermit::free();
         };
-        // The global permit comes first: a call that waits for it must not block a device.
-        let command = match work {
-            DeviceOperation::Switch => Arc::clone(&self.commands).acquire_owned().await.ok(),
-            DeviceOperation::Read => None,
-        };
-        DevicePermit::with(CallPermits {
-            _device: self.slot(device.as_ref()).await,
-            _command: command,
-        })
+        if work == DeviceOperation::Read {
+            return DevicePermit::with(CallPermits {
+                _device: self.slot(device.as_ref()).await,
+                _command: None,
+            });
+        }
+        // Neither permit is held while waiting for the other: a call that waits for the global one must not block a device,
+        // and one that waits for a device must not block the commands to the others.
+        loop {
+            let slot = self.slot(device.as_ref()).await;
+            if let Ok(command) = Arc::clone(&self.commands).try_acquire_owned() {
+                return DevicePermit::with(CallPermits {
+                    _device: slot,
+                    _command: Some(command),
+                });
+            }
+            drop(slot);
+            // The semaphore is never closed.
+            drop(self.commands.acquire().await);
+        }
     }
 
     #[instrument(name = "fence::read_power", skip_all, fields(host = %host, device = %target), err(level = "debug"))]

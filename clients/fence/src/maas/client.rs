@@ -41,6 +41,8 @@ pub(super) struct Request<'a> {
     pub(super) query: &'a [(&'a str, &'a str)],
     pub(super) form: &'a [(&'a str, &'a str)],
     pub(super) effect: Effect,
+    /// The boot time after which it is not sent any more.
+    pub(super) not_after: Option<Duration>,
 }
 
 impl<'a> Request<'a> {
@@ -51,6 +53,7 @@ impl<'a> Request<'a> {
             query,
             form: &[],
             effect: Effect::Read,
+            not_after: None,
         }
     }
 
@@ -137,6 +140,11 @@ impl Client {
         })
     }
 
+    /// Returns the time limit of one request.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// Returns MAAS's address in the form that operators know.
     pub(super) fn address(&self) -> &str {
         self.base
@@ -212,6 +220,11 @@ impl Client {
         .query(request.query);
         if request.post {
             builder = builder.form(request.form);
+        }
+        // A process that was stopped meanwhile must not send a command that another engine may have repeated.
+        if request.not_after.is_some_and(|limit| self.clock.boot() > limit) {
+            let text = format!("{line} was not sent: its time was over");
+            return Err(fault(FaultClass::Transient, None, false, text));
         }
         *left = true;
         let response = builder

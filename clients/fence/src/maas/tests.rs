@@ -706,3 +706,27 @@ async fn a_plug_may_name_the_system_id() {
     }
     assert_eq!(fake.lines().len(), 4, "nothing was asked for those");
 }
+
+/// Covers R4.
+#[tokio::test]
+async fn a_process_stopped_before_the_command_sends_none() {
+    for (hours, sent) in [(0, true), (1, false)] {
+        let clock = Arc::<ManualClock>::default();
+        let hand = Arc::clone(&clock);
+        let script = move |recorded: &SeenRequest| {
+            if recorded.line == FIND {
+                hand.advance(Duration::from_hours(hours));
+            }
+            None
+        };
+        let fake = Fake {
+            clock,
+            ..Fake::start(script).await
+        };
+        let maas = fake.maas();
+        let outcome = maas.power_off(&plug(None), "r").await;
+        assert_eq!(outcome.is_ok(), sent, "{outcome:?}");
+        assert_eq!(fake.lines().iter().any(|line| line == OFF), sent);
+        assert!(outcome.err().is_none_or(|error| !error.fault.maybe_done));
+    }
+}

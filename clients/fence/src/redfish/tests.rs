@@ -775,3 +775,24 @@ fn options_that_could_do_harm_are_refused() {
         Err(RedfishError::Login)
     ));
 }
+
+/// Covers R4.
+#[tokio::test]
+async fn a_process_stopped_before_the_command_sends_none() {
+    for (hours, sent) in [(0, true), (1, false)] {
+        let clock = Arc::<ManualClock>::default();
+        let hand = Arc::clone(&clock);
+        let fake = Fake::start(move |recorded| {
+            if recorded.line == SHOW {
+                hand.advance(Duration::from_hours(hours));
+            }
+            None
+        })
+        .await;
+        let redfish = Redfish::new(fake.options(), clock).unwrap();
+        let outcome = redfish.power_off(&plug(None), "r").await;
+        assert_eq!(outcome.is_ok(), sent, "{outcome:?}");
+        assert_eq!(fake.lines().iter().any(|line| line == RESET), sent);
+        assert!(outcome.err().is_none_or(|error| !error.fault.maybe_done));
+    }
+}

@@ -180,6 +180,32 @@ async fn no_more_power_commands_are_under_way_than_allowed_and_readings_do_not_w
     fencers.permit("c3", &third, DeviceOperation::Switch).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn commands_that_wait_for_a_slow_device_do_not_delay_those_to_other_devices() {
+    let harness = Harness::new();
+    let fencers = Fencers::new(
+        harness.topology("c*", "{host}.bmc"),
+        Arc::<ManualClock>::default(),
+    )
+    .max_power_commands(2);
+    for host in ["c1", "c2"] {
+        put(&fencers, &format!("{host}.bmc"));
+    }
+    let (slow, other) = (target(&fencers, "c1"), target(&fencers, "c2"));
+    let turn = fencers.permit("c1", &slow, DeviceOperation::Switch).await;
+    let mut waiting = Box::pin(fencers.permit("c1", &slow, DeviceOperation::Switch));
+    assert!(
+        timeout(Duration::from_secs(9), &mut waiting).await.is_err(),
+        "it waits for the device"
+    );
+    let moment = Duration::from_secs(1);
+    let outcome = timeout(moment, fencers.permit("c2", &other, DeviceOperation::Switch)).await;
+    assert!(outcome.is_ok(), "one of two commands is under way");
+    drop(outcome);
+    drop(turn);
+    assert!(timeout(moment, waiting).await.is_ok());
+}
+
 /// Covers I10.
 #[tokio::test(start_paused = true)]
 async fn an_episode_keeps_its_device_when_the_file_changes_until_it_is_dropped() {

@@ -264,7 +264,8 @@ impl DeviceSettings {
             Self::Ipmi(options) => Some(options.call_timeout + MACHINE_CHECK_TIMEOUT),
             // Login and logout are separate calls.
             Self::Redfish(options) => Some(options.call_timeout * 3 + MACHINE_CHECK_TIMEOUT),
-            Self::Maas(options) => Some(options.timeout + MACHINE_CHECK_TIMEOUT),
+            // The machine is read again right before the command.
+            Self::Maas(options) => Some(options.timeout * 2 + MACHINE_CHECK_TIMEOUT),
             Self::Exec(options) => Some(options.command_timeout),
             Self::Manual => None,
         }
