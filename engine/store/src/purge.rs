@@ -1,7 +1,8 @@
 //! The removal of old rows: rows that were deleted long ago, and notifications that finished long ago with all their
 //! dependent rows.
 //!
-//! Rows that a recovery works on, watches or holds are never removed. Each batch is a separate transaction that checks
+//! Rows that a recovery works on, watches or holds are never removed, nor those of an instance that was given up and that
+//! nobody has acknowledged. Each batch is a separate transaction that checks
 //! again before it removes. So a purge may be interrupted, repeated, and run next to an engine.
 
 mod batch;

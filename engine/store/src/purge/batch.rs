@@ -6,9 +6,9 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait as _, EntityTrait, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
     QuerySelect as _,
 };
-use tachi_domain::Timestamp;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::recovery::Life;
+use tachi_domain::{Timestamp, WaitsFor};
 
 use super::PurgeCounts;
 use crate::entity::{
@@ -124,6 +124,10 @@ impl Batch {
                 notification::Column::NotificationUuid
                     .not_in_subquery(unsettled(recovery::Column::NotificationUuid)),
             )
+            .filter(
+                notification::Column::NotificationUuid
+                    .not_in_subquery(in_doubt(recovery::Column::NotificationUuid)),
+            )
             .order_by_asc(notification::Column::Id)
             .limit(self.limit)
             .into_tuple()
@@ -186,6 +190,7 @@ impl Batch {
             .filter(recovery::Column::Id.gt(self.after))
             .filter(recovery::Column::Life.eq(Life::Closed.as_str()))
             .filter(recovery::Column::OpenedAt.lt(self.before.micros()))
+            .filter(recovery::Column::Id.not_in_subquery(in_doubt(recovery::Column::Id)))
             .filter(
                 Expr::exists(notification_of((
                     recovery::Entity,
@@ -345,6 +350,27 @@ fn unsettled(column: recovery::Column) -> SelectStatement {
         .column(column)
         .from(recovery::Entity)
         .and_where(recovery::Column::Life.ne(Life::Closed.as_str()))
+        .take()
+}
+
+/// Selects a column of the recoveries that have moved an instance which was given up, and which nobody has acknowledged. It may
+/// still run where one of them has left it, and a later one says where it does not.
+fn in_doubt(column: recovery::Column) -> SelectStatement {
+    let given_up = Query::select()
+        .column(recovery_move::Column::InstanceUuid)
+        .from(recovery_move::Entity)
+        .and_where(recovery_move::Column::WaitsFor.eq(WaitsFor::GivenUp.as_str()))
+        .and_where(recovery_move::Column::SeenTo.is_null())
+        .take();
+    let theirs = Query::select()
+        .column(recovery_move::Column::RecoveryId)
+        .from(recovery_move::Entity)
+        .and_where(recovery_move::Column::InstanceUuid.in_subquery(given_up))
+        .take();
+    Query::select()
+        .column(column)
+        .from(recovery::Entity)
+        .and_where(recovery::Column::Id.in_subquery(theirs))
         .take()
 }
 

@@ -2,9 +2,9 @@ use sea_orm::ConnectionTrait as _;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::{Host, Segment};
 use tachi_domain::recovery::Life;
-use tachi_domain::{ServerId, Timestamp};
-use tachi_engine::ports::Segments as _;
+use tachi_domain::{ServerId, Timestamp, Wait, WaitsFor};
 use tachi_engine::ports::journal::{HostWrite, ProofWrite, StepKind, StepWrite, Write, WriteOutcome};
+use tachi_engine::ports::{FailedInstances as _, Segments as _};
 use uuid::Uuid;
 
 use super::*;
@@ -249,4 +249,52 @@ async fn rows_left_behind_by_masakari_manage_are_purged() {
             expected
         );
     }
+}
+
+/// Covers R8, R36.
+#[tokio::test]
+async fn a_given_up_instance_stays_known_until_it_is_acknowledged() {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    let server = ServerId(Uuid::from_u128(1));
+    let at = bench.clock_wall();
+    // The second recovery says that it does not run at cmp9 any more: it stays as long as the first does.
+    for (host, given_up) in [("cmp1", true), ("cmp2", false)] {
+        let host = bench.host(&segment, host).await;
+        bench.stopped(&host).await;
+        let claimed = bench.claim_newest("engine").await;
+        let mut instance = pending_move(server, 0);
+        if given_up {
+            instance.may_run = ["cmp9".to_owned()].into();
+            instance.wait = Some(Wait {
+                what: WaitsFor::GivenUp,
+                on: ["cmp9".to_owned()].into(),
+                since: at,
+            });
+        }
+        let write = Write {
+            moves: vec![instance],
+            notification: Some((NotificationStatus::Failed, None)),
+            life: Some(Life::Closed),
+            ..Write::default()
+        };
+        let journal = bench.store.journal();
+        let written = journal.commit_at(claimed.id, claimed.epoch, &write).await;
+        assert!(matches!(written, Ok(WriteOutcome::Written(_))), "{written:?}");
+    }
+    bench.clock.set_wall_on(366 * DAY);
+    for _ in ["with their notifications", "without"] {
+        bench.store.purge(&all_of(&bench), |_| ()).await.unwrap();
+        assert_eq!(count(&bench, "recovery").await, 2);
+        assert_eq!(count(&bench, "recovery_move").await, 2);
+        let failed = bench.store.journal().failed_instances().await.unwrap();
+        assert_eq!(failed, [(server, at)].into());
+        // As masakari-manage does.
+        let delete = "DELETE FROM notifications";
+        bench.store.db.writer().execute_unprepared(delete).await.unwrap();
+    }
+    let journal = bench.store.journal();
+    journal.forget_instances(&[(server, at)].into()).await.unwrap();
+    bench.store.purge(&all_of(&bench), |_| ()).await.unwrap();
+    assert_eq!(count(&bench, "recovery").await, 0);
 }
