@@ -42,7 +42,7 @@ impl Journal {
             actions: self.unprocessed(rec),
             joined_normal: self.recs[rec].joined,
             off_claim: self.recs[rec].off_claim.clone(),
-            move_words: self.recs[rec].move_words.clone(),
+            move_words: self.read_resolutions(rec),
             frozen: self.freezes.of(&self.recs[rec], self.now),
             clock: (!crate::mutate::mutated("database-clock")).then(|| stamp(self.now)),
         }
@@ -83,6 +83,13 @@ impl Journal {
         .collect()
     }
 
+    fn read_resolutions(&self, rec: RecIx) -> Vec<InstanceResolution> {
+        let resolutions = self.recs[rec].move_words.iter().cloned();
+        resolutions
+            .map(|resolution| resolution.read_at(stamp(self.now)))
+            .collect()
+    }
+
     /// Records an operator's confirmation that `server` does not and will not run on `on`.
     pub(crate) fn submit_failure(&mut self, rec: RecIx, server: ServerId, on: Option<String>) {
         self.resolve_instance(rec, server, ResolutionKind::Failure, on);
@@ -103,6 +110,8 @@ impl Journal {
             word,
             on,
             by: "operator".into(),
+            at: Some(stamp(self.now)),
+            is_late: false,
         });
     }
 }

@@ -8,6 +8,7 @@ pub mod observation;
 pub mod off_claim;
 pub mod record;
 pub mod reserve;
+pub mod resolution;
 pub mod retry;
 pub mod workflow;
 
@@ -26,10 +27,11 @@ pub use record::{
     StepKind, Task,
 };
 pub use reserve::{JoinResult, ReserveAnswer, ReserveCall, ServiceStatus};
+pub use resolution::{InstanceResolution, ResolutionKind};
 
 use crate::entity::notification::{NotificationStatus, NotificationType};
 use crate::freeze::FreezeStatus;
-use crate::id::{HostId, RecoveryId, ServerId};
+use crate::id::{HostId, RecoveryId};
 use crate::instance_event::reports_failure;
 use crate::string_enum::string_enum;
 use crate::timestamp::Timestamp;
@@ -115,33 +117,6 @@ pub struct OperatorRequest {
     pub by: String,
     /// The time, for people.
     pub at: Timestamp,
-}
-
-string_enum! {
-    /// An operator's statement about one instance.
-    ResolutionKind {
-        /// The instance runs on that host.
-        Success = "success",
-        /// The instance does not run on that host, or the request to Nova will have no effect.
-        Failure = "failure",
-        /// The request is to be repeated where that is safe.
-        Retry = "retry",
-        /// The instance is to be left alone.
-        Ignore = "ignore",
-    }
-}
-
-/// An operator's statement about one instance, numbered within its recovery, so that each is processed once.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct InstanceResolution {
-    /// The number, which grows by one with each statement.
-    pub number: u64,
-    pub server: ServerId,
-    pub word: ResolutionKind,
-    /// The host that the statement is about.
-    pub on: Option<String>,
-    /// The author, and the reason.
-    pub by: String,
 }
 
 /// The data that every transaction of a recovery reads again, so that an operator's change takes effect at the next step.

@@ -133,7 +133,14 @@ pub async fn submit(
              and repeat this in a minute; an abort is accepted anyway"
         ))),
         ActionOutcome::OtherWait(now) => Err(other_wait(id, now.as_ref())),
+        ActionOutcome::TooMany => Err(too_many(id)),
     }
+}
+
+fn too_many(id: RecoveryId) -> ActionError {
+    ActionError::Refused(format!(
+        "recovery {id} has too many actions on instances that no engine may have read yet: nothing was written. Repeat this in two minutes"
+    ))
 }
 
 /// Finds an instance that is being moved or waits for an operator, by its name, its id or the beginning of its id.
@@ -279,6 +286,7 @@ pub async fn resolve_instance(
             ActionOutcome::Unknown
             | ActionOutcome::NotOpen
             | ActionOutcome::OlderEngine(_)
+            | ActionOutcome::TooMany
             | ActionOutcome::OtherWait(_) => Err(ActionError::Refused(format!(
                 "recovery {recovery} has not given up {name}, or another operator has acknowledged it meanwhile: nothing was written"
             ))),
@@ -290,9 +298,12 @@ pub async fn resolve_instance(
         word,
         on,
         by: by.to_owned(),
+        at: None,
+        is_late: false,
     };
     match operator_journal.resolve_instance(recovery, &resolution).await? {
         ActionOutcome::Submitted => Ok(effect),
+        ActionOutcome::TooMany => Err(too_many(recovery)),
         ActionOutcome::Unknown
         | ActionOutcome::NotOpen
         | ActionOutcome::OlderEngine(_)

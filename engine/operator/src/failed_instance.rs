@@ -114,6 +114,7 @@ impl FailedInstance {
             ActionOutcome::Unknown
             | ActionOutcome::NotOpen
             | ActionOutcome::OlderEngine(_)
+            | ActionOutcome::TooMany
             | ActionOutcome::OtherWait(_) => Err(ActionError::Refused(format!(
                 "nothing was written: {} is no longer reported as down, or was reported again meanwhile",
                 self.name

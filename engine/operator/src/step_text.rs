@@ -146,6 +146,8 @@ mod tests {
             word: kind,
             on: on.map(str::to_owned),
             by: "alice".to_owned(),
+            at: None,
+            is_late: false,
         };
         let note = |seconds: i64, text: String| StepLine {
             at: Timestamp::from_micros(seconds * 1_000_000),

@@ -289,6 +289,8 @@ pub enum ActionOutcome {
     OlderEngine(String),
     /// The recovery has another wait than the operator was shown, or none: nothing was written.
     OtherWait(Option<Wait>),
+    /// Not written: too many earlier actions on instances of the recovery may not have been read yet.
+    TooMany,
 }
 
 /// The operator's side of the journal.

@@ -187,10 +187,12 @@ impl OperatorJournal for OperatorJournalTables {
         id: RecoveryId,
         word: &InstanceResolution,
     ) -> Result<ActionOutcome, JournalError> {
-        let outcome = self
-            .db
-            .write(&instance_resolution::ResolveInstance { id, word })
-            .await;
+        let resolve = instance_resolution::ResolveInstance {
+            id,
+            word,
+            at: self.db.now(),
+        };
+        let outcome = self.db.write(&resolve).await;
         outcome.map_err(|stop| stop.journal("recording the resolution of an instance"))
     }
 

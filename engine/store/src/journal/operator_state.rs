@@ -56,7 +56,10 @@ pub(super) async fn with(
         actions: actions::unread(db, row, own).await?,
         joined_normal: row.joined_normal,
         off_claim: stored_off_claim(row)?,
-        move_words: move_words(row)?,
+        move_words: move_words(row)?
+            .into_iter()
+            .map(|resolution| resolution.read_at(own))
+            .collect(),
         frozen,
         clock: None,
     })

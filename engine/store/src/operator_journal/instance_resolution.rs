@@ -3,21 +3,24 @@
 use async_trait::async_trait;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _};
-use tachi_domain::RecoveryId;
 use tachi_domain::recovery::{InstanceResolution, Life};
+use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::operator::ActionOutcome;
 
+use crate::clock;
 use crate::entity::recovery;
 use crate::error::Stop;
 use crate::journal::move_words;
 use crate::transaction::{Transaction, Tx, TxOutcome};
 
-/// Limit of stored resolutions. An engine processes a resolution within seconds, so older ones are not needed.
+/// Limits of stored resolutions. The column has room for 65,535 bytes on MariaDB.
 const MAX_STORED: usize = 200;
+const MAX_STORED_BYTES: usize = 60_000;
 
 pub(super) struct ResolveInstance<'a> {
     pub(super) id: RecoveryId,
     pub(super) word: &'a InstanceResolution,
+    pub(super) at: Timestamp,
 }
 
 #[async_trait]
@@ -38,15 +41,17 @@ impl Transaction for ResolveInstance<'_> {
             if row.life == Life::Closed.as_str() {
                 return Ok(TxOutcome::Undo(ActionOutcome::NotOpen));
             }
+            let now = clock::now(tx, self.at).await?;
             let mut resolutions = move_words(&row)?;
             let number = resolutions.last().map_or(0, |updated| updated.number) + 1;
             resolutions.push(InstanceResolution {
                 number,
+                at: Some(now),
                 ..self.word.clone()
             });
-            let old = resolutions.len().saturating_sub(MAX_STORED);
-            resolutions.drain(..old);
-            let text = serde_json::to_string(&resolutions).map_err(|error| DbErr::Json(error.to_string()))?;
+            let Some(text) = shortened(resolutions, now)? else {
+                return Ok(TxOutcome::Undo(ActionOutcome::TooMany));
+            };
             // Another operator may have added a resolution in the meantime.
             let unchanged = match &row.move_words {
                 Some(before) => recovery::Column::MoveWords.eq(before),
@@ -63,6 +68,23 @@ impl Transaction for ResolveInstance<'_> {
                 return Ok(TxOutcome::Keep(ActionOutcome::Submitted));
             }
         }
+    }
+}
+
+/// Returns the stored text within the limits, without the oldest resolutions if it is too long. Those that an engine may not
+/// have read yet stay: `None` if there are too many of them.
+fn shortened(mut resolutions: Vec<InstanceResolution>, now: Timestamp) -> Result<Option<String>, Stop> {
+    loop {
+        let text = serde_json::to_string(&resolutions).map_err(|error| DbErr::Json(error.to_string()))?;
+        if resolutions.len() <= MAX_STORED && text.len() <= MAX_STORED_BYTES {
+            return Ok(Some(text));
+        }
+        let is_removable =
+            |oldest: &InstanceResolution| oldest.at.is_none() || oldest.clone().read_at(now).is_late;
+        if !resolutions.first().is_some_and(is_removable) {
+            return Ok(None);
+        }
+        resolutions.remove(0);
     }
 }
 
@@ -91,6 +113,8 @@ mod tests {
                 word: verdict,
                 on: Some("cmp2".into()),
                 by: "ada".into(),
+                at: None,
+                is_late: false,
             };
             assert_eq!(
                 bench
@@ -119,5 +143,57 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(outcome, ActionOutcome::Unknown);
+    }
+
+    async fn resolve(bench: &Bench, id: RecoveryId, server: u128) -> ActionOutcome {
+        let word = InstanceResolution {
+            number: 0,
+            server: ServerId(Uuid::from_u128(server)),
+            word: ResolutionKind::Failure,
+            on: Some("cmp2".into()),
+            by: format!("ada ({})", "r".repeat(200)),
+            at: None,
+            is_late: false,
+        };
+        let journal = bench.store.operator_journal();
+        journal.resolve_instance(id, &word).await.unwrap()
+    }
+
+    /// Covers R26, R32.
+    #[tokio::test]
+    async fn a_resolution_that_is_read_late_is_marked() {
+        let bench = Bench::new().await;
+        let segment = bench.segment("s1").await;
+        let host = bench.host(&segment, "cmp1").await;
+        bench.stopped(&host).await;
+        let id = bench.claim_newest("engine").await.id;
+        assert_eq!(resolve(&bench, id, 7).await, ActionOutcome::Submitted);
+        for (seconds, is_late) in [(119, false), (2, true)] {
+            bench.clock.set_wall_on(seconds);
+            let claimed = bench.claim_newest("engine").await;
+            assert_eq!(claimed.operator_state.move_words[0].is_late, is_late);
+        }
+    }
+
+    /// Covers R32.
+    #[tokio::test]
+    async fn no_resolution_is_dropped_that_an_engine_may_not_have_read() {
+        let bench = Bench::new().await;
+        let segment = bench.segment("s1").await;
+        let host = bench.host(&segment, "cmp1").await;
+        bench.stopped(&host).await;
+        let id = bench.claim_newest("engine").await.id;
+        let mut accepted = 0;
+        while resolve(&bench, id, accepted).await == ActionOutcome::Submitted {
+            accepted += 1;
+        }
+        assert!((100..=200).contains(&accepted), "{accepted}");
+        let stored = bench.claim_newest("engine").await.operator_state.move_words;
+        assert_eq!(stored.len() as u128, accepted);
+        bench.clock.set_wall_on(121);
+        assert_eq!(resolve(&bench, id, 1_000).await, ActionOutcome::Submitted);
+        let stored = bench.claim_newest("engine").await.operator_state.move_words;
+        let last = stored.last().unwrap();
+        assert_eq!((u128::from(last.number), last.is_late), (accepted + 1, false));
     }
 }

@@ -8,10 +8,22 @@ use super::absence::note_report;
 use super::finish;
 use super::track::MoveTrack;
 use crate::nova::Migration;
+use crate::recovery::action::APPROVAL_LIFETIME;
 use crate::recovery::{DecisionTime, InstanceResolution, Record, ResolutionKind, StepKind, Task, WrittenOff};
 
 /// Time without progress after which an operator may give a move up.
 const NO_PROGRESS_PERIOD: Duration = Duration::from_mins(1);
+
+/// Refuses an action that no engine has read for so long that what the operator has seen may have changed.
+fn is_in_time(resolution: &InstanceResolution) -> Result<(), String> {
+    if !resolution.is_late {
+        return Ok(());
+    }
+    Err(format!(
+        "it was given more than {} s before it was read. Repeat it if it is still true",
+        APPROVAL_LIFETIME.as_secs()
+    ))
+}
 
 impl Move {
     /// Checks whether the action applies to the move as it is. Nova's view is checked when the action is taken.
@@ -158,8 +170,8 @@ impl MoveTrack {
         };
         let on = resolution.on.as_deref();
         let place = on.map(|host| format!(" on {host}")).unwrap_or_default();
-        let admitted = instance
-            .accepts(resolution.word, on)
+        let admitted = is_in_time(resolution)
+            .and_then(|()| instance.accepts(resolution.word, on))
             .and_then(|()| self.check_stuck(instance, resolution.word, now));
         // The next list releases a move on hold, if nothing else holds it.
         let lists_anew = admitted.is_ok() && resolution.word == ResolutionKind::Failure;

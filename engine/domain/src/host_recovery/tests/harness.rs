@@ -19,9 +19,8 @@ use crate::policy::{BareNormal, FencingMode, Policy};
 use crate::power::{Power, PowerReading};
 use crate::recovery::OffClaim;
 use crate::recovery::{
-    Command, DecisionTime, Evacuations, InCell, InstanceResolution, Inventory, Lists, Messaging, Observation,
-    OperatorCommand, OperatorRequest, OperatorState, Record, ReserveAnswer, ReserveCall, ResolutionKind,
-    ServerCall, ServiceUpdate, mark,
+    Command, DecisionTime, Evacuations, InCell, Inventory, Lists, Messaging, Observation, OperatorCommand,
+    OperatorRequest, OperatorState, Record, ReserveAnswer, ReserveCall, ServerCall, ServiceUpdate, mark,
 };
 use crate::{
     Elapsed, HostId, MigrationId, NotificationId, RecoveryId, SegmentId, ServerId, ServiceId, Timestamp,
@@ -411,18 +410,6 @@ impl Harness {
             by: "ada".into(),
             at: nova_time(self.at + 100_000),
         });
-        self.see(Observation::OperatorState(self.operator_state.clone()))
-    }
-
-    pub(super) fn resolve(&mut self, number: u128, kind: ResolutionKind, on: Option<&str>) -> &mut Self {
-        let resolution = InstanceResolution {
-            number: u64::try_from(self.operator_state.move_words.len()).unwrap() + 1,
-            server: id(number),
-            word: kind,
-            on: on.map(Into::into),
-            by: "ada (looked)".into(),
-        };
-        self.operator_state.move_words.push(resolution);
         self.see(Observation::OperatorState(self.operator_state.clone()))
     }
 

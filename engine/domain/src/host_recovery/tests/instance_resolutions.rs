@@ -9,7 +9,7 @@ use crate::fault::FaultClass;
 use crate::host_recovery::{End, MoveStep};
 use crate::nova::{Migration, MigrationType, Server, VmState};
 use crate::power::Power;
-use crate::recovery::{Command, Observation, ResolutionKind, ServerCall};
+use crate::recovery::{Command, InstanceResolution, Observation, ResolutionKind, ServerCall};
 
 const KINDS: [ResolutionKind; 4] = [
     ResolutionKind::Success,
@@ -26,6 +26,31 @@ struct State {
     records: Vec<Migration>,
     /// The host on which its guest may run; a second evacuation elsewhere would start a second guest.
     runs_on: Option<&'static str>,
+}
+
+impl Harness {
+    pub(super) fn resolve(&mut self, number: u128, kind: ResolutionKind, on: Option<&str>) -> &mut Self {
+        let last = u64::try_from(self.operator_state.move_words.len()).unwrap();
+        let resolution = InstanceResolution {
+            number: last + 1,
+            ..resolution(number, kind, on)
+        };
+        self.operator_state.move_words.push(resolution);
+        self.see(Observation::OperatorState(self.operator_state.clone()))
+    }
+}
+
+/// Returns an operator's first action on an instance.
+fn resolution(number: u128, kind: ResolutionKind, on: Option<&str>) -> InstanceResolution {
+    InstanceResolution {
+        number: 1,
+        server: id(number),
+        word: kind,
+        on: on.map(Into::into),
+        by: "ada (looked)".into(),
+        at: None,
+        is_late: false,
+    }
 }
 
 fn at_b(server: Server) -> Server {
@@ -366,4 +391,37 @@ fn a_report_of_where_an_instance_runs_holds_it_although_its_migration_ends() {
     };
     let requested = poll(&mut harness, 60_000, &[server(1)], &[ended], &[], &bus(true));
     assert!(requested.is_empty(), "{requested:?}");
+}
+
+/// What the operator has seen may have changed: the guest may have been started there since.
+///
+/// Covers R26, R32.
+#[test]
+fn an_action_on_an_instance_that_is_read_late_does_not_count() {
+    for kind in KINDS {
+        let (mut harness, records) = held_at_b();
+        let before = harness.one(1).clone();
+        let late = InstanceResolution {
+            is_late: true,
+            ..resolution(1, kind, Some("b"))
+        };
+        harness.operator_state.move_words.push(late);
+        harness.see(Observation::OperatorState(harness.operator_state.clone()));
+        let refused = outcome(&harness);
+        assert!(
+            refused.starts_with("refused: it was given more than 120 s"),
+            "{kind}: {refused}"
+        );
+        let requested = poll(&mut harness, 20_000, &[in_error(1)], &records, &[], &bus(true));
+        assert!(requested.is_empty(), "{kind}: {requested:?}");
+        assert_eq!(harness.one(1).may_run, before.may_run, "{kind}");
+        assert_eq!(harness.step(1), &before.step, "{kind}");
+        let again = InstanceResolution {
+            number: 2,
+            ..resolution(1, ResolutionKind::Failure, Some("b"))
+        };
+        harness.operator_state.move_words.push(again);
+        harness.see(Observation::OperatorState(harness.operator_state.clone()));
+        assert_eq!(outcome(&harness), "done", "{kind}: the same is given again");
+    }
 }
