@@ -224,8 +224,7 @@ pub struct Write {
     pub host: Option<HostWrite>,
     /// True if other recoveries may treat the host as confirmed off from now on; `None` leaves it unchanged.
     pub proven_off: Option<bool>,
-    /// Refuses the whole write if a host recovery is open for the host of this name. If the writer is itself a
-    /// host recovery, refuses it if a newer one watches that host's return.
+    /// Refuses the whole write if a host recovery of this host is open, or watches its return and is newer than the writer.
     pub unless_host_recovery: Option<String>,
     /// Refuses the whole write if the instance may run on another host: the newest host recovery that moved the
     /// instance is open or has given it up, and no operator has acknowledged it since.
@@ -234,8 +233,7 @@ pub struct Write {
     pub unless_joined: bool,
     /// Refuses the whole write if a joined report has brought fencing evidence.
     pub unless_evidence: bool,
-    /// Refuses the whole write if the database's clock is later than this plus the duration of the transaction:
-    /// this machine was stopped together with its clocks before it sent the write.
+    /// Refuses the whole write if the database's clock is later than this plus the transaction's time: this machine was stopped before.
     pub latest: Option<Timestamp>,
     /// The instance that is being restarted.
     pub restarted: Option<ServerId>,
@@ -247,6 +245,8 @@ pub struct Write {
     pub running_again: bool,
     /// True if the recovery ends as dismissed: the report was a false alarm, and the recovery changed nothing.
     pub dismissed: bool,
+    /// True if a recovery that does not end as failed has done nothing about an instance that was reported down.
+    pub unrepaired: bool,
     /// The host's power-off order to count. Refuses the whole write if there are too many orders.
     pub order: Option<FenceOrder>,
     /// The move of a failed instance to count. Refuses the whole write if too many were moved.

@@ -100,6 +100,7 @@ pub(crate) fn write_of(
         host_back: host.filter(|_| record.host_back),
         running_again: record.running_again,
         dismissed: record.dismissed,
+        unrepaired: record.unrepaired,
         order: record.order,
         move_order: record.move_order,
         unless_frozen: record.unless_frozen.clone(),

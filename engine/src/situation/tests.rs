@@ -183,6 +183,7 @@ fn operator_stored_facts_are_read_back_and_shared() {
             since: after(-9),
             busy: true,
             stopped: true,
+            may_run: false,
             observed: Some(after(-8)),
             judged: Some(after(-8)),
         }),

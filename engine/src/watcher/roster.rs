@@ -7,7 +7,9 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use tachi_domain::forecast::{Needs, SharedNeeds};
-use tachi_domain::nova::{Rest, Server, ServerAction, StartBlocker, StopReason, VmState, at_rest};
+use tachi_domain::nova::{
+    PowerState, Rest, Server, ServerAction, StartBlocker, StopReason, VmState, at_rest,
+};
 use tachi_domain::policy::Policy;
 use tachi_domain::situation::{Instance, Instances};
 use tachi_domain::{ServerId, Timestamp};
@@ -544,6 +546,7 @@ fn rest(
             .map_or(now, |before| before.since),
         busy: server.task_state.is_some(),
         stopped: server.vm_state == VmState::Stopped,
+        may_run: server.vm_state == VmState::Error && server.power_state == PowerState::Running,
         observed: stopped_at,
         judged: None,
     };

@@ -333,6 +333,7 @@ impl Draft {
             proven_off: self.proven_off,
             running_again: false,
             dismissed: false,
+            unrepaired: false,
             unless_host_recovery: self.unless_recovered.map(host_name),
             unless_elsewhere: self.unless_elsewhere.map(|(number, host)| Elsewhere {
                 server: server(number),

@@ -150,6 +150,10 @@ pub struct Rest {
     /// True if Nova shows it as stopped, so that it can be started.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stopped: bool,
+    /// True if Nova shows it in error with a running guest. Nova does not look again at the guest of an instance in error on a host that
+    /// is down, so it may run or not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub may_run: bool,
     /// The time of its last change, as Nova shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "seen")]
@@ -214,18 +218,18 @@ pub fn at_rest(server: &Server) -> Option<StopReason> {
             _,
         ) => Some(StopReason::Meant),
         // A task may pause the guest for a moment, as a live migration does.
-        (VmState::Active | VmState::Resized, PowerState::Halted) => {
+        // Nova records no power state where its host has no guest of the instance.
+        (VmState::Active | VmState::Resized, PowerState::Halted | PowerState::Other) => {
             server.task_state.is_none().then_some(StopReason::Unasked)
         }
         (VmState::Deleted | VmState::Building, _)
-        | (VmState::Active | VmState::Resized, PowerState::Running | PowerState::Other)
-        | (VmState::Other(_), PowerState::Running | PowerState::Halted | PowerState::Other)
-        | (VmState::Stopped | VmState::Error, PowerState::Running) => None,
+        | (VmState::Active | VmState::Resized | VmState::Stopped, PowerState::Running)
+        | (VmState::Other(_), PowerState::Running | PowerState::Halted | PowerState::Other) => None,
         (VmState::Active | VmState::Resized | VmState::Other(_), PowerState::Shutdown)
-        | (
-            VmState::Stopped | VmState::Error,
-            PowerState::Shutdown | PowerState::Halted | PowerState::Other,
-        ) => Some(StopReason::Unasked),
+        | (VmState::Error, _)
+        | (VmState::Stopped, PowerState::Shutdown | PowerState::Halted | PowerState::Other) => {
+            Some(StopReason::Unasked)
+        }
     }
 }
 
@@ -380,7 +384,7 @@ mod tests {
                 (4, Some(StopReason::Unasked)),
                 (6, Some(StopReason::Unasked)),
                 (7, Some(StopReason::Unasked)),
-                (0, None),
+                (0, Some(StopReason::Unasked)),
             ] {
                 server.power_state = PowerState::from_nova(number);
                 assert_eq!(at_rest(&server), expected, "{number}");
@@ -393,6 +397,12 @@ mod tests {
                 "a live migration pauses the guest at its end"
             );
             server.task_state = None;
+        }
+        // Nova keeps the last power state of an instance in error.
+        server.vm_state = VmState::Error;
+        for power_state in [PowerState::Running, PowerState::Other, PowerState::Shutdown] {
+            server.power_state = power_state;
+            assert_eq!(at_rest(&server), Some(StopReason::Unasked), "{power_state:?}");
         }
     }
 

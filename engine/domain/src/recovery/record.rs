@@ -190,6 +190,8 @@ pub struct Record {
     /// True if the recovery ends because the report was a false alarm and nothing was done: no failure, whatever status Masakari's API
     /// shows.
     pub dismissed: bool,
+    /// True if the recovery ends without a failure although the instance was reported down and nothing was done.
+    pub unrepaired: bool,
     /// The operator actions that were processed just now.
     pub processed_actions: Vec<ProcessedAction>,
     /// The rows of the operator actions that were processed.

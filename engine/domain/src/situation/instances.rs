@@ -178,8 +178,10 @@ fn own(
         }
         Some(Outage::Rests(rest)) => {
             let protection = match rest.why {
-                StopReason::Due => Protection::Down,
-                StopReason::Unasked | StopReason::Unclear | StopReason::Meant => Protection::Unknown,
+                StopReason::Due if !rest.may_run => Protection::Down,
+                StopReason::Due | StopReason::Unasked | StopReason::Unclear | StopReason::Meant => {
+                    Protection::Unknown
+                }
             };
             protection_state.worsen(protection, FindingCode::InstanceDown);
         }
@@ -319,6 +321,11 @@ fn resting(instance: &Instance, rest: &Rest, host: &str, ctx: &AssessContext<'_>
             Severity::Warn,
             "it should run and does not: Nova is working on it",
             false,
+        ),
+        StopReason::Due if rest.may_run => (
+            Severity::Warn,
+            "in error in Nova, which may not know if its guest runs",
+            true,
         ),
         StopReason::Due if rest.stopped => (
             Severity::Err,

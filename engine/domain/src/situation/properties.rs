@@ -164,7 +164,7 @@ proptest! {
         for instance in known.value.on.values_mut().flat_map(|all| std::sync::Arc::make_mut(all).iter_mut()) {
             let Some((why, seconds, (busy, stopped, left))) = all.next() else { break };
             let why = [None, Some(StopReason::Unasked), Some(StopReason::Meant), Some(StopReason::Due), Some(StopReason::Unclear)][usize::from(why)];
-            instance.rest = why.map(|why| Rest { why, since: ago(seconds), busy, stopped, observed: None, judged: None });
+            instance.rest = why.map(|why| Rest { why, since: ago(seconds), busy, stopped, may_run: false, observed: None, judged: None });
             instance.left = (left && seconds % 2 == 0).then(|| "by policy".to_owned());
         }
         let on = facts.instances.as_ref().unwrap().value.on.clone();

@@ -67,6 +67,7 @@ impl VmRecovery {
                 return None;
             }
             if !enabled {
+                record.unrepaired = !self.runs();
                 self.end(
                     NotificationStatus::Ignored,
                     "Recovery aborted: the segment HA is disabled.",
@@ -92,7 +93,7 @@ impl VmRecovery {
 
     /// True if the instance was running when the failure was reported. Otherwise Nova itself stops it as well.
     fn runs(&self) -> bool {
-        self.event != "LIFECYCLE"
+        !self.event.eq_ignore_ascii_case("LIFECYCLE")
     }
 
     /// True if the owner is not stopping or changing the running instance. An agent that stops before its guest is no
@@ -135,6 +136,8 @@ impl VmRecovery {
                 "Skipped: the instance is not marked {}=True and process_all_instances is off",
                 self.policy.instance_ha_key
             );
+            let is_here = server.host.as_deref() == Some(self.host.as_str());
+            record.unrepaired = !self.runs() && is_here && !is_set_by_owner(&server.vm_state);
             return self.end(NotificationStatus::Finished, text, record);
         }
         if server.host.as_deref() != Some(self.host.as_str()) {

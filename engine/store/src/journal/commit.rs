@@ -238,7 +238,12 @@ impl Commit<'_> {
             RecoveryKind::Process | RecoveryKind::Drain | RecoveryKind::Giveback => Ok(()),
             RecoveryKind::Vm => {
                 if let Some((status, message)) = &self.write.notification {
-                    failed_instances::ended(tx, row, (*status, message.as_deref()), self.now).await?;
+                    let end = failed_instances::End {
+                        status: *status,
+                        message: message.as_deref(),
+                        unrepaired: self.write.unrepaired,
+                    };
+                    failed_instances::ended(tx, row, &end, self.now).await?;
                 }
                 free_moves(tx, row.id).await
             }

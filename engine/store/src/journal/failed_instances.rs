@@ -19,15 +19,19 @@ use crate::entity::{failed_instance, notification, recovery};
 use crate::error::Stop;
 use crate::transaction::{Transaction, Tx, TxOutcome};
 
+/// The end of the recovery of an instance.
+pub(super) struct End<'a> {
+    pub(super) status: NotificationStatus,
+    pub(super) message: Option<&'a str>,
+    /// True if the instance was reported down and nothing was done.
+    pub(super) unrepaired: bool,
+}
+
 /// Stores the result of the recovery of an instance. An ignored recovery changes nothing: an earlier failure stays.
-pub(super) async fn ended(
-    tx: &Tx,
-    row: &recovery::Model,
-    (status, message): (NotificationStatus, Option<&str>),
-    now: Timestamp,
-) -> Result<(), Stop> {
-    let failed = match status {
+pub(super) async fn ended(tx: &Tx, row: &recovery::Model, end: &End<'_>, now: Timestamp) -> Result<(), Stop> {
+    let failed = match end.status {
         NotificationStatus::Failed => true,
+        _ if end.unrepaired => true,
         NotificationStatus::Finished => false,
         NotificationStatus::New
         | NotificationStatus::Running
@@ -53,7 +57,7 @@ pub(super) async fn ended(
     let model = failed_instance::ActiveModel {
         instance_uuid: Set(server.to_string()),
         failed_at: Set(at.micros()),
-        reason: Set(message.map(str::to_owned)),
+        reason: Set(end.message.map(str::to_owned)),
     };
     let over = OnConflict::column(failed_instance::Column::InstanceUuid)
         .update_columns([failed_instance::Column::FailedAt, failed_instance::Column::Reason])
@@ -180,8 +184,13 @@ mod tests {
     }
 
     async fn end(bench: &Bench, claimed: &ClaimedRecovery, status: NotificationStatus) {
+        end_as(bench, claimed, status, false).await;
+    }
+
+    async fn end_as(bench: &Bench, claimed: &ClaimedRecovery, status: NotificationStatus, unrepaired: bool) {
         bench.clock.set_wall_on(10);
         let write = Write {
+            unrepaired,
             life: Some(Life::Closed),
             notification: Some((status, Some("not stopped".to_owned()))),
             ..Write::default()
@@ -242,6 +251,18 @@ mod tests {
         assert_eq!(known(&bench).await, [(VM1.to_owned(), failed[0].1 + 410)]);
         end(&bench, &again, NotificationStatus::Ignored).await;
         assert_eq!(known(&bench).await, failed, "nothing was done");
+        for status in [NotificationStatus::Ignored, NotificationStatus::Finished] {
+            let other = claimed(&bench, VM2).await;
+            end_as(&bench, &other, status, true).await;
+            assert_eq!(
+                known(&bench).await.len(),
+                2,
+                "{status:?}: it is as down as before"
+            );
+            let other = claimed(&bench, VM2).await;
+            end(&bench, &other, NotificationStatus::Finished).await;
+            assert_eq!(known(&bench).await, failed);
+        }
         let again = claimed(&bench, VM1).await;
         end(&bench, &again, NotificationStatus::Failed).await;
         let later = known(&bench).await;

@@ -76,6 +76,7 @@ pub(super) fn is_its_own(write: &Write) -> bool {
         notification: _,
         latest: _,
         dismissed: _,
+        unrepaired: _,
         moves,
         proofs,
         host,

@@ -149,6 +149,7 @@ fn everything(host: HostId) -> Write {
         host_back: None,
         running_again: false,
         dismissed: false,
+        unrepaired: false,
         processed_action_ids: Vec::new(),
         order: None,
         move_order: None,

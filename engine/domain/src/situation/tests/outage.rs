@@ -466,6 +466,7 @@ fn an_acknowledged_host_is_an_alarm_again_when_it_is_down_with_instances_that_sh
             since: ago(60),
             busy: false,
             stopped: true,
+            may_run: false,
             observed: None,
             judged: None,
         });
@@ -475,6 +476,27 @@ fn an_acknowledged_host_is_an_alarm_again_when_it_is_down_with_instances_that_sh
             "{code}: none should run"
         );
     }
+}
+
+/// Nova keeps the last power state of an instance in error.
+///
+/// Covers R36.
+#[test]
+fn an_instance_in_error_counts_as_unknown_although_nova_shows_its_guest_running() {
+    let mut facts = fine();
+    rest(&mut facts, StopReason::Due, 60);
+    let on = &mut facts.instances.as_mut().unwrap().value.on;
+    let first = &mut Arc::make_mut(on.get_mut("a").unwrap())[0];
+    first.rest.as_mut().unwrap().may_run = true;
+    let situation = assess(&facts, NOW);
+    assert_eq!(situation.grade, Severity::Warn);
+    let found = situation
+        .findings
+        .iter()
+        .find(|found| found.code == FindingCode::InstanceDown);
+    assert!(found.unwrap().text.starts_with("in error in Nova"), "{found:?}");
+    let all = situation.instances.unwrap();
+    assert_eq!(all[0].protection, Protection::Unknown);
 }
 
 /// A recovery of one of its instances, or of a process there, bears the host's name, too.

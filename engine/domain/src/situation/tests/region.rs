@@ -83,6 +83,7 @@ pub(in super::super) fn rest(facts: &mut Facts, why: StopReason, seconds: i64) {
         since: ago(seconds),
         busy: false,
         stopped: true,
+        may_run: false,
         observed: None,
         judged: Some(ago(seconds)),
     });

@@ -82,6 +82,45 @@ fn gates_that_need_nothing_but_the_notification() {
     }
 }
 
+/// Covers R36.
+#[test]
+fn a_guest_that_has_ended_and_is_not_restarted_counts_as_down() {
+    let id = server_id().to_string();
+    let disabled = OperatorState {
+        segment_enabled: false,
+        ..OperatorState::DEFAULT
+    };
+    for (event, ended) in [
+        ("LIFECYCLE", true),
+        ("lifecycle", true),
+        ("QEMU_GUEST_AGENT_ERROR", false),
+    ] {
+        let mut run = Run::new(event, "STOPPED_FAILED", Some(&id), Policy::default());
+        run.observe(Observation::Claimed(disabled.clone()));
+        assert_eq!(run.record.unrepaired, ended, "{event}: the segment is disabled");
+        for (vm_state, host, here) in [
+            (VmState::Active, HOST, true),
+            (VmState::Stopped, HOST, true),
+            (VmState::Paused, HOST, false),
+            (VmState::Active, "c2", false),
+        ] {
+            let mut run = Run::new(event, "STOPPED_FAILED", Some(&id), Policy::default());
+            run.observe(Observation::Claimed(OperatorState::DEFAULT));
+            run.observe(shown(Server {
+                metadata: BTreeMap::new(),
+                host: Some(host.into()),
+                ..server(vm_state.clone(), None)
+            }));
+            run.assert_end(event, NotificationStatus::Finished, "Skipped");
+            assert_eq!(
+                run.record.unrepaired,
+                ended && here,
+                "{event}: {vm_state:?} on {host}"
+            );
+        }
+    }
+}
+
 #[test]
 fn the_three_pairs_that_are_failures_in_any_case() {
     let id = server_id().to_string();
