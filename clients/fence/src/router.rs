@@ -33,6 +33,8 @@ pub struct Fencers {
     endpoint_slots: EndpointSlots,
     /// Permits for continuous tests, by endpoint: a part of the endpoint's calls.
     tests: EndpointSlots,
+    /// Permits for commands, by endpoint: those that have one wait for a global permit, and for one of the endpoint's calls.
+    command_turns: EndpointSlots,
     commands: Arc<Semaphore>,
     clock: Arc<dyn Clock>,
 }
@@ -58,6 +60,7 @@ impl Fencers {
             files: RwLock::new(vec![Arc::new(File::new(topology))]),
             endpoint_slots: EndpointSlots::default(),
             tests: EndpointSlots::default(),
+            command_turns: EndpointSlots::default(),
             commands: Arc::new(Semaphore::new(MAX_POWER_COMMANDS)),
             clock,
         }
@@ -237,6 +240,7 @@ impl File {
 struct CallPermits {
     _device: Option<OwnedSemaphorePermit>,
     _command: Option<OwnedSemaphorePermit>,
+    _turn: Option<OwnedSemaphorePermit>,
 }
 
 #[async_trait]
@@ -259,26 +263,21 @@ impl Fencer for Fencers {
         let Ok((device, _)) = self.device(host, target) else {
             return DevicePermit::free();
         };
-        if work == DeviceOperation::Read {
-            return DevicePermit::with(CallPermits {
-                _device: self.slot(device.as_ref()).await,
-                _command: None,
-            });
-        }
-        // Neither permit is held while waiting for the other: a call that waits for the global one must not block a device,
-        // and one that waits for a device must not block the commands to the others.
-        loop {
-            let slot = self.slot(device.as_ref()).await;
-            if let Ok(command) = Arc::clone(&self.commands).try_acquire_owned() {
-                return DevicePermit::with(CallPermits {
-                    _device: slot,
-                    _command: Some(command),
-                });
-            }
-            drop(slot);
-            // The semaphore is never closed.
-            drop(self.commands.acquire().await);
-        }
+        let parallel = device.limits().parallel;
+        // The commands to one endpoint wait for one another first: a slow one takes no more of the global permits than it can use.
+        // The permit for the call itself comes last: a command that waits for a global one must not block readings.
+        let (turn, command) = match work {
+            DeviceOperation::Switch => (
+                self.command_turns.acquire(device.endpoint(), parallel).await,
+                Arc::clone(&self.commands).acquire_owned().await.ok(),
+            ),
+            DeviceOperation::Read => (None, None),
+        };
+        DevicePermit::with(CallPermits {
+            _device: self.slot(device.as_ref()).await,
+            _command: command,
+            _turn: turn,
+        })
     }
 
     #[instrument(name = "fence::read_power", skip_all, fields(host = %host, device = %target), err(level = "debug"))]

@@ -432,3 +432,31 @@ async fn a_manual_device_reports_that_an_operator_is_needed() {
     assert_eq!(error.fault.class, FaultClass::Permanent);
     assert!(error.fault.text.contains("is manual"), "{error}");
 }
+
+/// Covers R18.
+#[tokio::test(start_paused = true)]
+async fn every_one_of_many_commands_gets_its_turn() {
+    for limit in [1, 4] {
+        let harness = Harness::new();
+        let fencers = Fencers::new(
+            harness.topology("c*", "{host}.bmc"),
+            Arc::<ManualClock>::default(),
+        )
+        .max_power_commands(limit);
+        let fencers = Arc::new(fencers);
+        let mut commands = tokio::task::JoinSet::new();
+        for number in 0..12_u64 {
+            let host = format!("c{number}");
+            put(&fencers, &format!("{host}.bmc"));
+            let target = target(&fencers, &host);
+            let fencers = Arc::clone(&fencers);
+            commands.spawn(async move {
+                let turn = fencers.permit(&host, &target, DeviceOperation::Switch).await;
+                sleep(Duration::from_millis(1_000 + number * 137)).await;
+                drop(turn);
+            });
+        }
+        let all = timeout(Duration::from_secs(60), commands.join_all()).await;
+        assert_eq!(all.map(|done| done.len()).ok(), Some(12), "{limit} at once");
+    }
+}
