@@ -1,7 +1,7 @@
 //! Polls the state of Nova's compute services between failures. The polls keep the session with Nova ready, so that a
 //! recovery does not start with a login, and show operators what is unprotected before a host fails.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::numbers;
-use crate::ports::{CallError, Clock, CloudLists};
+use crate::ports::{CallError, Clock, CloudLists, Services};
 
 /// Pauses between polls, used in rotation: with a fixed pause, polls in step with the heartbeats would always see them
 /// at the same age.
@@ -36,6 +36,7 @@ struct CloudReading {
     /// The error since then.
     problem: Option<String>,
     services: BTreeMap<String, Option<Service>>,
+    ambiguous: BTreeSet<String>,
     cadences: Cadences,
 }
 
@@ -48,6 +49,8 @@ pub struct CloudView {
     pub problem: Option<String>,
     /// Every `nova-compute` record by its host; `None` for a record in a cell that is down, and for a host that has several.
     pub services: BTreeMap<String, Option<Service>>,
+    /// The hosts that have several records.
+    pub ambiguous: BTreeSet<String>,
     /// The maximum age of heartbeats of running hosts; `None` until it is learnt.
     pub heartbeat_age: Option<Duration>,
 }
@@ -69,6 +72,7 @@ impl CloudCache {
             problem: reading.problem,
             heartbeat_age: reading.cadences.usual(),
             services: reading.services,
+            ambiguous: reading.ambiguous,
         }
     }
 
@@ -91,7 +95,7 @@ impl CloudCache {
     pub(crate) async fn watch(self, compute: Arc<dyn CloudLists>) {
         for pause in PAUSES.into_iter().cycle() {
             let answer = match compute.make_ready().await {
-                Ok(()) => compute.services().await.map(|services| services.computes),
+                Ok(()) => compute.services().await,
                 Err(error) => Err(error),
             };
             self.note(answer);
@@ -99,16 +103,17 @@ impl CloudCache {
         }
     }
 
-    pub(crate) fn note(&self, answer: Result<BTreeMap<String, Option<Service>>, CallError>) {
+    pub(crate) fn note(&self, answer: Result<Services, CallError>) {
         self.reading.send_modify(|reading| match answer {
             Ok(services) => {
                 if reading.problem.take().is_some() {
                     tracing::info!("Nova answers again");
                 }
                 let now = self.clock.boot();
-                reading.cadences.observe(&services, now);
+                reading.cadences.observe(&services.computes, now);
                 numbers::heartbeat_age(reading.cadences.usual());
-                reading.services = services;
+                reading.services = services.computes;
+                reading.ambiguous = services.ambiguous.into_keys().collect();
                 reading.answered_at = Some(now);
             }
             Err(error) => {
@@ -151,7 +156,10 @@ mod tests {
         let cloud = CloudCache::new(hand.clone());
         assert_eq!(cloud.view().age, None);
 
-        cloud.note(Ok([("compute-001".to_owned(), None)].into()));
+        cloud.note(Ok(Services {
+            computes: [("compute-001".to_owned(), None)].into(),
+            ..Services::default()
+        }));
         hand.0.store(50, Ordering::Relaxed);
         cloud.note(Err(CallError::refused("GET /os-services: connection refused")));
         let view = cloud.view();
@@ -164,7 +172,7 @@ mod tests {
 
         assert_eq!(view.heartbeat_age, None, "no cadence is learnt");
 
-        cloud.note(Ok(BTreeMap::new()));
+        cloud.note(Ok(Services::default()));
         let view = cloud.view();
         assert_eq!((view.age, view.problem), (Some(Duration::ZERO), None));
     }

@@ -221,7 +221,7 @@ impl Watcher {
         let current = self.computes.as_ref().filter(|known| known.is_fresh(now));
         let polled = current.is_some();
         if let Some(known) = current {
-            let down = known.value.iter().filter(|service| service.cell_down);
+            let down = known.value.iter().filter(|service| service.is_in_down_cell());
             self.roster
                 .note_cells(down.map(|service| service.host.clone()).collect());
         }
@@ -569,6 +569,7 @@ fn services(
             up: service.as_ref().is_some_and(|service| service.up),
             enabled: service.as_ref().is_some_and(|service| service.enabled),
             cell_down: service.is_none(),
+            ambiguous: view.ambiguous.contains(host),
             drained: service.as_ref().is_some_and(is_drained),
             since: as_of,
         };

@@ -44,6 +44,7 @@ mod tests {
             age: age.map(Duration::from_secs),
             problem: problem.map(str::to_owned),
             services: BTreeMap::new(),
+            ambiguous: [].into(),
             heartbeat_age: None,
         };
         for (view, expected) in [

@@ -22,7 +22,8 @@ on() {
 }
 three='package(tachi) & test(/^three::/)'
 timed='test(/_in_less_than_a_second$/)'
-trap stop_databases EXIT
+# What the processes beside printed is shown also if the part is stopped.
+trap 'cat "$DATABASES_DIR/three.out" 2>/dev/null || true; stop_databases' EXIT
 turn="$(server_of_the_turn)"
 if [ "$turn" != postgres ]; then start_mariadb; fi
 if [ "$turn" != mysql ]; then start_postgres; fi

@@ -207,6 +207,7 @@ impl FakeRegion {
             up: !self.down.lock().unwrap().contains(&name),
             enabled: true,
             cell_down: false,
+            ambiguous: false,
             drained: false,
             since: as_of,
         };

@@ -324,6 +324,7 @@ mod tests {
             up: true,
             enabled: true,
             cell_down: false,
+            ambiguous: false,
             drained: false,
             since: snapshot.now,
         };

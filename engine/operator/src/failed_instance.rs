@@ -82,7 +82,7 @@ pub async fn find(
     if on != Some(host.as_str()) {
         return refused(format!("Nova shows {name} on {host}"));
     }
-    if one.rest.is_some() || !is_up {
+    if one.rest.as_ref().is_some_and(|rest| !rest.may_run) || !is_up {
         return refused(format!("Nova does not show {name} running, or its host is down"));
     }
     let Some(recovery) = operator_journal.recovery_of_instance(id).await? else {

@@ -54,6 +54,7 @@ fn kept() -> Vec<Fact> {
             up: true,
             enabled: true,
             cell_down: false,
+            ambiguous: false,
             drained: false,
             since: NOW,
         })

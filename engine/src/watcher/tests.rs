@@ -143,7 +143,10 @@ impl World {
                 nova_now: None,
             };
             let is_down = *self.cell_down.lock().unwrap();
-            Ok([("a".to_owned(), Some(service).filter(|_| !is_down))].into())
+            Ok(crate::ports::Services {
+                computes: [("a".to_owned(), Some(service).filter(|_| !is_down))].into(),
+                ..crate::ports::Services::default()
+            })
         };
         cloud.note(answer);
     }

@@ -154,6 +154,7 @@ pub(crate) mod tests {
             up: true,
             enabled: true,
             cell_down: false,
+            ambiguous: false,
             drained: false,
             since: now,
         };

@@ -83,13 +83,17 @@ pub(super) async fn all(nova: &Nova) -> Result<Services, CallError> {
         ..Services::default()
     };
     for (host, records) in of_hosts {
-        let known = match (ambiguous(host, &records), records.as_slice()) {
-            (Some(error), _) => {
-                services.ambiguous.insert(host.to_owned(), error.fault);
+        // The record of a cell that is down may be the host's own.
+        let known = match records.as_slice() {
+            all if all.iter().any(|record| record.in_down_cell()) => None,
+            [record] => Some(understood(&answer, (*record).clone())?),
+            several => {
+                let error = ambiguous(host, several);
+                services
+                    .ambiguous
+                    .extend(error.map(|error| (host.to_owned(), error.fault)));
                 None
             }
-            (None, [record]) if !record.in_down_cell() => Some(understood(&answer, (*record).clone())?),
-            (None, _) => None,
         };
         services.computes.insert(host.to_owned(), known);
     }
@@ -100,10 +104,7 @@ pub(super) async fn all(nova: &Nova) -> Result<Services, CallError> {
 /// exist at once, and a record stays where a host has left a cell: which of them is the host's is not known.
 fn ambiguous(host: &str, records: &[&Record]) -> Option<CallError> {
     let [first, second, ..] = records else { return None };
-    let id = |record: &Record| {
-        let id = record.id.as_ref().map(ToString::to_string);
-        id.unwrap_or_else(|| "one of a cell that is down".to_owned())
-    };
+    let id = |record: &Record| record.id.as_ref().map(ToString::to_string).unwrap_or_default();
     let text = format!(
         "nova has {} nova-compute services on host {host}, {} and {}: two hosts have this name, or a record of an \
          old cell is left. Delete the obsolete record",

@@ -319,11 +319,21 @@ pub struct ComputeService {
     /// True if the host's cell does not answer or Nova has several records of the host, so that its state is not known.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cell_down: bool,
+    /// True if it is not known because Nova has several records of the host.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ambiguous: bool,
     /// True if the service is disabled because an operator has drained the host, by the mark of the drain in the reason.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub drained: bool,
     /// The time since when the service has been in this state, as far as was observed.
     pub since: Timestamp,
+}
+
+impl ComputeService {
+    /// True if the host's cell does not answer: then Nova omits what is in it from its lists.
+    pub fn is_in_down_cell(&self) -> bool {
+        self.cell_down && !self.ambiguous
+    }
 }
 
 /// Nova's instances.

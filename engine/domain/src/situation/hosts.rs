@@ -287,7 +287,11 @@ fn at_nova(
         return;
     };
     if compute.cell_down {
-        let text = "its cell does not answer, or Nova has two records of it, so its state is unknown";
+        let text = if compute.ambiguous {
+            "Nova has two compute services of its name, so its state is unknown"
+        } else {
+            "its cell does not answer, so its state is unknown"
+        };
         found.note(
             Finding::new(FindingCode::HostCellDown, text)
                 .about(name, instances)

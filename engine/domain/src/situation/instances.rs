@@ -324,7 +324,7 @@ fn resting(instance: &Instance, rest: &Rest, host: &str, ctx: &AssessContext<'_>
         ),
         StopReason::Due if rest.may_run => (
             Severity::Warn,
-            "in error in Nova, which may not know if its guest runs",
+            "in error in Nova, which may not know if its guest runs: look before you reboot it",
             true,
         ),
         StopReason::Due if rest.stopped => (
@@ -401,7 +401,7 @@ pub(super) fn resolved(ctx: &AssessContext<'_>) -> BTreeSet<ServerId> {
         return BTreeSet::new();
     };
     let is_all = known.value.complete && known.is_fresh(ctx.now) && ctx.fresh;
-    if !is_all || ctx.computes.values().any(|compute| compute.cell_down) {
+    if !is_all || ctx.computes.values().any(|compute| compute.is_in_down_cell()) {
         return BTreeSet::new();
     }
     let given_up = |wait: &Wait| wait.what == WaitsFor::GivenUp && wait.since < known.as_of;

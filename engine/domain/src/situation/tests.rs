@@ -380,6 +380,15 @@ fn cases() -> Vec<TestCase> {
             [4, 0, 2, 0, 0, 0],
         ),
         (
+            "one with two records",
+            |facts| {
+                computes(facts)[1].cell_down = true;
+                computes(facts)[1].ambiguous = true;
+            },
+            &[(FindingCode::HostCellDown, "b", "two compute services")],
+            [4, 0, 2, 0, 0, 0],
+        ),
+        (
             "one that is disabled",
             |facts| computes(facts)[1].enabled = false,
             &[(FindingCode::HostDisabled, "b", "takes no instances")],

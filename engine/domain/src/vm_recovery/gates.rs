@@ -15,6 +15,9 @@ use crate::recovery::{Command, DecisionTime, Record, StepKind};
 /// The end of a recovery whose instance is stopped before it has requested anything.
 const STOPPED_MESSAGE: &str = "it was stopped meanwhile: left to its owner";
 
+/// The end of a recovery of an instance in a disabled segment, as Masakari words it.
+const SEGMENT_DISABLED_MESSAGE: &str = "Recovery aborted: the segment HA is disabled.";
+
 /// The end of a recovery whose instance a user has stopped.
 pub(super) const STOPPED_BY_USER_MESSAGE: &str =
     "a user has stopped it meanwhile, as Nova's record of its actions shows: left to its owner";
@@ -49,6 +52,12 @@ fn confirm_end(state: &mut VmRecovery, now: DecisionTime) -> bool {
     at.since(*state.doubted_since.get_or_insert(at)) >= NOT_FOUND_CONFIRM_DELAY
 }
 
+/// True if the reported guest was that of the instance, and should run.
+fn has_ended(state: &VmRecovery, server: &Server) -> bool {
+    let is_here = server.host.as_deref() == Some(state.host.as_str());
+    !state.runs() && is_here && !is_set_by_owner(&server.vm_state)
+}
+
 impl VmRecovery {
     /// Applies the gates that need only the notification and the state of its segment and host.
     pub(super) fn begin(&mut self, record: &mut Record) -> Option<ServerId> {
@@ -66,13 +75,9 @@ impl VmRecovery {
                 self.end(NotificationStatus::Ignored, text, record);
                 return None;
             }
-            if !enabled {
-                record.unrepaired = !self.runs();
-                self.end(
-                    NotificationStatus::Ignored,
-                    "Recovery aborted: the segment HA is disabled.",
-                    record,
-                );
+            // Whether its guest is gone is read first: otherwise it would not be known that the instance is down.
+            if !enabled && (self.runs() || self.server.is_none()) {
+                self.end(NotificationStatus::Ignored, SEGMENT_DISABLED_MESSAGE, record);
                 return None;
             }
             if maintenance {
@@ -127,6 +132,11 @@ impl VmRecovery {
         record: &mut Record,
         commands: &mut Vec<Command>,
     ) {
+        let operator_state = self.operator_state.as_ref();
+        if operator_state.is_some_and(|operator_state| !operator_state.segment_enabled) {
+            record.unrepaired = has_ended(self, server);
+            return self.end(NotificationStatus::Ignored, SEGMENT_DISABLED_MESSAGE, record);
+        }
         let tagged = server
             .metadata
             .get(&self.policy.instance_ha_key)
@@ -136,8 +146,7 @@ impl VmRecovery {
                 "Skipped: the instance is not marked {}=True and process_all_instances is off",
                 self.policy.instance_ha_key
             );
-            let is_here = server.host.as_deref() == Some(self.host.as_str());
-            record.unrepaired = !self.runs() && is_here && !is_set_by_owner(&server.vm_state);
+            record.unrepaired = has_ended(self, server);
             return self.end(NotificationStatus::Finished, text, record);
         }
         if server.host.as_deref() != Some(self.host.as_str()) {

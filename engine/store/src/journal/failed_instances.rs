@@ -53,7 +53,12 @@ pub(super) async fn ended(tx: &Tx, row: &recovery::Model, end: &End<'_>, now: Ti
         }
         return Ok(());
     }
-    let at = clock::now(tx, now).await?;
+    // A user may have started it since the report, if no recovery has touched it.
+    let at = if end.unrepaired {
+        Timestamp::from_micros(row.opened_at)
+    } else {
+        clock::now(tx, now).await?
+    };
     let model = failed_instance::ActiveModel {
         instance_uuid: Set(server.to_string()),
         failed_at: Set(at.micros()),
@@ -253,12 +258,11 @@ mod tests {
         assert_eq!(known(&bench).await, failed, "nothing was done");
         for status in [NotificationStatus::Ignored, NotificationStatus::Finished] {
             let other = claimed(&bench, VM2).await;
+            let opened = other.opened_at.micros_since(Timestamp::from_micros(START)) / 1_000_000;
             end_as(&bench, &other, status, true).await;
-            assert_eq!(
-                known(&bench).await.len(),
-                2,
-                "{status:?}: it is as down as before"
-            );
+            let both = known(&bench).await;
+            let at = both.iter().find(|(id, _)| id == VM2).map(|(_, at)| *at);
+            assert_eq!(at, Some(opened), "{status:?}: it is down since its report");
             let other = claimed(&bench, VM2).await;
             end(&bench, &other, NotificationStatus::Finished).await;
             assert_eq!(known(&bench).await, failed);

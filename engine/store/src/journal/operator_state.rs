@@ -9,6 +9,7 @@ use tachi_domain::recovery::{InstanceResolution, OperatorCommand, OperatorReques
 
 use super::host_and_segment::HostAndSegment;
 use super::{actions, frozen};
+use crate::clock;
 use crate::convert::{self, recovery_cell};
 use crate::entity::{notification, recovery, segment};
 use crate::error::Stop;
@@ -56,10 +57,7 @@ pub(super) async fn with(
         actions: actions::unread(db, row, own).await?,
         joined_normal: row.joined_normal,
         off_claim: stored_off_claim(row)?,
-        move_words: move_words(row)?
-            .into_iter()
-            .map(|resolution| resolution.read_at(own))
-            .collect(),
+        move_words: dated_resolutions(db, row, own).await?,
         frozen,
         clock: None,
     })
@@ -105,6 +103,21 @@ pub(crate) fn move_words(row: &recovery::Model) -> Result<Vec<InstanceResolution
         return Ok(Vec::new());
     };
     Ok(recovery_cell(row, "move_words").move_words(text)?)
+}
+
+/// Returns the same as they are read now, by the database's clock.
+async fn dated_resolutions(
+    db: &impl ConnectionTrait,
+    row: &recovery::Model,
+    own: Timestamp,
+) -> Result<Vec<InstanceResolution>, Stop> {
+    let resolutions = move_words(row)?;
+    if resolutions.iter().all(|resolution| resolution.at.is_none()) {
+        return Ok(resolutions);
+    }
+    let now = clock::now(db, own).await?;
+    let dated = resolutions.into_iter().map(|resolution| resolution.read_at(now));
+    Ok(dated.collect())
 }
 
 fn word(row: &recovery::Model) -> Result<Option<OperatorRequest>, Stop> {

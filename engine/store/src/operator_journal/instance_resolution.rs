@@ -49,7 +49,7 @@ impl Transaction for ResolveInstance<'_> {
                 at: Some(now),
                 ..self.word.clone()
             });
-            let Some(text) = shortened(resolutions, now)? else {
+            let Some(text) = shortened(resolutions, last_processed(&row), now)? else {
                 return Ok(TxOutcome::Undo(ActionOutcome::TooMany));
             };
             // Another operator may have added a resolution in the meantime.
@@ -71,16 +71,34 @@ impl Transaction for ResolveInstance<'_> {
     }
 }
 
+/// Returns the number of the last resolution that an engine has processed, by the recovery's stored state.
+fn last_processed(row: &recovery::Model) -> u64 {
+    #[derive(Default, serde::Deserialize)]
+    struct Head {
+        #[serde(default)]
+        heard_moves: u64,
+    }
+    let state = row.state.as_deref().unwrap_or_default();
+    serde_json::from_str::<Head>(state)
+        .unwrap_or_default()
+        .heard_moves
+}
+
 /// Returns the stored text within the limits, without the oldest resolutions if it is too long. Those that an engine may not
 /// have read yet stay: `None` if there are too many of them.
-fn shortened(mut resolutions: Vec<InstanceResolution>, now: Timestamp) -> Result<Option<String>, Stop> {
+fn shortened(
+    mut resolutions: Vec<InstanceResolution>,
+    processed: u64,
+    now: Timestamp,
+) -> Result<Option<String>, Stop> {
     loop {
         let text = serde_json::to_string(&resolutions).map_err(|error| DbErr::Json(error.to_string()))?;
         if resolutions.len() <= MAX_STORED && text.len() <= MAX_STORED_BYTES {
             return Ok(Some(text));
         }
-        let is_removable =
-            |oldest: &InstanceResolution| oldest.at.is_none() || oldest.clone().read_at(now).is_late;
+        let is_removable = |oldest: &InstanceResolution| {
+            oldest.number <= processed || oldest.at.is_none() || oldest.clone().read_at(now).is_late
+        };
         if !resolutions.first().is_some_and(is_removable) {
             return Ok(None);
         }
@@ -93,6 +111,7 @@ mod tests {
     use tachi_domain::ServerId;
     use tachi_domain::recovery::ResolutionKind;
     use tachi_engine::ports::OperatorJournal as _;
+    use tachi_engine::ports::journal::{Write, WriteOutcome};
     use uuid::Uuid;
 
     use super::*;
@@ -190,10 +209,21 @@ mod tests {
         assert!((100..=200).contains(&accepted), "{accepted}");
         let stored = bench.claim_newest("engine").await.operator_state.move_words;
         assert_eq!(stored.len() as u128, accepted);
+        let claimed = bench.claim_newest("engine").await;
+        let processed = Write {
+            state: Some("{\"heard_moves\":1}".to_owned()),
+            ..Write::default()
+        };
+        let journal = bench.store.journal();
+        let written = journal.commit_at(claimed.id, claimed.epoch, &processed).await;
+        assert!(matches!(written, Ok(WriteOutcome::Written(_))), "{written:?}");
+        let outcome = resolve(&bench, id, 999).await;
+        assert_eq!(outcome, ActionOutcome::Submitted, "one was processed");
+        assert_eq!(resolve(&bench, id, 999).await, ActionOutcome::TooMany);
         bench.clock.set_wall_on(121);
         assert_eq!(resolve(&bench, id, 1_000).await, ActionOutcome::Submitted);
         let stored = bench.claim_newest("engine").await.operator_state.move_words;
         let last = stored.last().unwrap();
-        assert_eq!((u128::from(last.number), last.is_late), (accepted + 1, false));
+        assert_eq!((u128::from(last.number), last.is_late), (accepted + 2, false));
     }
 }

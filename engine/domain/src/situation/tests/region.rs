@@ -40,6 +40,7 @@ pub(in super::super) fn compute(name: &str) -> ComputeService {
         up: true,
         enabled: true,
         cell_down: false,
+        ambiguous: false,
         drained: false,
         since: ago(900),
     }

@@ -42,14 +42,6 @@ fn gates_that_need_nothing_but_the_notification() {
             "not a failure",
         ),
         (
-            "a disabled segment",
-            "LIFECYCLE",
-            "STOPPED_FAILED",
-            operator_state(false, false),
-            id,
-            "segment HA is disabled",
-        ),
-        (
             "a host in maintenance",
             "LIFECYCLE",
             "STOPPED_FAILED",
@@ -95,9 +87,6 @@ fn a_guest_that_has_ended_and_is_not_restarted_counts_as_down() {
         ("lifecycle", true),
         ("QEMU_GUEST_AGENT_ERROR", false),
     ] {
-        let mut run = Run::new(event, "STOPPED_FAILED", Some(&id), Policy::default());
-        run.observe(Observation::Claimed(disabled.clone()));
-        assert_eq!(run.record.unrepaired, ended, "{event}: the segment is disabled");
         for (vm_state, host, here) in [
             (VmState::Active, HOST, true),
             (VmState::Stopped, HOST, true),
@@ -112,11 +101,18 @@ fn a_guest_that_has_ended_and_is_not_restarted_counts_as_down() {
                 ..server(vm_state.clone(), None)
             }));
             run.assert_end(event, NotificationStatus::Finished, "Skipped");
-            assert_eq!(
-                run.record.unrepaired,
-                ended && here,
-                "{event}: {vm_state:?} on {host}"
-            );
+            let case = format!("{event}: {vm_state:?} on {host}");
+            assert_eq!(run.record.unrepaired, ended && here, "{case}");
+            let mut run = Run::new(event, "STOPPED_FAILED", Some(&id), Policy::default());
+            run.observe(Observation::Claimed(disabled.clone()));
+            if ended {
+                run.observe(shown(Server {
+                    host: Some(host.into()),
+                    ..server(vm_state, None)
+                }));
+            }
+            run.assert_end(event, NotificationStatus::Ignored, "the segment HA is disabled");
+            assert_eq!(run.record.unrepaired, ended && here, "{case}");
         }
     }
 }

@@ -234,6 +234,7 @@ async fn downtime_counts_from_the_first_report_after_an_abort_on_hold_if_nova_ha
                 up,
                 enabled: true,
                 cell_down: false,
+                ambiguous: false,
                 drained: false,
                 since: first.minus_seconds(-down_after),
             };
