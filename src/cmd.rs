@@ -5,7 +5,6 @@ mod api;
 mod audit;
 mod config;
 mod db;
-mod demo;
 pub(crate) mod doctor;
 mod drill;
 mod engine;
@@ -17,7 +16,6 @@ mod local;
 mod manage;
 mod openapi;
 mod policy;
-mod sandbox;
 mod schedule;
 mod serve;
 mod upgrade;
@@ -35,23 +33,33 @@ use tachi_cli::{
     completions, events, explain, forecast, freeze, instance, mon, monitor, overview, recovery, reporter,
     status,
 };
+use tachi_demo::region;
 use tachi_domain::policy::Policy;
 use tokio::sync::watch;
 
 use crate::database::DatabaseController;
 use crate::logging;
 use crate::settings::Settings;
+use crate::wiring::Process;
 
 /// Runs a command; returns the exit code.
 pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
     check_scope(&cli.command)?;
     let controller = &DatabaseController;
     match cli.command {
-        Command::Demo(args) => demo::run(args).await,
+        Command::Demo(args) => {
+            if args.command.is_none() {
+                logging::start_quietly();
+            }
+            tachi_demo::run(args, &serve::RegionController).await
+        }
         Command::Serve(args) => Box::pin(serve::run(args)).await,
         Command::Api(args) => Box::pin(api::run(&args)).await,
         Command::Engine(args) => engine::run(&args).await,
-        Command::Sandbox(args) => sandbox::run(args).await,
+        Command::Sandbox(args) => {
+            logging::start_on_stderr();
+            region::run(args, Process::default().run(|| {})).await
+        }
         Command::Setup(command) => Box::pin(init::run(command)).await,
         Command::Db(command) => Box::pin(db::run(command)).await,
         Command::Recovery(command) => Box::pin(recovery::run(command, controller)).await,

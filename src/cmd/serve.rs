@@ -1,25 +1,24 @@
 //! `tachi serve`: API and engine in one process, optionally with a simulated region.
 
-mod monitors;
-
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tachi_cli::arguments::{ConfigArgs, ServeArgs, UpstreamArgs};
 use tachi_cli::failure::Failure;
 use tachi_cli::out;
+use tachi_demo::region::{self as sandbox, Region, RegionPlan};
+use tachi_demo::{Controller, Monitors, RunningController};
 use tachi_domain::count;
 use tachi_domain::policy::Policy;
+use tachi_engine::ports::OperatorJournal;
 use tokio::sync::watch;
 
 use super::init::protect_all;
-use super::sandbox::{self, Region, RegionPlan};
 use super::service_settings;
 use crate::logging;
 use crate::settings::Settings;
 use crate::wiring::policy::PolicyFiles;
 use crate::wiring::{self, Base, Bus, Devices, EventSetup, Process};
-
-use monitors::Monitors;
 
 /// Schedule of the jobs in a simulated region.
 const SCHEDULE: &str = "\n[schedule]\ndoctor = daily 03:00\ndrill = weekly sun 04:00\npurge = daily 03:30\n";
@@ -120,13 +119,13 @@ async fn with_region(args: ServeArgs) -> Result<u8, Failure> {
 }
 
 /// Returns the configuration of a simulated region.
-pub(super) fn of_region(region: &Region) -> Result<Settings, Failure> {
+fn of_region(region: &Region) -> Result<Settings, Failure> {
     let settings = Settings::parse("tachi.conf of the region", &region.conf);
     settings.map_err(|errors| Failure::config(&errors))
 }
 
 /// Starts API and engine; the API is listening when this returns.
-pub(crate) async fn start(
+async fn start(
     settings: &Settings,
     policy: watch::Receiver<Policy>,
     upstream: &UpstreamArgs,
@@ -163,10 +162,34 @@ pub(crate) async fn start(
     Ok((process, base))
 }
 
-/// Stops API and engine.
-pub(crate) async fn stop(process: Process, base: Base) {
-    process.end(Duration::from_secs(8)).await;
-    if let Err(error) = base.close().await {
-        tracing::warn!(%error, "failed to close the database");
+/// Starts API and engine of a simulated region, for the demo.
+pub(super) struct RegionController;
+
+#[async_trait]
+impl Controller for RegionController {
+    async fn start(&self, region: &Region) -> Result<Box<dyn RunningController>, Failure> {
+        let settings = of_region(region)?;
+        let (_, policy) = watch::channel(settings.policy.clone());
+        let (process, base) = start(&settings, policy, &UpstreamArgs::default()).await?;
+        Ok(Box::new(ProcessOfRegion { process, base }))
+    }
+}
+
+struct ProcessOfRegion {
+    process: Process,
+    base: Base,
+}
+
+#[async_trait]
+impl RunningController for ProcessOfRegion {
+    fn operator_journal(&self) -> &dyn OperatorJournal {
+        self.base.store.operator_journal()
+    }
+
+    async fn stop(self: Box<Self>) {
+        self.process.end(Duration::from_secs(8)).await;
+        if let Err(error) = self.base.close().await {
+            tracing::warn!(%error, "failed to close the database");
+        }
     }
 }

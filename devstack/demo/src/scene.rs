@@ -5,16 +5,15 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use serde_json::json;
-use tachi_cli::arguments::{DemoArgs, DemoFault, Method, UpstreamArgs};
+use tachi_cli::arguments::{DemoArgs, DemoFault, Method};
 use tachi_cli::failure::Failure;
 use tachi_cli::recovery;
 use tachi_domain::recovery::OperatorCommand;
 use tachi_domain::{ApprovedWait, Timestamp, Wait};
 use tachi_engine::SystemClock;
+use tachi_engine::ports::Clock as _;
 use tachi_engine::ports::operator::{RecoveryFilter, RecoveryState};
-use tachi_engine::ports::{Clock as _, OperatorJournal as _};
 use tachi_sandbox::{Boot, Fleet, PowerCommand, PowerQuery, RegionSettings, RegionTime, SandboxOptions};
-use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::browser::Board;
@@ -22,9 +21,8 @@ use super::client::{Client, text};
 use super::lost::{self, CoveredInstance};
 use super::outcome::{Instance, Outcome};
 use super::progress::{DemoNotification, DemoSnapshot};
-use crate::cmd::sandbox::{Region, RegionPlan, SHORT_TIMEOUTS, free_port};
-use crate::cmd::serve;
-use crate::wiring::{Base, Process};
+use crate::controller::{Controller, RunningController};
+use crate::region::{Region, RegionPlan, SHORT_TIMEOUTS, free_port};
 
 pub(super) struct Scene {
     pub(super) args: SceneArgs,
@@ -35,8 +33,7 @@ pub(super) struct Scene {
     /// Number of instances in the whole region with `HA_Enabled`.
     tagged: usize,
     region: Region,
-    process: Process,
-    base: Base,
+    controller: Box<dyn RunningController>,
     client: Client,
     api: std::net::SocketAddr,
     struck: std::sync::OnceLock<(RegionTime, Vec<String>)>,
@@ -58,7 +55,7 @@ pub(super) struct SceneArgs {
 
 impl Scene {
     /// Starts region, API and engine, boots the instances, and makes the segment.
-    pub(super) async fn set(args: &DemoArgs) -> Result<Self, Failure> {
+    pub(super) async fn set(args: &DemoArgs, controller: &dyn Controller) -> Result<Self, Failure> {
         let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let api = free_port(ip)?;
         let rack = usize::from(args.hosts).div_ceil(3).max(2);
@@ -120,9 +117,7 @@ impl Scene {
                 region.sandbox.region().boot(&boot).map_err(booting)?;
             }
         }
-        let settings = serve::of_region(&region)?;
-        let (_, policy) = watch::channel(settings.policy.clone());
-        let (process, base) = serve::start(&settings, policy, &UpstreamArgs::default()).await?;
+        let controller = controller.start(&region).await?;
         let client = Client::login(&region.sandbox.credentials(), format!("http://{api}/v1")).await?;
         let failing = lost::failing(args, &region, &hosts);
         let covered = lost::covered(&region, &failing);
@@ -148,8 +143,7 @@ impl Scene {
             covered,
             tagged,
             region,
-            process,
-            base,
+            controller,
             client,
             api,
             struck: std::sync::OnceLock::new(),
@@ -267,7 +261,7 @@ impl Scene {
 
     /// Approves each recovery that is on hold because of the domain; returns their number.
     async fn approve_domain(&self, domain: &str, by: &str) -> Result<usize, Failure> {
-        let operator_journal = self.base.store.operator_journal();
+        let operator_journal = self.controller.operator_journal();
         let wrong = |error| Failure::new("reading the recoveries", error);
         let filter = RecoveryFilter {
             state: Some(RecoveryState::OnHold),
@@ -326,7 +320,7 @@ impl Scene {
         };
         let mut progress = Vec::new();
         // The API has only Masakari's fields, so the wait is read from the store.
-        let recoveries = self.base.store.operator_journal().recoveries(true).await;
+        let recoveries = self.controller.operator_journal().recoveries(true).await;
         let recoveries = recoveries.map_err(|error| Failure::new("listing recoveries", error))?;
         for id in notifications {
             let notification = self.client.get(&format!("/notifications/{id}")).await?;
@@ -432,7 +426,7 @@ impl Scene {
 
     /// Stops API, engine and region.
     pub(super) async fn end(self) {
-        serve::stop(self.process, self.base).await;
+        self.controller.stop().await;
         // The process ends anyway, and a simulated region has nothing to lose.
         let _ = self.region.sandbox.stop().await;
     }

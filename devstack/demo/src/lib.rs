@@ -1,13 +1,19 @@
-//! `tachi demo`: a simulated region, our real API and engine, one dead hypervisor, and every instance back exactly once.
+//! `tachi demo`: a simulated region, our real API and engine, one dead hypervisor, and every instance back exactly once. Also the region of
+//! `tachi sandbox` and `tachi serve --sandbox`.
+//!
+//! The crate does not know how API and engine are put together: the program starts them as a [`Controller`].
 //!
 //! The counts of lost and doubled instances come from the region's ledger of where each instance really ran, never from the engine.
 
 mod browser;
 mod client;
+mod controller;
 mod faults;
 mod lost;
+mod monitors;
 mod outcome;
 mod progress;
+pub mod region;
 mod scene;
 mod table;
 mod view;
@@ -19,12 +25,13 @@ use tachi_cli::arguments::{DemoArgs, DemoFault};
 use tachi_cli::failure::Failure;
 use tachi_cli::out;
 
-use crate::logging;
-
 use browser::stopped;
 use outcome::Outcome;
 use scene::Scene;
 use view::View;
+
+pub use controller::{Controller, RunningController};
+pub use monitors::Monitors;
 
 /// The demo ends within this time, whatever happens.
 const LIMIT: Duration = Duration::from_secs(50);
@@ -33,7 +40,7 @@ const LIMIT: Duration = Duration::from_secs(50);
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Runs the demo.
-pub(crate) async fn run(args: DemoArgs) -> Result<u8, Failure> {
+pub async fn run(args: DemoArgs, controller: &dyn Controller) -> Result<u8, Failure> {
     if let Some(command) = args.command {
         return faults::run(command).await;
     }
@@ -42,11 +49,10 @@ pub(crate) async fn run(args: DemoArgs) -> Result<u8, Failure> {
             "--fault rack-loss needs --hosts 3 or more: a rack holds two hosts, and another one must take their instances",
         ));
     }
-    logging::start_quietly();
     let mut view = View::new(args.json, std::io::stdout().is_terminal());
     let began = Instant::now();
     // Dropping an unfinished demo removes its folder and stops its servers.
-    let played = play(&args, &mut view, began).await;
+    let played = play(&args, controller, &mut view, began).await;
     view.end();
     let (scene, outcome) = match played {
         Ok(played) => played,
@@ -71,9 +77,9 @@ pub(crate) async fn run(args: DemoArgs) -> Result<u8, Failure> {
     }
     scene.end().await;
     Ok(if outcome.is_good() {
-        crate::DONE
+        tachi_cli::DONE
     } else {
-        crate::FAILED
+        tachi_cli::FAILED
     })
 }
 
@@ -87,8 +93,13 @@ async fn bounded<T>(limit: Duration, work: impl Future<Output = Result<T, Failur
     }
 }
 
-async fn play(args: &DemoArgs, view: &mut View, began: Instant) -> Result<(Scene, Outcome), Failure> {
-    let scene = bounded(LIMIT, Box::pin(Scene::set(args))).await?;
+async fn play(
+    args: &DemoArgs,
+    controller: &dyn Controller,
+    view: &mut View,
+    began: Instant,
+) -> Result<(Scene, Outcome), Failure> {
+    let scene = bounded(LIMIT, Box::pin(Scene::set(args, controller))).await?;
     view.scene(&scene, began.elapsed());
     let mut left = LIMIT.saturating_sub(began.elapsed());
     if args.board {

@@ -7,7 +7,7 @@ use tachi_cli::failure::Failure;
 use tachi_sandbox::ServerSnapshot;
 use uuid::Uuid;
 
-use crate::cmd::sandbox::Region;
+use crate::region::Region;
 
 /// One instance on a host that is to fail.
 pub(super) struct CoveredInstance {

@@ -43,7 +43,7 @@ pub(super) async fn run(command: DemoCommand) -> Result<u8, Failure> {
         DemoCommand::Heal(DemoHostArgs { host }) => heal(&sandbox, &host).await?,
     };
     out::line(text);
-    Ok(crate::DONE)
+    Ok(tachi_cli::DONE)
 }
 
 async fn heal(sandbox: &RunningSandbox, host: &str) -> Result<String, Failure> {

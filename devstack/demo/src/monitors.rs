@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::cmd::sandbox::Region;
+use crate::region::Region;
 
 /// Interval at which hosts are checked.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -42,7 +42,7 @@ struct StoppedMonitor {
 }
 
 /// The monitors of a region.
-pub(super) struct Monitors {
+pub struct Monitors {
     region: tachi_sandbox::Region,
     client: Arc<Client>,
     gone: BTreeMap<String, StoppedMonitor>,
@@ -53,7 +53,7 @@ pub(super) struct Monitors {
 
 impl Monitors {
     /// Creates the monitors. They find the API in the catalogue of the region, as real ones do.
-    pub(super) fn of(region: &Region) -> Result<Self, Failure> {
+    pub fn of(region: &Region) -> Result<Self, Failure> {
         let login = region.sandbox.credentials_of("masakari", "service");
         let named = |name: String| ResourceRef::Name {
             name,
@@ -76,7 +76,7 @@ impl Monitors {
     }
 
     /// Watches until it is stopped.
-    pub(super) async fn run(mut self, stop: CancellationToken) {
+    pub async fn run(mut self, stop: CancellationToken) {
         let mut ticks = interval(POLL_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
@@ -177,7 +177,7 @@ fn signature(host: &HostSnapshot, kind: MonitorKind, hosts: &[HostSnapshot]) -> 
         .iter()
         .filter(|one| is_host && one.zone == host.zone && one.name != host.name);
     MonitorHeartbeat {
-        version: crate::VERSION.to_owned(),
+        version: tachi_cli::VERSION.to_owned(),
         troubles: BTreeMap::new(),
         watches: others.map(|one| one.name.clone()).collect(),
         watching: is_host,

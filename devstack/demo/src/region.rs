@@ -12,20 +12,17 @@ use tachi_cli::out;
 use tachi_sandbox::{Boot, Fleet, RegionSettings, Sandbox, SandboxOptions};
 use tempfile::TempDir;
 
-use crate::logging;
-use crate::wiring::Process;
-
 /// Short timeouts: simulated machines react within a second, so one that does not, or a broken BMC, is found within seconds.
-pub(crate) const SHORT_TIMEOUTS: &str =
+pub const SHORT_TIMEOUTS: &str =
     "power_off_limit = 8\npower_poll_interval = 1\nstorm_startup_grace = 0\nself_test_interval = 20\n";
 
 /// A simulated region and the files for using it.
-pub(crate) struct Region {
-    pub(crate) sandbox: Sandbox,
+pub struct Region {
+    pub sandbox: Sandbox,
     /// Folder of `tachi.conf`, MAAS's key, and the database.
-    pub(crate) state_dir: PathBuf,
+    pub state_dir: PathBuf,
     /// The text of `tachi.conf`.
-    pub(crate) conf: String,
+    pub conf: String,
     /// Temporary folder, removed with the region; `None` if a folder was named.
     _folder: Option<TempDir>,
 }
@@ -50,19 +47,19 @@ fn devices(machines: &str, outlets: &str, key: &Path, listen: IpAddr) -> String 
 }
 
 /// Parameters of a region, besides the sandbox's own options.
-pub(crate) struct RegionPlan<'a> {
-    pub(crate) options: SandboxOptions,
+pub struct RegionPlan<'a> {
+    pub options: SandboxOptions,
     /// Address that the API will listen on.
-    pub(crate) api: SocketAddr,
+    pub api: SocketAddr,
     /// Folder that is kept afterwards, if named.
-    pub(crate) state_dir: Option<&'a Path>,
+    pub state_dir: Option<&'a Path>,
     /// Additional lines of `tachi.conf`.
-    pub(crate) more_conf: &'a str,
+    pub more_conf: &'a str,
 }
 
 impl Region {
     /// Starts a region, registers the API's endpoint in its catalog, and writes `tachi.conf`.
-    pub(crate) async fn start(plan: RegionPlan<'_>) -> Result<Self, Failure> {
+    pub async fn start(plan: RegionPlan<'_>) -> Result<Self, Failure> {
         let wrong = |what: &str, error: std::io::Error| Failure::new(what.to_owned(), error);
         let folder = match plan.state_dir {
             Some(_) => None,
@@ -106,7 +103,7 @@ impl Region {
     }
 
     /// Returns the path of `tachi.conf`.
-    pub(crate) fn conf_file(&self) -> PathBuf {
+    pub fn conf_file(&self) -> PathBuf {
         self.state_dir.join("tachi.conf")
     }
 }
@@ -139,7 +136,7 @@ fn conf(sandbox: &Sandbox, state_dir: &Path, devices: &Path, api: SocketAddr, mo
 }
 
 /// Writes a file that only its owner can read.
-pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), Failure> {
+fn write_private(path: &Path, text: &str) -> Result<(), Failure> {
     let wrong = |error| Failure::new(format!("writing {}", path.display()), error);
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
@@ -148,7 +145,7 @@ pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), Failure> {
 }
 
 /// Converts the command line's options to the sandbox's.
-pub(crate) fn options_of(args: &SandboxArgs) -> SandboxOptions {
+pub fn options_of(args: &SandboxArgs) -> SandboxOptions {
     SandboxOptions {
         region: RegionSettings {
             seed: args.seed,
@@ -167,7 +164,7 @@ pub(crate) fn options_of(args: &SandboxArgs) -> SandboxOptions {
 }
 
 /// Boots the requested instances, every other one with `HA_Enabled`.
-pub(crate) fn boot(region: &Region, instances: u32) -> Result<(), Failure> {
+pub fn boot(region: &Region, instances: u32) -> Result<(), Failure> {
     let wrong = |error| Failure::new("booting instances", error);
     let half = usize::try_from(instances / 2).unwrap_or_default();
     let rest = usize::try_from(instances).unwrap_or_default() - half;
@@ -189,7 +186,7 @@ pub(crate) fn boot(region: &Region, instances: u32) -> Result<(), Failure> {
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
 /// Returns a port that is free at this moment.
-pub(crate) fn free_port(ip: std::net::IpAddr) -> Result<SocketAddr, Failure> {
+pub fn free_port(ip: std::net::IpAddr) -> Result<SocketAddr, Failure> {
     let first = uuid::Uuid::new_v4().as_u128() % u128::from(PORTS.end - PORTS.start);
     let first = PORTS.start + u16::try_from(first).unwrap_or_default();
     let candidates = (first..PORTS.end).chain(PORTS.start..first);
@@ -205,7 +202,7 @@ pub(crate) fn free_port(ip: std::net::IpAddr) -> Result<SocketAddr, Failure> {
 const OURS: &str = "# written by tachi for its simulated region";
 
 /// Refuses to overwrite a clouds.yaml that is not ours, and one that cannot be written, before anything is started.
-pub(crate) fn check_clouds(args: &SandboxArgs) -> Result<(), Failure> {
+pub fn check_clouds(args: &SandboxArgs) -> Result<(), Failure> {
     let file = args.clouds.display();
     match std::fs::read_to_string(&args.clouds) {
         // A running region may be using it, so it is not changed here.
@@ -233,7 +230,7 @@ pub(crate) fn check_clouds(args: &SandboxArgs) -> Result<(), Failure> {
 }
 
 /// Writes clouds.yaml and prints the addresses of the region.
-pub(crate) fn print_addresses(region: &Region, args: &SandboxArgs, api: SocketAddr) -> Result<(), Failure> {
+pub fn print_addresses(region: &Region, args: &SandboxArgs, api: SocketAddr) -> Result<(), Failure> {
     write_private(&args.clouds, &format!("{OURS}\n{}", region.sandbox.clouds_yaml()))?;
     let login = region.sandbox.credentials_of("admin", "admin");
     let urls = region.sandbox.urls();
@@ -255,7 +252,7 @@ pub(crate) fn print_addresses(region: &Region, args: &SandboxArgs, api: SocketAd
 }
 
 /// Returns the options with which a command uses this region.
-pub(crate) fn region_options(args: &SandboxArgs) -> String {
+pub fn region_options(args: &SandboxArgs) -> String {
     let cloud = "--os-cloud tachi-sandbox";
     if args.clouds == Path::new("clouds.yaml") {
         return cloud.to_owned();
@@ -267,7 +264,7 @@ pub(crate) fn region_options(args: &SandboxArgs) -> String {
 }
 
 /// Warns if the region can be reached from other machines.
-pub(crate) fn warn_if_open(args: &SandboxArgs) {
+pub fn warn_if_open(args: &SandboxArgs) {
     if !args.listen.is_loopback() {
         tracing::warn!(
             listen = %args.listen,
@@ -276,9 +273,11 @@ pub(crate) fn warn_if_open(args: &SandboxArgs) {
     }
 }
 
-/// Runs a region until it is stopped.
-pub(crate) async fn run(args: SandboxArgs) -> Result<u8, Failure> {
-    logging::start_on_stderr();
+/// Runs a region until `until_stopped` ends.
+pub async fn run(
+    args: SandboxArgs,
+    until_stopped: impl Future<Output = Result<(), Failure>>,
+) -> Result<u8, Failure> {
     warn_if_open(&args);
     check_clouds(&args)?;
     let api = free_port(args.listen)?;
@@ -292,13 +291,13 @@ pub(crate) async fn run(args: SandboxArgs) -> Result<u8, Failure> {
     boot(&region, args.instances.unwrap_or_default())?;
     print_addresses(&region, &args, api)?;
     out::line("ready; `tachi serve --config-file` with the config above protects it. Stop with Ctrl-C");
-    Process::default().run(|| {}).await?;
+    until_stopped.await?;
     region
         .sandbox
         .stop()
         .await
         .map_err(|error| Failure::new("stopping the simulated region", error))?;
-    Ok(crate::DONE)
+    Ok(tachi_cli::DONE)
 }
 
 #[cfg(test)]
