@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tachi_cli::arguments::{ConfigArgs, ServeArgs, UpstreamArgs};
 use tachi_cli::failure::Failure;
 use tachi_cli::out;
-use tachi_demo::region::{self as sandbox, Region, RegionPlan};
+use tachi_demo::region::{Region, print_addresses};
 use tachi_demo::{Controller, Monitors, RunningController};
 use tachi_domain::count;
 use tachi_domain::policy::Policy;
@@ -53,18 +53,8 @@ async fn with_region(args: ServeArgs) -> Result<u8, Failure> {
         ));
     }
     logging::start_on_stderr();
-    sandbox::warn_if_open(&args.region);
-    sandbox::check_clouds(&args.region)?;
-    let api = sandbox::free_port(args.region.listen)?;
-    let region = Region::start(RegionPlan {
-        options: sandbox::options_of(&args.region),
-        api,
-        state_dir: args.region.state_dir.as_deref(),
-        more_conf: &format!("{}{SCHEDULE}", sandbox::SHORT_TIMEOUTS),
-    })
-    .await?;
-    let shown = if args.bare { 0 } else { DEFAULT_INSTANCES };
-    sandbox::boot(&region, args.region.instances.unwrap_or(shown))?;
+    let instances = if args.bare { 0 } else { DEFAULT_INSTANCES };
+    let region = Region::of_command(&args.region, SCHEDULE, instances).await?;
     let settings = of_region(&region)?;
     let made = if args.bare {
         0
@@ -88,33 +78,20 @@ async fn with_region(args: ServeArgs) -> Result<u8, Failure> {
         let monitors = Monitors::of(&region)?;
         process.task(|stop| monitors.run(stop));
     }
-    sandbox::print_addresses(&region, &args.region, api)?;
+    print_addresses(&region, &args.region)?;
     if made > 0 {
         out::line(format!(
             "segments    {} of their zones, as by `tachi setup import --apply`",
             count(made, "host is in the segment", "hosts are in segments")
         ));
     }
-    let region_options = sandbox::region_options(&args.region);
-    out::line(format!("status      tachi status {region_options}"));
-    if !args.bare
-        && let Some(host) = region.sandbox.region().hosts().first()
-    {
-        out::line(format!(
-            "fail a host tachi demo kill {}; also: cut, break-bmc, and heal to repair it",
-            host.name
-        ));
-    }
+    region.print_commands(&args.region, !args.bare);
     out::line("ready; try `openstack --os-cloud tachi-sandbox segment list`. Stop with Ctrl-C");
     process.run(|| {}).await?;
     base.close()
         .await
         .map_err(|error| Failure::new("closing the database", error))?;
-    region
-        .sandbox
-        .stop()
-        .await
-        .map_err(|error| Failure::new("stopping the simulated region", error))?;
+    region.stop().await?;
     Ok(crate::DONE)
 }
 

@@ -13,16 +13,18 @@ use tachi_sandbox::{Boot, Fleet, RegionSettings, Sandbox, SandboxOptions};
 use tempfile::TempDir;
 
 /// Short timeouts: simulated machines react within a second, so one that does not, or a broken BMC, is found within seconds.
-pub const SHORT_TIMEOUTS: &str =
+pub(crate) const SHORT_TIMEOUTS: &str =
     "power_off_limit = 8\npower_poll_interval = 1\nstorm_startup_grace = 0\nself_test_interval = 20\n";
 
 /// A simulated region and the files for using it.
 pub struct Region {
-    pub sandbox: Sandbox,
+    pub(crate) sandbox: Sandbox,
     /// Folder of `tachi.conf`, MAAS's key, and the database.
-    pub state_dir: PathBuf,
+    state_dir: PathBuf,
     /// The text of `tachi.conf`.
     pub conf: String,
+    /// Address that the API will listen on.
+    api: SocketAddr,
     /// Temporary folder, removed with the region; `None` if a folder was named.
     _folder: Option<TempDir>,
 }
@@ -47,19 +49,38 @@ fn devices(machines: &str, outlets: &str, key: &Path, listen: IpAddr) -> String 
 }
 
 /// Parameters of a region, besides the sandbox's own options.
-pub struct RegionPlan<'a> {
-    pub options: SandboxOptions,
+pub(crate) struct RegionPlan<'a> {
+    pub(crate) options: SandboxOptions,
     /// Address that the API will listen on.
-    pub api: SocketAddr,
+    pub(crate) api: SocketAddr,
     /// Folder that is kept afterwards, if named.
-    pub state_dir: Option<&'a Path>,
+    pub(crate) state_dir: Option<&'a Path>,
     /// Additional lines of `tachi.conf`.
-    pub more_conf: &'a str,
+    pub(crate) more_conf: &'a str,
 }
 
 impl Region {
+    /// Starts the region that the options of a command describe, and boots its instances: `instances` unless the options name a number.
+    ///
+    /// # Errors
+    ///
+    /// A file of the region cannot be written, or no port is free.
+    pub async fn of_command(args: &SandboxArgs, more_conf: &str, instances: u32) -> Result<Self, Failure> {
+        warn_if_open(args);
+        check_clouds(args)?;
+        let region = Self::start(RegionPlan {
+            options: options_of(args),
+            api: free_port(args.listen)?,
+            state_dir: args.state_dir.as_deref(),
+            more_conf: &format!("{SHORT_TIMEOUTS}{more_conf}"),
+        })
+        .await?;
+        boot(&region, args.instances.unwrap_or(instances))?;
+        Ok(region)
+    }
+
     /// Starts a region, registers the API's endpoint in its catalog, and writes `tachi.conf`.
-    pub async fn start(plan: RegionPlan<'_>) -> Result<Self, Failure> {
+    pub(crate) async fn start(plan: RegionPlan<'_>) -> Result<Self, Failure> {
         let wrong = |what: &str, error: std::io::Error| Failure::new(what.to_owned(), error);
         let folder = match plan.state_dir {
             Some(_) => None,
@@ -98,6 +119,7 @@ impl Region {
             sandbox,
             state_dir,
             conf,
+            api: plan.api,
             _folder: folder,
         })
     }
@@ -105,6 +127,27 @@ impl Region {
     /// Returns the path of `tachi.conf`.
     pub fn conf_file(&self) -> PathBuf {
         self.state_dir.join("tachi.conf")
+    }
+
+    /// Prints commands that use a region with API and engine; without `hosts` there is no host to fail.
+    pub fn print_commands(&self, args: &SandboxArgs, hosts: bool) {
+        out::line(format!("status      tachi status {}", region_options(args)));
+        if let Some(host) = self.sandbox.region().hosts().first().filter(|_| hosts) {
+            out::line(format!(
+                "fail a host tachi demo kill {}; also: cut, break-bmc, and heal to repair it",
+                host.name
+            ));
+        }
+    }
+
+    /// Stops the region.
+    ///
+    /// # Errors
+    ///
+    /// A server of the region has failed.
+    pub async fn stop(self) -> Result<(), Failure> {
+        let stopped = self.sandbox.stop().await;
+        stopped.map_err(|error| Failure::new("stopping the simulated region", error))
     }
 }
 
@@ -145,7 +188,7 @@ fn write_private(path: &Path, text: &str) -> Result<(), Failure> {
 }
 
 /// Converts the command line's options to the sandbox's.
-pub fn options_of(args: &SandboxArgs) -> SandboxOptions {
+fn options_of(args: &SandboxArgs) -> SandboxOptions {
     SandboxOptions {
         region: RegionSettings {
             seed: args.seed,
@@ -164,7 +207,7 @@ pub fn options_of(args: &SandboxArgs) -> SandboxOptions {
 }
 
 /// Boots the requested instances, every other one with `HA_Enabled`.
-pub fn boot(region: &Region, instances: u32) -> Result<(), Failure> {
+fn boot(region: &Region, instances: u32) -> Result<(), Failure> {
     let wrong = |error| Failure::new("booting instances", error);
     let half = usize::try_from(instances / 2).unwrap_or_default();
     let rest = usize::try_from(instances).unwrap_or_default() - half;
@@ -186,7 +229,7 @@ pub fn boot(region: &Region, instances: u32) -> Result<(), Failure> {
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
 /// Returns a port that is free at this moment.
-pub fn free_port(ip: std::net::IpAddr) -> Result<SocketAddr, Failure> {
+pub(crate) fn free_port(ip: std::net::IpAddr) -> Result<SocketAddr, Failure> {
     let first = uuid::Uuid::new_v4().as_u128() % u128::from(PORTS.end - PORTS.start);
     let first = PORTS.start + u16::try_from(first).unwrap_or_default();
     let candidates = (first..PORTS.end).chain(PORTS.start..first);
@@ -202,7 +245,7 @@ pub fn free_port(ip: std::net::IpAddr) -> Result<SocketAddr, Failure> {
 const OURS: &str = "# written by tachi for its simulated region";
 
 /// Refuses to overwrite a clouds.yaml that is not ours, and one that cannot be written, before anything is started.
-pub fn check_clouds(args: &SandboxArgs) -> Result<(), Failure> {
+fn check_clouds(args: &SandboxArgs) -> Result<(), Failure> {
     let file = args.clouds.display();
     match std::fs::read_to_string(&args.clouds) {
         // A running region may be using it, so it is not changed here.
@@ -230,10 +273,10 @@ pub fn check_clouds(args: &SandboxArgs) -> Result<(), Failure> {
 }
 
 /// Writes clouds.yaml and prints the addresses of the region.
-pub fn print_addresses(region: &Region, args: &SandboxArgs, api: SocketAddr) -> Result<(), Failure> {
+pub fn print_addresses(region: &Region, args: &SandboxArgs) -> Result<(), Failure> {
     write_private(&args.clouds, &format!("{OURS}\n{}", region.sandbox.clouds_yaml()))?;
     let login = region.sandbox.credentials_of("admin", "admin");
-    let urls = region.sandbox.urls();
+    let (urls, api) = (region.sandbox.urls(), region.api);
     out::line(format!("keystone    {}", urls.identity));
     out::line(format!("nova        {}", urls.compute));
     out::line(format!("maas        {}", urls.maas));
@@ -252,7 +295,7 @@ pub fn print_addresses(region: &Region, args: &SandboxArgs, api: SocketAddr) -> 
 }
 
 /// Returns the options with which a command uses this region.
-pub fn region_options(args: &SandboxArgs) -> String {
+fn region_options(args: &SandboxArgs) -> String {
     let cloud = "--os-cloud tachi-sandbox";
     if args.clouds == Path::new("clouds.yaml") {
         return cloud.to_owned();
@@ -264,7 +307,7 @@ pub fn region_options(args: &SandboxArgs) -> String {
 }
 
 /// Warns if the region can be reached from other machines.
-pub fn warn_if_open(args: &SandboxArgs) {
+fn warn_if_open(args: &SandboxArgs) {
     if !args.listen.is_loopback() {
         tracing::warn!(
             listen = %args.listen,
@@ -278,25 +321,11 @@ pub async fn run(
     args: SandboxArgs,
     until_stopped: impl Future<Output = Result<(), Failure>>,
 ) -> Result<u8, Failure> {
-    warn_if_open(&args);
-    check_clouds(&args)?;
-    let api = free_port(args.listen)?;
-    let region = Region::start(RegionPlan {
-        options: options_of(&args),
-        api,
-        state_dir: args.state_dir.as_deref(),
-        more_conf: SHORT_TIMEOUTS,
-    })
-    .await?;
-    boot(&region, args.instances.unwrap_or_default())?;
-    print_addresses(&region, &args, api)?;
+    let region = Region::of_command(&args, "", 0).await?;
+    print_addresses(&region, &args)?;
     out::line("ready; `tachi serve --config-file` with the config above protects it. Stop with Ctrl-C");
     until_stopped.await?;
-    region
-        .sandbox
-        .stop()
-        .await
-        .map_err(|error| Failure::new("stopping the simulated region", error))?;
+    region.stop().await?;
     Ok(tachi_cli::DONE)
 }
 

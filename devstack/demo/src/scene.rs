@@ -428,7 +428,7 @@ impl Scene {
     pub(super) async fn end(self) {
         self.controller.stop().await;
         // The process ends anyway, and a simulated region has nothing to lose.
-        let _ = self.region.sandbox.stop().await;
+        let _ = self.region.stop().await;
     }
 }
 
