@@ -27,7 +27,6 @@ pub(crate) use init::proposal;
 use tachi_cli::arguments::{
     Cli, Command, ConfigArgs, Format, ShapeArgs, UpgradeCheckArgs, UpgradeCommand, WAY, check_scope,
 };
-use tachi_cli::failure::Failure;
 use tachi_cli::out;
 use tachi_cli::{
     completions, events, explain, forecast, freeze, instance, mon, monitor, overview, recovery, reporter,
@@ -35,6 +34,7 @@ use tachi_cli::{
 };
 use tachi_demo::region;
 use tachi_domain::policy::Policy;
+use tachi_operator::Failure;
 use tokio::sync::watch;
 
 use crate::database::DatabaseController;

@@ -9,7 +9,6 @@ use async_trait::async_trait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tachi_cli::arguments::ConfigArgs;
-use tachi_cli::failure::Failure;
 use tachi_cli::out;
 use tachi_cli::process_owner;
 use tachi_cli::source::{ActionRequest, ActionResult, Controller, Source, waits_for_engines};
@@ -26,9 +25,10 @@ use tachi_operator::plans::PlanRequest;
 use tachi_operator::report_host::{self, FailureReport};
 use tachi_operator::schedule;
 use tachi_operator::{
-    ExplanationView, FailedView, FailurePreview, ForecastView, ForgottenView, FreezeView, FrozenView,
-    GivebackView, JobView, LiftedView, ListedInstanceView, PastView, PlannedView, RecoveryHistoryView,
-    RecoveryView, RegionSnapshot, ReporterView, RetriedView, ShownWait, SituationView, VmoveLine, VmoveView,
+    ExplanationView, FailedView, Failure, FailurePreview, ForecastView, ForgottenView, FreezeView,
+    FrozenView, GivebackView, JobView, LiftedView, ListedInstanceView, PastView, PlannedView,
+    RecoveryHistoryView, RecoveryView, RegionSnapshot, ReporterView, RetriedView, ShownWait, SituationView,
+    VmoveLine, VmoveView,
 };
 use tokio::sync::watch;
 

@@ -8,7 +8,6 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tachi_cli::failure::Failure;
 use tachi_cli::out::plain;
 use tachi_domain::HostId;
 use tachi_domain::situation::Severity;
@@ -16,8 +15,8 @@ use tachi_engine::Ports;
 use tachi_engine::dry_run::{Answer, DryRun, dry_run_host};
 use tachi_engine::ports::{EngineRegistry as _, OperatorJournal as _, Rooms as _};
 use tachi_openstack::Nova;
-use tachi_operator::is_alive;
 use tachi_operator::schedule::{JobOutcome, MAX_DRILL};
+use tachi_operator::{Failure, is_alive};
 use tokio::time::{Instant, timeout};
 
 use crate::schedule::manual;

@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::json;
 use tachi_cli::arguments::AckArgs;
-use tachi_cli::failure::Failure;
 use tachi_cli::out::{Cell, Column, TextTable, answer};
 use tachi_cli::process_owner;
 use tachi_cli::source::Source as _;
@@ -14,8 +13,8 @@ use tachi_engine::ports::audit::{AuditPhase, AuditResult};
 use tachi_engine::ports::{AuditEntry, Fact, FactStore as _};
 use tachi_engine::situation::acknowledged;
 use tachi_engine::watcher::kind::ACKNOWLEDGED;
-use tachi_operator::Time;
 use tachi_operator::when::duration_text;
+use tachi_operator::{Failure, Time};
 
 use crate::database::Database;
 use crate::wiring;

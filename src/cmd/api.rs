@@ -1,7 +1,7 @@
 //! `tachi api`.
 
 use tachi_cli::arguments::ConfigArgs;
-use tachi_cli::failure::Failure;
+use tachi_operator::Failure;
 use tokio::sync::watch;
 
 use super::service_settings;

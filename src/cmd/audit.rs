@@ -7,12 +7,12 @@ use tachi_audit::Keys;
 use tachi_audit::read::{LineQuery, newest};
 use tachi_audit::verify::{LogReport, logs, verify};
 use tachi_cli::arguments::{AuditCommand, AuditNewKeyArgs, AuditShowArgs, AuditVerifyArgs, ConfigArgs};
-use tachi_cli::failure::Failure;
 use tachi_cli::out::{self, answer};
 use tachi_cli::source::{self, Source as _};
 use tachi_domain::count;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock as _;
+use tachi_operator::Failure;
 
 use super::command_settings;
 use crate::settings::audit_places;

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 use tachi_cli::arguments::{ConfigCommand, ConfigFormat};
-use tachi_cli::failure::Failure;
 use tachi_cli::out;
 use tachi_config::{Effective, Origin, sample};
+use tachi_operator::Failure;
 
 use super::command_settings;
 use crate::settings::Settings;

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use serde_json::json;
 use tachi_cli::arguments::{ConfigArgs, DbCommand, DbVersionArgs, PurgeArgs};
-use tachi_cli::failure::Failure;
 use tachi_cli::out::{self, Cell, Column, TextTable, answer, waiting};
 use tachi_domain::Timestamp;
 use tachi_domain::count;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock as _;
+use tachi_operator::Failure;
 use tachi_store::{MigrationReport, PurgeCounts, PurgeOptions, Store, StoreOptions};
 use tokio::time::Instant;
 

@@ -9,12 +9,11 @@ use tachi_cli::arguments::{ConfigArgs, DoctorArgs};
 use tachi_cli::doctor::checks::{self, Read};
 use tachi_cli::doctor::detection_latency::Rules;
 use tachi_cli::doctor::{remote, show, summary};
-use tachi_cli::failure::Failure;
 use tachi_cli::out::waiting;
 use tachi_cli::source::{self, Controller, Source as _};
 use tachi_domain::policy::FencingMode;
-use tachi_operator::SituationView;
 use tachi_operator::schedule::JobOutcome;
+use tachi_operator::{Failure, SituationView};
 
 use super::upgrade;
 use crate::database::Database;

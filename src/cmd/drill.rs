@@ -4,7 +4,6 @@ use serde_json::json;
 use tachi_cli::arguments::{CanaryNetwork, DrillArgs};
 use tachi_cli::consent::confirmed;
 use tachi_cli::explain;
-use tachi_cli::failure::Failure;
 use tachi_cli::forecast::outcome;
 use tachi_cli::out::{self, answer, waiting};
 use tachi_cli::prediction::predicted;
@@ -14,6 +13,7 @@ use tachi_cli::status::code;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock as _;
 use tachi_openstack::Networks;
+use tachi_operator::Failure;
 
 use super::command_settings;
 use crate::database::Database;

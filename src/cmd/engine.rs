@@ -1,7 +1,7 @@
 //! `tachi engine`.
 
 use tachi_cli::arguments::EngineArgs;
-use tachi_cli::failure::Failure;
+use tachi_operator::Failure;
 use tokio::sync::watch;
 
 use super::service_settings;

@@ -10,11 +10,11 @@ pub(crate) use switch::{switched_off, what_runs};
 use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock;
 use tachi_fence::Fencers;
+use tachi_operator::Failure;
 
 use super::command_settings;
 use crate::settings::Settings;
 use tachi_cli::arguments::{ConfigArgs, FenceCommand};
-use tachi_cli::failure::Failure;
 
 pub(crate) async fn run(command: FenceCommand) -> Result<u8, Failure> {
     match command {

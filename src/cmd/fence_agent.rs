@@ -5,9 +5,9 @@ use std::path::Path;
 
 use clap::CommandFactory as _;
 use tachi_cli::arguments::{Cli, FenceAgentArgs};
-use tachi_cli::failure::Failure;
 use tachi_cli::out;
 use tachi_fence::agent::{self, Invocation};
+use tachi_operator::Failure;
 
 /// The environment variable with which Pacemaker's fencer marks the processes that it starts.
 const SERVICE: (&str, &str) = ("PCMK_service", "pacemaker-fenced");

@@ -4,10 +4,10 @@ mod return_host;
 mod undrain;
 
 use tachi_cli::arguments::{HostCommand, HostReturnArgs};
-use tachi_cli::failure::Failure;
 use tachi_cli::host::{giveback, list, planned, readiness, report_down};
 use tachi_cli::out::waiting;
 use tachi_cli::source::{self, Controller, Source as _};
+use tachi_operator::Failure;
 use tachi_operator::return_to_service::{ReturnFacts, view};
 
 use super::command_settings;

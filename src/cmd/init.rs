@@ -13,13 +13,13 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use tachi_api::BindingOptions;
 use tachi_cli::arguments::{InitCommand, InitMonitorsArgs};
-use tachi_cli::failure::Failure;
 use tachi_cli::out;
 use tachi_cli::out::answer::{self, ProgressReporter};
 use tachi_engine::SystemClock;
 use tachi_engine::ports::{CallError, Clock as _, OperatorJournal as _};
 use tachi_keystone::{Credentials, Region, Scope};
 use tachi_openstack::{NamedResource, NewCredential, Options, Session};
+use tachi_operator::Failure;
 use uuid::Uuid;
 
 use super::command_settings;

@@ -9,9 +9,9 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request};
 use serde_json::Value;
 use tachi_api::{Identity, TokenValidator, Unavailable};
-use tachi_cli::failure::Failure;
 use tachi_engine::ports::audit::{AuditPhase, AuditResult};
 use tachi_engine::ports::{AuditEntry, AuditSink};
+use tachi_operator::Failure;
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 

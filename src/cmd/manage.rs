@@ -1,10 +1,10 @@
 //! `masakari-manage`, for operators who use it in their scripts: the same output and the same exit codes.
 
 use tachi_cli::arguments::{ConfigArgs, ManageCategory, ManageDb, PurgeArgs, ShapeArgs};
-use tachi_cli::failure::Failure;
 use tachi_cli::out::{self, View};
 use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock as _;
+use tachi_operator::Failure;
 
 use super::db;
 

@@ -1,8 +1,8 @@
 //! `tachi openapi`.
 
 use tachi_cli::arguments::{OpenapiArgs, OpenapiFormat};
-use tachi_cli::failure::Failure;
 use tachi_cli::out;
+use tachi_operator::Failure;
 
 /// Prints the description of the API.
 pub(crate) fn run(args: &OpenapiArgs) -> Result<u8, Failure> {

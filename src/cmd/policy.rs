@@ -2,10 +2,10 @@
 
 use tachi_api::{Identity, Policy, policy_rules};
 use tachi_cli::arguments::{PolicyCheckArgs, PolicyCommand, ShapeArgs};
-use tachi_cli::failure::Failure;
 use tachi_cli::out::{self, Cell, Column, TextTable, answer};
 use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock as _;
+use tachi_operator::Failure;
 
 use super::command_settings;
 use crate::wiring;

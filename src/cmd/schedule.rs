@@ -2,14 +2,13 @@
 
 use serde_json::json;
 use tachi_cli::arguments::{ScheduleCommand, ScheduleRunArgs};
-use tachi_cli::failure::Failure;
 use tachi_cli::out::{answer, waiting};
 use tachi_cli::process_owner::who;
 use tachi_cli::source::Controller;
 use tachi_cli::status::code;
 use tachi_domain::situation::Severity;
-use tachi_operator::Job;
 use tachi_operator::schedule::{JobOutcome, JobRunner as _, MAX_RUN};
+use tachi_operator::{Failure, Job};
 
 use super::command_settings;
 use crate::schedule::{Worker, manual};

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tachi_cli::arguments::{ConfigArgs, ServeArgs, UpstreamArgs};
-use tachi_cli::failure::Failure;
 use tachi_cli::out;
 use tachi_demo::region::{Region, print_addresses};
 use tachi_demo::{Controller, Monitors, RunningController};
 use tachi_domain::count;
 use tachi_domain::policy::Policy;
 use tachi_engine::ports::OperatorJournal;
+use tachi_operator::Failure;
 use tokio::sync::watch;
 
 use super::init::protect_all;

@@ -5,7 +5,6 @@ mod adopted;
 use std::sync::Arc;
 
 use tachi_cli::arguments::{ConfigArgs, ShapeArgs};
-use tachi_cli::failure::Failure;
 use tachi_cli::out::{self, waiting};
 use tachi_cli::upgrade::{self, Check, CheckGrade, NAMED, check};
 use tachi_domain::count;
@@ -13,7 +12,7 @@ use tachi_domain::policy::FencingMode;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::{Clock, CloudLists as _, EngineRegistry as _, OperatorJournal as _};
 use tachi_openstack::Nova;
-use tachi_operator::is_alive;
+use tachi_operator::{Failure, is_alive};
 use tachi_store::Store;
 
 use super::command_settings;

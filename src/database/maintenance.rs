@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use tachi_cli::failure::Failure;
 use tachi_cli::out;
 use tachi_cli::process_owner;
 use tachi_domain::RecoveryId;
@@ -10,7 +9,7 @@ use tachi_domain::monitor::MonitorKind;
 use tachi_engine::ports::AuditSink;
 use tachi_operator::actions::ActionError;
 use tachi_operator::maintenance::{Done, MaintenanceOperator};
-use tachi_operator::{ForgottenView, LiftedView, RetriedView};
+use tachi_operator::{Failure, ForgottenView, LiftedView, RetriedView};
 
 use super::Database;
 use crate::wiring;

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use tachi_cli::failure::Failure;
 use tachi_cli::out;
 use tachi_cli::process_owner;
 use tachi_domain::ServerId;
@@ -14,7 +13,7 @@ use tachi_engine::ports::plans::MovedAway;
 use tachi_engine::ports::{Compute, Freezes as _, OperatorJournal as _, Plans as _};
 use tachi_openstack::Nova;
 use tachi_operator::plans::{self, AwayInstance, HostService, PlanRequest, Planner};
-use tachi_operator::{AwayView, FailurePreview, GivebackView, PlannedView, report_host};
+use tachi_operator::{AwayView, Failure, FailurePreview, GivebackView, PlannedView, report_host};
 
 use super::Database;
 use crate::wiring;

@@ -16,7 +16,6 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::time::Duration;
 
-use tachi_cli::failure::Failure;
 use tachi_cli::out;
 use tachi_cli::out::plain;
 use tachi_cli::prediction::{Prediction, predicted};
@@ -27,8 +26,8 @@ use tachi_domain::recovery::planned_mark;
 use tachi_domain::{RecoveryId, ServerId, Timestamp};
 use tachi_engine::ports::compute::ServiceChange;
 use tachi_engine::ports::{Compute as _, JobLine, Jobs as _};
-use tachi_operator::RecoveryHistoryView;
 use tachi_operator::schedule::{JobOutcome, is_under_way};
+use tachi_operator::{Failure, RecoveryHistoryView};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 

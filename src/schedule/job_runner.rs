@@ -2,11 +2,10 @@
 
 use async_trait::async_trait;
 use tachi_cli::arguments::ConfigArgs;
-use tachi_cli::failure::Failure;
 use tachi_domain::count;
 use tachi_domain::situation::Severity;
-use tachi_operator::Job;
 use tachi_operator::schedule::{JobOutcome, JobRunner};
+use tachi_operator::{Failure, Job};
 
 use crate::cmd;
 use crate::drill;

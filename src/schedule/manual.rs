@@ -3,12 +3,11 @@
 use std::fmt;
 use std::future::Future;
 
-use tachi_cli::failure::Failure;
 use tachi_cli::out::plain;
 use tachi_domain::situation::Severity;
 use tachi_engine::ports::Jobs as _;
-use tachi_operator::Time;
 use tachi_operator::schedule::{JobOutcome, is_under_way};
+use tachi_operator::{Failure, Time};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::wiring::Base;

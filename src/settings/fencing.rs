@@ -5,10 +5,10 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tachi_cli::failure::Failure;
 use tachi_config::{Reader, Refusal};
 use tachi_domain::policy::FencingMode;
 use tachi_fence::{MaasOptions, Source, Topology};
+use tachi_operator::Failure;
 
 /// Default paths of the devices' file.
 const PLACES: [&str; 2] = ["/etc/tachi/fencing.toml", "/etc/masakari/fencing.toml"];

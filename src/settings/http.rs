@@ -285,7 +285,7 @@ fn tls(r: &mut Reader<'_>) -> Option<Tls> {
             } else {
                 "ssl_cert_file"
             };
-            let why = tachi_cli::failure::Failure::new("cannot be used", error).chain();
+            let why = tachi_operator::Failure::new("cannot be used", error).chain();
             r.refuse(G, option, Refusal::new(why, "correct the file or the path"));
             None
         }

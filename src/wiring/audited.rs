@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use tachi_cli::failure::Failure;
 use tachi_cli::out;
 use tachi_engine::ports::{AuditEntry, AuditSink};
+use tachi_operator::Failure;
 
 /// Writes the intent to the audit log, which must be on disk before anything is done.
 pub(crate) async fn before(

@@ -9,8 +9,8 @@ use tachi_bus::amqp::{
 };
 use tachi_bus::{Fanout, InProcess};
 use tachi_cli::arguments::UpstreamArgs;
-use tachi_cli::failure::Failure;
 use tachi_engine::ports::{Notifier, Wakeups};
+use tachi_operator::Failure;
 use tachi_store::Store;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;

@@ -15,6 +15,7 @@ use tachi_engine::MachineCheckedFencer;
 use tachi_engine::ports::Clock;
 use tachi_engine::ports::operator::SegmentView;
 use tachi_fence::Fencers;
+use tachi_operator::Failure;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use fencing_state::{FencingState, by_command};
@@ -23,7 +24,6 @@ pub(crate) use self_test::{SelfTest, self_test};
 use super::Base;
 use super::file_backed::{self, FileBacked};
 use crate::settings::{Fencing, Settings};
-use tachi_cli::failure::Failure;
 
 const UP: &str = "tachi_fence_device_up";
 const FAULTS: &str = "tachi_fence_device_faults";

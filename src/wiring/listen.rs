@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use listenfd::ListenFd;
 use rustix::net::sockopt;
-use tachi_cli::failure::Failure;
+use tachi_operator::Failure;
 use tokio::net::TcpListener;
 
 use crate::settings::Settings;

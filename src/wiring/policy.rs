@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use tachi_api::Policy;
-use tachi_cli::failure::Failure;
+use tachi_operator::Failure;
 use tachi_policy::{LoadReport, Source};
 use tokio_util::sync::CancellationToken;
 

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use axum::Router;
 use tachi_api::{Metrics, ServeOptions};
-use tachi_cli::failure::Failure;
 use tachi_engine::Engine;
 use tachi_engine::ports::{Events, freezes, operator, plans};
 use tachi_engine::watcher::{Sources, Watcher};
 use tachi_openstack::Nova;
+use tachi_operator::Failure;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};

@@ -2,9 +2,8 @@
 
 use serde_json::{Map, Value};
 use tachi_domain::Timestamp;
-use tachi_operator::Time;
+use tachi_operator::{Failure, Time};
 
-use crate::failure::Failure;
 use crate::out::{self, Cell, Column, ShapeArgs, TextTable, answer};
 
 /// Prints lines, which are given newest first; `unread` are the errors of the logs that could not be read.

@@ -4,8 +4,9 @@
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
+use tachi_operator::Failure;
+
 use crate::arguments::ConsentArgs;
-use crate::failure::Failure;
 use crate::out;
 
 /// Asks for the host's name, unless `--yes` is given, and for a reason, unless `--reason` is given. Returns the reason.

@@ -15,9 +15,9 @@ use tachi_domain::count;
 use tachi_domain::situation::Severity;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock as _;
+use tachi_operator::Failure;
 
 use crate::arguments::DoctorArgs;
-use crate::failure::Failure;
 use crate::out::{self, Cell, Column, TextTable, View, answer};
 use crate::status::code;
 

@@ -4,10 +4,9 @@ use serde_json::json;
 use tachi_domain::recovery::Life;
 use tachi_engine::ports::operator::RecoveryFilter;
 use tachi_operator::when::since;
-use tachi_operator::{FreezeView, RecoveryHistoryView, Time, one_line};
+use tachi_operator::{Failure, FreezeView, RecoveryHistoryView, Time, one_line};
 
 use crate::arguments::EventsArgs;
-use crate::failure::Failure;
 use crate::out::{self, Cell, Column, TextTable, answer};
 use crate::source::{self, Controller};
 

@@ -9,14 +9,13 @@ use tachi_domain::count;
 use tachi_domain::situation::{Need, Severity};
 use tachi_operator::waits::explained;
 use tachi_operator::when::ago;
-use tachi_operator::{ExplanationView, NeedView};
+use tachi_operator::{ExplanationView, Failure, NeedView};
 
 use super::forecast::outcome;
 use super::recovery;
 use super::status::findings::{mark, times};
 use super::status::host;
 use crate::arguments::ShowArgs;
-use crate::failure::Failure;
 use crate::out::{self, answer};
 use crate::source::{self, Controller, Source};
 

@@ -6,10 +6,9 @@ use serde_json::json;
 use tachi_domain::count;
 use tachi_domain::forecast::Room;
 use tachi_operator::when::ago;
-use tachi_operator::{ForecastView, OutcomeView, SegmentForecastView, headroom};
+use tachi_operator::{Failure, ForecastView, OutcomeView, SegmentForecastView, headroom};
 
 use crate::arguments::ForecastArgs;
-use crate::failure::Failure;
 use crate::out::answer;
 use crate::source::{self, Controller};
 

@@ -12,11 +12,10 @@ use tachi_domain::count;
 use tachi_domain::freeze::{Freeze, FreezeScope};
 use tachi_operator::freezes::{ENGINE_WAIT_TIMEOUT, FreezeRequest, InvalidFreeze, frozen};
 use tachi_operator::when::duration_text;
-use tachi_operator::{FreezeView, FrozenView, members};
+use tachi_operator::{Failure, FreezeView, FrozenView, members};
 
 use super::recovery::note_if_no_engine_runs;
 use crate::arguments::{FreezeArgs, FreezeCommand, ThawArgs, ThawCommand};
-use crate::failure::Failure;
 use crate::out;
 use crate::out::{View, answer};
 use crate::source::{self, Controller};

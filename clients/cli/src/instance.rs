@@ -3,12 +3,11 @@
 use serde_json::json;
 use tachi_domain::situation::Protection;
 use tachi_domain::{Timestamp, WaitsFor};
-use tachi_operator::{DiskView, ListedInstanceView, VmoveView, WaitView};
+use tachi_operator::{DiskView, Failure, ListedInstanceView, VmoveView, WaitView};
 
 use super::consent::confirm;
 use super::recovery::note_if_no_engine_runs;
 use crate::arguments::{InstanceCommand, InstanceListArgs, ResolveArgs, VmoveCommand};
-use crate::failure::Failure;
 use crate::out::{Cell, Column, TextTable, answer};
 use crate::source::{self, ActionRequest, Controller, Source};
 

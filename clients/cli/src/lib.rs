@@ -17,7 +17,6 @@ pub mod consent;
 pub mod doctor;
 pub mod events;
 pub mod explain;
-pub mod failure;
 pub mod forecast;
 pub mod freeze;
 pub mod host;

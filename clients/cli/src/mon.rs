@@ -34,12 +34,12 @@ use ratatui_crossterm::crossterm::terminal::{
 };
 use ratatui_crossterm::crossterm::{cursor, execute};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tachi_operator::Failure;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::arguments::MonArgs;
-use crate::failure::Failure;
 use crate::out;
 use crate::out::Zone;
 use crate::source::{self, Controller};

@@ -3,11 +3,10 @@
 use serde_json::json;
 use tachi_domain::count;
 use tachi_domain::monitor::MonitorKind;
-use tachi_operator::{ForgottenView, MonitorView, members};
+use tachi_operator::{Failure, ForgottenView, MonitorView, members};
 
 use super::reporter;
 use crate::arguments::{MonitorCommand, MonitorForgetArgs, MonitorListArgs};
-use crate::failure::Failure;
 use crate::out::{Cell, Column, TextTable, answer};
 use crate::source::{self, Controller};
 

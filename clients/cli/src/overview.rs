@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use tachi_operator::counted;
+use tachi_operator::{Failure, counted};
 
 use crate::arguments::{SourceArgs, overview};
-use crate::failure::Failure;
 use crate::out;
 use crate::source::{self, Controller};
 

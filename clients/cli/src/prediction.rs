@@ -3,8 +3,8 @@
 use serde::Serialize;
 use tachi_domain::recovery::RecoveryKind;
 use tachi_engine::ports::operator::RecoveryFilter;
+use tachi_operator::Failure;
 
-use crate::failure::Failure;
 use crate::source::Source;
 
 /// Limit of the recoveries that are searched.

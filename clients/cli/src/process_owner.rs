@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
+use tachi_operator::Failure;
 use tachi_operator::actions::signed;
-
-use crate::failure::Failure;
 
 /// The kernel's login id of a process without a login.
 const NO_LOGIN: u32 = u32::MAX;

@@ -9,13 +9,13 @@ mod report;
 mod show;
 
 use crate::arguments::RecoveryCommand;
-use crate::failure::Failure;
 use crate::out;
 use crate::source::{Controller, Source};
 
 pub(super) use act::{ABORT, act};
 use named::named;
 pub(super) use show::show;
+use tachi_operator::Failure;
 
 pub async fn run(command: RecoveryCommand, controller: &dyn Controller) -> Result<u8, Failure> {
     match command {

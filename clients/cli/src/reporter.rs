@@ -1,10 +1,9 @@
 //! `tachi monitor list --muted` and `unmute`: reporters that are muted because Nova contradicts what they report.
 
 use serde_json::json;
-use tachi_operator::{LiftedView, ReporterView, members};
+use tachi_operator::{Failure, LiftedView, ReporterView, members};
 
 use crate::arguments::{MonitorListArgs, MuteArgs, ReporterCommand};
-use crate::failure::Failure;
 use crate::out::{Cell, Column, TextTable, answer};
 use crate::source::{self, Controller};
 

@@ -2,10 +2,9 @@
 
 use serde_json::json;
 use tachi_domain::situation::Severity;
-use tachi_operator::{JobView, Time};
+use tachi_operator::{Failure, JobView, Time};
 
 use crate::arguments::ScheduleListArgs;
-use crate::failure::Failure;
 use crate::out::{Cell, Column, TextTable, answer};
 use crate::source::{self, Controller};
 

@@ -14,13 +14,12 @@ use tachi_engine::ports::past::Span;
 use tachi_operator::freezes::FreezeRequest;
 use tachi_operator::plans::PlanRequest;
 use tachi_operator::{
-    ExplanationView, FailedView, FailurePreview, ForecastView, ForgottenView, FreezeView, FrozenView,
-    GivebackView, JobView, LiftedView, ListedInstanceView, PastView, PlannedView, RecoveryHistoryView,
-    RecoveryView, ReporterView, RetriedView, SituationView, VmoveView, WaitView,
+    ExplanationView, FailedView, Failure, FailurePreview, ForecastView, ForgottenView, FreezeView,
+    FrozenView, GivebackView, JobView, LiftedView, ListedInstanceView, PastView, PlannedView,
+    RecoveryHistoryView, RecoveryView, ReporterView, RetriedView, SituationView, VmoveView, WaitView,
 };
 
 use crate::arguments::{ConfigArgs, SourceArgs};
-use crate::failure::Failure;
 use crate::out;
 
 pub use remote::Remote;

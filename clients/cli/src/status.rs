@@ -11,10 +11,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tachi_domain::situation::Severity;
-use tachi_operator::{ExplanationView, SituationView};
+use tachi_operator::{ExplanationView, Failure, SituationView};
 
 use crate::arguments::StatusArgs;
-use crate::failure::Failure;
 use crate::out;
 use crate::out::{View, answer};
 use crate::source::{self, Controller, Source};

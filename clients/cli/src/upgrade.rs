@@ -3,8 +3,8 @@
 mod shown;
 
 use tachi_domain::Timestamp;
+use tachi_operator::Failure;
 
-use crate::failure::Failure;
 use crate::out::{ShapeArgs, answer};
 
 /// Result of a check; also the exit code.

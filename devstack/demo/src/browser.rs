@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal as _, Write as _};
 
-use tachi_cli::failure::Failure;
+use tachi_operator::Failure;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tachi_cli::failure::Failure;
+use tachi_operator::Failure;
 use tachi_sandbox::Credentials;
 
 /// A logged-in client of the Instance-HA API.

@@ -1,8 +1,8 @@
 //! The API and the engine of a region, which the program starts.
 
 use async_trait::async_trait;
-use tachi_cli::failure::Failure;
 use tachi_engine::ports::OperatorJournal;
+use tachi_operator::Failure;
 
 use crate::region::Region;
 

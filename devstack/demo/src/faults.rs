@@ -5,10 +5,10 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tachi_cli::arguments::{DemoCommand, DemoHostArgs};
-use tachi_cli::failure::Failure;
 use tachi_cli::out;
 use tachi_clouds::ProcessEnvironment;
 use tachi_keystone::{Keystone, Options};
+use tachi_operator::Failure;
 
 /// The cloud that `tachi serve --sandbox` writes into clouds.yaml. No other cloud is used: its hosts may be real.
 const CLOUD: &str = "tachi-sandbox";

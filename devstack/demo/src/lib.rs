@@ -22,8 +22,8 @@ use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
 use tachi_cli::arguments::{DemoArgs, DemoFault};
-use tachi_cli::failure::Failure;
 use tachi_cli::out;
+use tachi_operator::Failure;
 
 use browser::stopped;
 use outcome::Outcome;

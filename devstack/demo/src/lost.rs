@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tachi_cli::arguments::{DemoArgs, DemoFault};
-use tachi_cli::failure::Failure;
+use tachi_operator::Failure;
 use tachi_sandbox::ServerSnapshot;
 use uuid::Uuid;
 

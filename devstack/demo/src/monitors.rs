@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tachi_cli::failure::Failure;
 use tachi_domain::monitor::MonitorKind;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock as _;
@@ -13,6 +12,7 @@ use tachi_instance_ha::{
     Options,
 };
 use tachi_keystone::{Credentials, Domain, ResourceRef, Scope};
+use tachi_operator::Failure;
 use tachi_sandbox::HostSnapshot;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};

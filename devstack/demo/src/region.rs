@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tachi_cli::arguments::SandboxArgs;
-use tachi_cli::failure::Failure;
 use tachi_cli::out;
+use tachi_operator::Failure;
 use tachi_sandbox::{Boot, Fleet, RegionSettings, Sandbox, SandboxOptions};
 use tempfile::TempDir;
 

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use serde_json::json;
 use tachi_cli::arguments::{DemoArgs, DemoFault, Method};
-use tachi_cli::failure::Failure;
 use tachi_cli::recovery;
 use tachi_domain::recovery::OperatorCommand;
 use tachi_domain::{ApprovedWait, Timestamp, Wait};
 use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock as _;
 use tachi_engine::ports::operator::{RecoveryFilter, RecoveryState};
+use tachi_operator::Failure;
 use tachi_sandbox::{Boot, Fleet, PowerCommand, PowerQuery, RegionSettings, RegionTime, SandboxOptions};
 use uuid::Uuid;
 

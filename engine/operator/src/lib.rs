@@ -16,6 +16,7 @@ mod counted;
 pub mod downtime;
 mod explanation;
 pub mod failed_instance;
+mod failure;
 mod finding;
 mod flags;
 mod forecast;
@@ -53,6 +54,7 @@ pub use controller::{
 };
 pub use counted::counted;
 pub use explanation::{ExplanationView, NeedView, RoomView};
+pub use failure::Failure;
 pub use finding::FindingView;
 pub use flags::{Flags, flags};
 pub use forecast::{

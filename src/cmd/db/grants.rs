@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use tachi_cli::arguments::GrantsArgs;
-use tachi_cli::failure::Failure;
 use tachi_cli::out;
 use tachi_engine::SystemClock;
+use tachi_operator::Failure;
 use tachi_store::{Role, Store, grants};
 
 use crate::cmd::command_settings;

@@ -9,7 +9,6 @@ use tachi_cli::arguments::DoctorArgs;
 use tachi_cli::doctor::checks::{self, Check};
 use tachi_cli::doctor::fix::{Fix, is_fixable};
 use tachi_cli::doctor::{lines, named};
-use tachi_cli::failure::Failure;
 use tachi_cli::out;
 use tachi_cli::process_owner::who;
 use tachi_cli::status::code;
@@ -17,6 +16,7 @@ use tachi_domain::count;
 use tachi_domain::situation::Severity;
 use tachi_engine::ports::AuditEntry;
 use tachi_engine::ports::audit::{AuditPhase, AuditResult};
+use tachi_operator::Failure;
 
 use super::super::command_settings;
 use super::super::init::missing;

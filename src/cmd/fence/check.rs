@@ -7,13 +7,13 @@ use std::time::Instant;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use tachi_cli::arguments::{FenceHostArgs, FenceTestArgs, ShapeArgs};
-use tachi_cli::failure::Failure;
 use tachi_cli::out::{self, Cell, Column, TextTable, answer};
 use tachi_domain::count;
 use tachi_domain::power::Power;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::{Clock as _, OperatorJournal as _};
 use tachi_fence::{Fencers, Report};
+use tachi_operator::Failure;
 
 use super::machines::{Book, Lines};
 use super::{devices, machines};

@@ -7,7 +7,6 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tachi_cli::arguments::FenceTrustArgs;
 use tachi_cli::consent::confirmed;
-use tachi_cli::failure::Failure;
 use tachi_cli::out::{
     self,
     answer::{self, ProgressReporter},
@@ -26,7 +25,7 @@ use tachi_engine::ports::{
 use tachi_engine::watcher::kind;
 use tachi_engine::{MachineCheckedFencer, SystemClock};
 use tachi_fence::{Fencers, Report};
-use tachi_operator::when;
+use tachi_operator::{Failure, when};
 
 use super::devices;
 use super::switch::registered;

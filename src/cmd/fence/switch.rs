@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tachi_cli::arguments::{ConfigArgs, ConsentArgs, FenceSwitchArgs, ShapeArgs};
 use tachi_cli::consent::confirm;
-use tachi_cli::failure::Failure;
 use tachi_cli::out;
 use tachi_cli::out::answer::{self, ProgressReporter};
 use tachi_domain::Timestamp;
@@ -23,7 +22,7 @@ use tachi_engine::ports::{
     AuditEntry, AuditSink, CallError, Clock, Compute as _, DeviceOperation, Fencer, OperatorJournal as _,
 };
 use tachi_fence::Fencers;
-use tachi_operator::report_host;
+use tachi_operator::{Failure, report_host};
 
 use super::check::power_text;
 use super::devices;

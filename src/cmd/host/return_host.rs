@@ -9,7 +9,6 @@ use axum::http::Method;
 use serde_json::json;
 use tachi_cli::arguments::{HostReturnArgs, SourceArgs};
 use tachi_cli::consent::confirmed;
-use tachi_cli::failure::Failure;
 use tachi_cli::out;
 use tachi_cli::out::answer::{self, ProgressReporter};
 use tachi_cli::process_owner::who;
@@ -19,6 +18,7 @@ use tachi_engine::SystemClock;
 use tachi_engine::ports::audit::{AuditPhase, AuditResult};
 use tachi_engine::ports::compute::ServiceChange;
 use tachi_engine::ports::{AuditEntry, Clock as _, CloudLists as _, Compute as _};
+use tachi_operator::Failure;
 use tachi_operator::return_to_service::{ReturnFacts, checks, is_ready};
 
 use super::super::command_settings;

@@ -2,12 +2,11 @@
 
 use tachi_cli::arguments::{HostGivebackArgs, HostReturnArgs, HostUndrainArgs};
 use tachi_cli::consent::confirmed;
-use tachi_cli::failure::Failure;
 use tachi_cli::host::giveback;
 use tachi_cli::out::answer::{self, ProgressReporter};
 use tachi_cli::source::{self, Controller};
 use tachi_domain::freeze::FreezeScope;
-use tachi_operator::{RecoveryView, members};
+use tachi_operator::{Failure, RecoveryView, members};
 
 use super::return_host;
 

@@ -12,7 +12,6 @@ use clap::ValueEnum as _;
 use serde_json::{Value, json};
 use tachi_api::QueryError;
 use tachi_cli::arguments::{DEFAULT_ZONE, FromNovaArgs, Method as RecoveryMethod, SegmentRule};
-use tachi_cli::failure::Failure;
 use tachi_cli::out::answer::{self, ProgressReporter};
 use tachi_cli::process_owner::who;
 use tachi_cli::source;
@@ -25,7 +24,7 @@ use tachi_engine::ports::operator::SegmentView;
 use tachi_engine::ports::{Aggregates as _, CallError, Clock, CloudLists as _, OperatorJournal as _};
 use tachi_fence::Fencers;
 use tachi_openstack::Nova;
-use tachi_operator::{FromNovaView, members};
+use tachi_operator::{Failure, FromNovaView, members};
 use tachi_store::Store;
 
 use crate::cmd::command_settings;

@@ -5,13 +5,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use tachi_api::BindingMode;
-use tachi_cli::failure::Failure;
 use tachi_cli::upgrade::{Check, CheckGrade, NAMED, check};
 use tachi_config::{ConfigReport, Warning};
 use tachi_domain::count;
 use tachi_domain::policy::{BareNormal, FencingMode};
 use tachi_domain::recovery::Life;
 use tachi_engine::ports::OperatorJournal as _;
+use tachi_operator::Failure;
 use tachi_store::Store;
 
 use crate::settings::{AuthStrategy, Settings};

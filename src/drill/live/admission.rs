@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use tachi_cli::arguments::ConfigArgs;
-use tachi_cli::failure::Failure;
 use tachi_cli::out::plain;
 use tachi_cli::source::Source as _;
 use tachi_domain::forecast::Room;
@@ -17,7 +16,7 @@ use tachi_engine::ports::freezes::FreezeLine;
 use tachi_engine::ports::operator::{HostView, RecoveryFilter, RecoverySummary};
 use tachi_engine::ports::{Compute as _, Freezes as _, OperatorJournal as _};
 use tachi_openstack::Nova;
-use tachi_operator::report_host;
+use tachi_operator::{Failure, report_host};
 
 use super::is_ours_to_open;
 use crate::database::Database;

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use tachi_cli::failure::Failure;
 use tachi_domain::ServerId;
 use tachi_domain::nova::{Server, VmState};
 use tachi_engine::ports::Compute as _;
 use tachi_openstack::{CanaryOrder, Networks, Nova};
+use tachi_operator::Failure;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tachi_cli::failure::Failure;
 use tachi_domain::ServerId;
 use tachi_domain::nova::Service;
 use tachi_engine::ports::audit::{AuditPhase, AuditResult};
 use tachi_engine::ports::{AuditEntry, AuditSink, CallError, Compute as _};
 use tachi_openstack::{CanaryOrder, Nova};
+use tachi_operator::Failure;
 
 use super::{canaries, change_to};
 use crate::database::Database;

@@ -5,11 +5,11 @@
 
 use std::collections::BTreeSet;
 
-use tachi_cli::failure::Failure;
 use tachi_cli::out::plain;
 use tachi_domain::RecoveryId;
 use tachi_domain::nova::Service;
 use tachi_engine::ports::Compute as _;
+use tachi_operator::Failure;
 
 use super::{Drill, admission};
 

@@ -1,11 +1,12 @@
 //! Check of commands that use no API while a shell's `OS_CLOUD` names a cloud. Without it half of the commands would act on that cloud and
 //! half on this machine's database, and the operator could not see which.
 
+use tachi_operator::Failure;
+
 use super::{
     AuditCommand, Command, ConfigArgs, ConfigCommand, DbCommand, FenceCommand, HostCommand, InitCommand,
     PolicyCommand, RecoveryCommand, ScheduleCommand, UpgradeCommand,
 };
-use crate::failure::Failure;
 use crate::out;
 
 /// The effect of a command that uses no API.

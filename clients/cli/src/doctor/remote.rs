@@ -4,10 +4,9 @@
 use tachi_domain::Timestamp;
 use tachi_domain::situation::Severity;
 use tachi_operator::when::{ago, time};
-use tachi_operator::{Job, JobView};
+use tachi_operator::{Failure, Job, JobView};
 
 use super::checks::{self, Check, NOT_READ, Read, check};
-use crate::failure::Failure;
 use crate::source::Source;
 
 /// Details of a check that only a controller can make.

@@ -6,12 +6,11 @@ use tachi_domain::Timestamp;
 use tachi_domain::count;
 use tachi_operator::past::{MAX_SPAN, around};
 use tachi_operator::{
-    JobSchedule, PastFreezeView, PastRecoveryView, PastRefusalView, PastReportView, PastView, StepView,
-    moment,
+    Failure, JobSchedule, PastFreezeView, PastRecoveryView, PastRefusalView, PastReportView, PastView,
+    StepView, moment,
 };
 
 use crate::arguments::ShowArgs;
-use crate::failure::Failure;
 use crate::out::{View, answer};
 use crate::source::Source;
 

@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use serde_json::json;
 use tachi_domain::freeze::Freeze;
-use tachi_operator::FreezeView;
 use tachi_operator::when::duration_text;
+use tachi_operator::{Failure, FreezeView};
 
 use crate::arguments::FreezeListArgs;
-use crate::failure::Failure;
 use crate::out::{Cell, Column, TextTable, answer};
 use crate::source::{self, Controller};
 

@@ -7,12 +7,11 @@ use tachi_domain::count;
 use tachi_domain::recovery::RecoveryKind;
 use tachi_operator::plans::MAX_RETURNED;
 use tachi_operator::when::ago;
-use tachi_operator::{AwayView, GivebackView, RecoveryView, members, one_line};
+use tachi_operator::{AwayView, Failure, GivebackView, RecoveryView, members, one_line};
 
 use super::super::consent::confirmed;
 use super::planned::{begun, wish};
 use crate::arguments::{HostGivebackArgs, ShapeArgs};
-use crate::failure::Failure;
 use crate::out;
 use crate::out::answer::{self, ProgressReporter};
 use crate::source::{self, Controller};

@@ -4,10 +4,9 @@ use std::cmp::Reverse;
 
 use serde_json::json;
 use tachi_domain::situation::Protection;
-use tachi_operator::{HostView, SituationView};
+use tachi_operator::{Failure, HostView, SituationView};
 
 use crate::arguments::HostListArgs;
-use crate::failure::Failure;
 use crate::out::{Cell, Column, TextTable, answer};
 use crate::source::{self, Controller};
 

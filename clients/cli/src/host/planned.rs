@@ -12,13 +12,14 @@ use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_engine::ports::operator::RecoveryFilter;
 use tachi_operator::plans::{InvalidPlan, PlanRequest};
 use tachi_operator::when::duration_text;
-use tachi_operator::{InstanceView, PlannedView, RecoveryHistoryView, RecoveryView, members, one_line};
+use tachi_operator::{
+    Failure, InstanceView, PlannedView, RecoveryHistoryView, RecoveryView, members, one_line,
+};
 
 use super::super::consent::confirmed;
 use super::super::recovery;
 use super::super::recovery::note_if_no_engine_runs;
 use crate::arguments::{ConsentArgs, HostDrainArgs, PlannedArgs};
-use crate::failure::Failure;
 use crate::out;
 use crate::out::answer::{self, ProgressReporter};
 use crate::source::{self, Controller, Source};

@@ -2,10 +2,9 @@
 
 use serde_json::json;
 use tachi_domain::Timestamp;
-use tachi_operator::{ReturnStepView, ReturnView};
+use tachi_operator::{Failure, ReturnStepView, ReturnView};
 
 use crate::arguments::HostReturnArgs;
-use crate::failure::Failure;
 use crate::out::answer;
 
 /// Prints the checks and the steps.

@@ -2,12 +2,11 @@
 //! the engine confirms the host off.
 
 use serde_json::json;
-use tachi_operator::{FailedView, members};
+use tachi_operator::{FailedView, Failure, members};
 
 use super::super::consent::confirm;
 use super::super::recovery::note_if_no_engine_runs;
 use crate::arguments::HostReportDownArgs;
-use crate::failure::Failure;
 use crate::out;
 use crate::out::answer;
 use crate::source::{self, Controller};

@@ -5,10 +5,9 @@ use std::time::Duration;
 use tachi_domain::recovery::Life;
 use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::operator::RecoveryFilter;
-use tachi_operator::{ExplanationView, RecoveryHistoryView, SituationView, UnderwayView};
+use tachi_operator::{ExplanationView, Failure, RecoveryHistoryView, SituationView, UnderwayView};
 use tokio::sync::{mpsc, watch};
 
-use crate::failure::Failure;
 use crate::source::Source;
 
 /// Interval between an answer and the next query.

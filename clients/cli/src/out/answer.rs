@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value};
 use tachi_domain::Timestamp;
+use tachi_operator::Failure;
 
 use super::table::{Cell, Column, TextTable, folded, member};
 use super::view::View;
 use super::{Format, ShapeArgs};
 use super::{line, note, plain};
-use crate::failure::Failure;
 
 /// Prints a list; `none` is the text for people if it is empty.
 pub fn list<const N: usize>(

@@ -8,13 +8,12 @@ use tachi_domain::{RecoveryId, Wait};
 use tachi_engine::ports::operator::{RecoveryFilter, RecoveryState};
 use tachi_operator::when::time;
 use tachi_operator::{
-    RecoveryHistoryView, RetriedView, SituationView, WaitView, consequence, members, one_line,
+    Failure, RecoveryHistoryView, RetriedView, SituationView, WaitView, consequence, members, one_line,
 };
 
 use super::super::consent::confirm;
 use super::{action, domain, named, note_if_no_engine_runs, unknown};
 use crate::arguments::{ActionArgs, ApproveArgs, ConfirmOffArgs, ConsentArgs, ShapeArgs, WaitOrNull};
-use crate::failure::Failure;
 use crate::out::answer;
 use crate::source::{self, ActionRequest, Controller, Source};
 

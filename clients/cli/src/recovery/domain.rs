@@ -3,8 +3,7 @@
 use serde_json::Value;
 use tachi_domain::RecoveryId;
 use tachi_domain::count;
-
-use crate::failure::Failure;
+use tachi_operator::Failure;
 
 /// The recoveries that are on hold because a failure domain was lost as a whole.
 #[derive(Debug)]

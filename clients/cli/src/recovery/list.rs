@@ -6,10 +6,9 @@ use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::recovery::Life;
 use tachi_engine::ports::operator::{RecoveryFilter, RecoveryState};
 use tachi_operator::when::since;
-use tachi_operator::{RecoveryView, progress_of};
+use tachi_operator::{Failure, RecoveryView, progress_of};
 
 use crate::arguments::{RecoveryListArgs, StateArg};
-use crate::failure::Failure;
 use crate::out::{Cell, Column, TextTable, answer};
 use crate::source::{self, Controller};
 

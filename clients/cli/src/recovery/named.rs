@@ -8,9 +8,8 @@ use tachi_domain::situation::MIN_ID_PREFIX_LENGTH;
 use tachi_engine::ports::operator::RecoveryFilter;
 use tachi_operator::search::{best_matches, several_matches};
 use tachi_operator::when::time;
-use tachi_operator::{RecoveryView, VmoveView};
+use tachi_operator::{Failure, RecoveryView, VmoveView};
 
-use crate::failure::Failure;
 use crate::out;
 use crate::source::Source;
 

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use serde_json::json;
+use tachi_operator::Failure;
 use tachi_operator::report::RecoveryReport;
 
 use super::{named, unknown};
 use crate::arguments::{ReportArgs, ReportFormat};
-use crate::failure::Failure;
 use crate::out;
 use crate::source::{self, Controller};
 

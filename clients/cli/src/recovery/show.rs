@@ -6,11 +6,10 @@ use std::time::Duration;
 use serde_json::json;
 use tachi_domain::RecoveryId;
 use tachi_domain::recovery::Life;
-use tachi_operator::{RecoveryHistoryView, progress_of};
+use tachi_operator::{Failure, RecoveryHistoryView, progress_of};
 
 use super::{history, named, unknown};
 use crate::arguments::{RecoveryShowArgs, ShapeArgs};
-use crate::failure::Failure;
 use crate::out::{self, View, answer};
 use crate::source::{self, Controller, Source};
 

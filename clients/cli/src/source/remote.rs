@@ -20,13 +20,12 @@ use tachi_operator::freezes::FreezeRequest;
 use tachi_operator::plans::PlanRequest;
 use tachi_operator::when::time;
 use tachi_operator::{
-    ExplanationView, FailedView, FailurePreview, ForecastView, ForgottenView, FreezeView, FrozenView,
-    GivebackView, JobView, LiftedView, ListedInstanceView, PastView, PlannedView, RecoveryHistoryView,
-    RecoveryView, ReporterView, RetriedView, SituationView, VmoveView, past,
+    ExplanationView, FailedView, Failure, FailurePreview, ForecastView, ForgottenView, FreezeView,
+    FrozenView, GivebackView, JobView, LiftedView, ListedInstanceView, PastView, PlannedView,
+    RecoveryHistoryView, RecoveryView, ReporterView, RetriedView, SituationView, VmoveView, past,
 };
 
 use super::{ActionRequest, ActionResult, Source};
-use crate::failure::Failure;
 use crate::out::waiting;
 
 /// An API's answer for a path that it does not know.

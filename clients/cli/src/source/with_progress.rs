@@ -8,13 +8,12 @@ use tachi_engine::ports::past::Span;
 use tachi_operator::freezes::FreezeRequest;
 use tachi_operator::plans::PlanRequest;
 use tachi_operator::{
-    ExplanationView, FailedView, FailurePreview, ForecastView, ForgottenView, FreezeView, FrozenView,
-    GivebackView, JobView, LiftedView, ListedInstanceView, PastView, PlannedView, RecoveryHistoryView,
-    RecoveryView, ReporterView, RetriedView, SituationView, VmoveView,
+    ExplanationView, FailedView, Failure, FailurePreview, ForecastView, ForgottenView, FreezeView,
+    FrozenView, GivebackView, JobView, LiftedView, ListedInstanceView, PastView, PlannedView,
+    RecoveryHistoryView, RecoveryView, ReporterView, RetriedView, SituationView, VmoveView,
 };
 
 use super::{ActionRequest, ActionResult, Source};
-use crate::failure::Failure;
 use crate::out::waiting;
 
 pub(super) struct WithProgress {

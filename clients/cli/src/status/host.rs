@@ -3,12 +3,13 @@
 use tachi_domain::count;
 use tachi_domain::situation::{Aspect, FindingCode, Protection, Severity};
 use tachi_operator::when::ago;
-use tachi_operator::{ExplanationView, Flags, HostView, HostedView, RegisteredView, SituationView, flags};
+use tachi_operator::{
+    ExplanationView, Failure, Flags, HostView, HostedView, RegisteredView, SituationView, flags,
+};
 
 use super::findings::{self, mark};
 use super::part::Selection;
 use super::tree::{n_plus, note, waits};
-use crate::failure::Failure;
 use crate::source::Source;
 
 /// Renders a part of the region.

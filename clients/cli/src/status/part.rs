@@ -5,10 +5,9 @@ use std::collections::BTreeSet;
 
 use tachi_domain::situation::Severity;
 use tachi_operator::search::{MatchQuality, best_matches};
-use tachi_operator::{CountsView, FindingView, HostView, SegmentView, SituationView};
+use tachi_operator::{CountsView, Failure, FindingView, HostView, SegmentView, SituationView};
 
 use super::findings::NAMED;
-use crate::failure::Failure;
 use crate::out;
 
 /// The part of a region that is shown.

@@ -1,9 +1,9 @@
-//! Failure of a command, with its exit code.
+//! Failure of a command or of a job, with the reason for people.
 
 use std::error::Error;
+use std::fmt::Display;
 
-use tachi_config::ConfigErrors;
-use tachi_operator::actions::ActionError;
+use crate::actions::ActionError;
 
 /// Turns a refused or failed action into a failure with the action's own text.
 impl From<ActionError> for Failure {
@@ -12,7 +12,7 @@ impl From<ActionError> for Failure {
     }
 }
 
-/// A command's failure.
+/// The failure of a command or of a job.
 #[derive(Debug)]
 pub struct Failure {
     what: String,
@@ -61,7 +61,7 @@ impl Failure {
     }
 
     /// Lists the configuration's problems, one per line.
-    pub fn config(errors: &ConfigErrors) -> Self {
+    pub fn config(errors: &dyn Display) -> Self {
         Self {
             what: errors.to_string(),
             source: None,
