@@ -2,7 +2,6 @@
 
 mod cmd;
 mod database;
-mod drill;
 mod logging;
 mod schedule;
 mod settings;

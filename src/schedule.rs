@@ -1,6 +1,5 @@
 //! The scheduled jobs of this engine: their work, and runs by hand.
 
 mod job_runner;
-pub(crate) mod manual;
 
 pub(crate) use job_runner::Worker;

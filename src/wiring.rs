@@ -5,6 +5,7 @@ mod audited_events;
 mod bus;
 mod cloud;
 mod controller;
+pub(crate) mod drill;
 pub(crate) mod engine_registry;
 mod events;
 pub(crate) mod failure_domains;
@@ -29,7 +30,7 @@ use tachi_bus::{Fanout, InProcess, SocketNotifier, SocketWake};
 use tachi_cli::arguments::ConfigArgs;
 use tachi_cli::out::waiting;
 use tachi_domain::policy::{BareNormal, FencingMode, Policy};
-use tachi_engine::ports::{AuditSink, Clock, Events, Hooks, Jobs, NoAudit, Notifier, Registry, Wakeups};
+use tachi_engine::ports::{AuditSink, Clock, Events, Hooks, Jobs, Notifier, Registry, Wakeups};
 use tachi_engine::{Engine, EngineOptions, Ports, SystemClock};
 use tachi_hooks::Runner;
 use tachi_openstack::{Nova, Session};
@@ -264,24 +265,6 @@ pub(crate) async fn engine(
     let surroundings = failure_domains::FailureDomains::new(settings.surroundings.clone());
     let engine = Engine::new(ports, options).with_witnesses(Arc::new(surroundings));
     Ok((engine, nova))
-}
-
-/// Creates the ports of a drill, which queries like an engine. It switches and changes nothing, so nothing is written into the audit log.
-pub(crate) fn asking_ports(
-    settings: &Settings,
-    base: &Base,
-    nova: &Arc<Nova>,
-    devices: &Devices,
-) -> Result<Ports, Failure> {
-    Ok(Ports {
-        compute: nova.clone(),
-        fencer: devices.identified(base),
-        audit: Arc::new(NoAudit),
-        hooks: hooks(settings)?,
-        journal: Arc::new(base.store.journal().clone()),
-        wake: Arc::new(InProcess::default()),
-        clock: base.clock.clone(),
-    })
 }
 
 /// Opens the audit log; `actor` is the writer.

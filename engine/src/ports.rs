@@ -2,6 +2,7 @@
 //! a test.
 
 pub mod audit;
+pub mod canaries;
 pub mod clock;
 pub mod compute;
 pub mod engine_registry;
@@ -26,6 +27,7 @@ pub mod wakeups;
 pub mod witnesses;
 
 pub use audit::{AuditEntry, AuditError, AuditSink, NoAudit};
+pub use canaries::Canaries;
 pub use clock::Clock;
 pub use compute::{
     Aggregates, CallError, CloudLists, Compute, Contents, NovaCalls, Pushback, ServerCalls, ServiceChange,

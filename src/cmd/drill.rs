@@ -1,35 +1,64 @@
 //! `tachi drill`: a rehearsal of a host failure.
 
-use serde_json::json;
-use tachi_cli::arguments::{CanaryNetwork, DrillArgs};
+use async_trait::async_trait;
+use tachi_cli::arguments::{CanaryNetwork, ConfigArgs, DrillArgs};
 use tachi_cli::consent::confirmed;
-use tachi_cli::explain;
-use tachi_cli::forecast::outcome;
+use tachi_cli::drill;
+use tachi_cli::interruption::ctrl_c;
 use tachi_cli::out::{self, answer, waiting};
 use tachi_cli::prediction::predicted;
 use tachi_cli::process_owner::who;
-use tachi_cli::source::{self, Controller};
+use tachi_cli::source::{Controller, Source as _};
 use tachi_cli::status::code;
+use tachi_domain::RecoveryId;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock as _;
-use tachi_openstack::Networks;
-use tachi_operator::Failure;
+use tachi_engine::ports::canaries::Networks;
+use tachi_openstack::CanaryCalls;
+use tachi_operator::drill::live::canaries::{self, Make};
+use tachi_operator::drill::live::{self, AdmittedHost, DrillRequest, LiveController, LivePorts, validate};
+use tachi_operator::{Failure, ForecastView, Prediction, RecoveryHistoryView};
 
-use super::command_settings;
+use super::{command_settings, switched_off};
 use crate::database::Database;
-use crate::drill::live::DrillRequest;
-use crate::drill::live::admission::{AdmittedHost, validate};
-use crate::drill::live::canaries::{self, Make};
-use crate::drill::{self, DrillSources};
-use crate::schedule::manual;
 use crate::wiring;
+
+/// This controller, for a live drill.
+struct DrillController<'a> {
+    database: &'a Database,
+    /// The configuration, with which the host is switched off as by `tachi fence off`.
+    config: &'a ConfigArgs,
+}
+
+#[async_trait]
+impl LiveController for DrillController<'_> {
+    async fn forecast(&self, host: &str) -> Result<ForecastView, Failure> {
+        self.database.forecast(None, &[host.to_owned()]).await
+    }
+
+    async fn recovery(&self, id: RecoveryId) -> Result<Option<RecoveryHistoryView>, Failure> {
+        self.database.recovery(id).await
+    }
+
+    async fn predicted(&self) -> Result<Option<Prediction>, Failure> {
+        predicted(self.database).await
+    }
+
+    async fn report_down(&self, host: &str, reason: &str) -> Result<(), Failure> {
+        self.database.fail(host, reason).await.map(|_| ())
+    }
+
+    async fn power_off(&self, host: &str, reason: &str) -> Result<String, Failure> {
+        switched_off(self.config, host, reason).await
+    }
+}
 
 /// Runs the drill that the options ask for.
 pub(crate) async fn run(args: DrillArgs, controller: &dyn Controller) -> Result<u8, Failure> {
     if args.paper {
-        paper(&args, controller).await
+        drill::paper(&args, controller).await
     } else if args.live {
-        Box::pin(live(&args)).await
+        Box::pin(switch_off(&args)).await
     } else if args.clean_up {
         clean_up(&args).await
     } else {
@@ -38,7 +67,7 @@ pub(crate) async fn run(args: DrillArgs, controller: &dyn Controller) -> Result<
 }
 
 /// Switches the host off, with only canaries on it.
-async fn live(args: &DrillArgs) -> Result<u8, Failure> {
+async fn switch_off(args: &DrillArgs) -> Result<u8, Failure> {
     // Options that block the drill are refused before the operator is asked to confirm it.
     let by = who(None)?;
     let (Some(count), Some(image), Some(flavor)) =
@@ -61,15 +90,20 @@ async fn live(args: &DrillArgs) -> Result<u8, Failure> {
         },
         notice: args.canaries.notice,
     };
-    let sources = DrillSources::open(&database.settings, &database.base).await?;
-    let admitted_host = async || -> Result<AdmittedHost, Failure> {
-        let work = Box::pin(sources.shadow(&args.host, &by, manual::ctrl_c()?));
-        let shadow = waiting("Keystone, Nova, Placement and fence devices", work).await?;
-        validate(&database, &sources.nova, &shadow, &args.source.config).await
+    let ports = wiring::drill::ports(&database.settings, &database.base).await?;
+    let controller = DrillController {
+        database: &database,
+        config: &args.source.config,
     };
+    let admitted_host = async || -> Result<AdmittedHost, Failure> {
+        let work = Box::pin(ports.shadow(&args.host, &by, ctrl_c()?));
+        let shadow = waiting("Keystone, Nova, Placement and fence devices", work).await?;
+        validate(&ports, &controller, &shadow).await
+    };
+    let nova = wiring::nova(&database.settings, &database.base.clock).await?;
     let leftover = waiting(
         "Keystone and Nova",
-        canaries::found(&sources.nova, &args.host, None),
+        canaries::found(&CanaryCalls::of(nova.clone()), &args.host, None),
     )
     .await?;
     if !leftover.is_empty() {
@@ -104,14 +138,19 @@ async fn live(args: &DrillArgs) -> Result<u8, Failure> {
         // The operator may have taken a while to answer, so everything is checked again.
         admitted_host().await?
     };
-    let done = drill::live::live(&database, &host, &wish, &by, manual::ctrl_c()?);
+    let ports = LivePorts {
+        drill: &ports,
+        canaries: wiring::drill::canaries(&database.settings, &database.base, nova)?,
+        controller: &controller,
+    };
+    let done = live::live(ports, &host, &wish, &by, ctrl_c()?);
     let live = Box::pin(done).await?;
     let now = SystemClock.wall();
     answer::object(
         &args.shape,
         now,
-        || drill::live::object(&live),
-        |_| drill::live::lines(&live),
+        || drill::live_object(&live),
+        |_| drill::live_lines(&live),
     )?;
     Ok(code(live.grade()))
 }
@@ -121,7 +160,11 @@ async fn clean_up(args: &DrillArgs) -> Result<u8, Failure> {
     let by = who(None)?;
     let database = Database::open(&args.source.config).await?;
     let nova = wiring::nova(&database.settings, &database.base.clock).await?;
-    let found = waiting("Keystone and Nova", canaries::found(&nova, &args.host, None)).await?;
+    let found = waiting(
+        "Keystone and Nova",
+        canaries::found(&CanaryCalls::of(nova.clone()), &args.host, None),
+    )
+    .await?;
     for one in &found {
         let on = one.host.as_deref().unwrap_or("no host");
         out::print(format!("{} ({}) on {on}", one.name, one.id));
@@ -134,7 +177,8 @@ async fn clean_up(args: &DrillArgs) -> Result<u8, Failure> {
         )?;
     }
     let ids: Vec<_> = found.iter().map(|one| one.id).collect();
-    drill::live::clean_up(&database, &args.host, &ids, &by).await?;
+    let canaries = wiring::drill::canaries(&database.settings, &database.base, nova)?;
+    live::clean_up(database.base.store.jobs(), canaries, &args.host, &ids, &by).await?;
     out::print(match ids.len() {
         0 => format!("no canaries of drills of {} are left", args.host),
         count => format!(
@@ -147,68 +191,21 @@ async fn clean_up(args: &DrillArgs) -> Result<u8, Failure> {
     Ok(crate::DONE)
 }
 
-/// Shows what is known already: why the host is protected or not, whether its instances fit elsewhere, and how long earlier recoveries
-/// took.
-async fn paper(args: &DrillArgs, controller: &dyn Controller) -> Result<u8, Failure> {
-    let source = source::open(&args.source, controller).await?;
-    let found = source.explanations(&args.host).await?;
-    let host = found
-        .into_iter()
-        .find(|one| one.kind == "host" && one.name == args.host);
-    if host.as_ref().is_none_or(|one| one.segment.is_none()) {
-        return Err(drill::unregistered(&args.host));
-    }
-    let forecast = source.forecast(None, std::slice::from_ref(&args.host)).await?;
-    let predicted = predicted(source.as_ref()).await?;
-    let now = source.now();
-    let object = json!({
-        "host": args.host, "kind": "paper", "explanation": host, "forecast": forecast.lost, "predicted": predicted,
-    });
-    answer::object(
-        &args.shape,
-        now,
-        || object,
-        |_| {
-            let mut lines = vec![format!(
-                "simulated failure of {}: no service is called",
-                args.host
-            )];
-            lines.extend(host.iter().flat_map(|one| explain::lines(one, now)));
-            lines.extend(host.iter().flat_map(|one| &one.levels).map(|level| {
-                let fault = level.fault.as_deref().unwrap_or("works");
-                format!("  level {} {}: {fault}", level.level, level.device)
-            }));
-            lines.extend(
-                forecast
-                    .lost
-                    .as_ref()
-                    .map(|one| format!("room: {}", outcome(one))),
-            );
-            lines.push(match &predicted {
-                Some(predicted) => predicted.sentence(),
-                None => "duration unknown: no host has been recovered yet".to_owned(),
-            });
-            lines
-        },
-    )?;
-    Ok(crate::DONE)
-}
-
 async fn shadow(args: &DrillArgs) -> Result<u8, Failure> {
     let by = who(None)?;
     let settings = command_settings(&args.source.config)?;
     let base = wiring::existing(&settings).await?;
     let database = Database::of(settings, base);
-    let sources = DrillSources::open(&database.settings, &database.base).await?;
-    let work = Box::pin(sources.shadow(&args.host, &by, manual::ctrl_c()?));
+    let ports = wiring::drill::ports(&database.settings, &database.base).await?;
+    let work = Box::pin(ports.shadow(&args.host, &by, ctrl_c()?));
     let shadow = waiting("Keystone, Nova, Placement and fence devices", work).await?;
     let predicted = predicted(&database).await?;
-    let object = drill::object(&shadow, predicted.as_ref());
+    let object = drill::shadow_object(&shadow, predicted.as_ref());
     answer::object(
         &args.shape,
         SystemClock.wall(),
         || object,
-        |_| drill::lines(&shadow, predicted.as_ref()),
+        |_| drill::shadow_lines(&shadow, predicted.as_ref()),
     )?;
     Ok(code(shadow.grade()))
 }

@@ -2,16 +2,18 @@
 
 use serde_json::json;
 use tachi_cli::arguments::{ScheduleCommand, ScheduleRunArgs};
+use tachi_cli::interruption::ctrl_c;
 use tachi_cli::out::{answer, waiting};
 use tachi_cli::process_owner::who;
 use tachi_cli::source::Controller;
 use tachi_cli::status::code;
 use tachi_domain::situation::Severity;
+use tachi_operator::schedule::manual;
 use tachi_operator::schedule::{JobOutcome, JobRunner as _, MAX_RUN};
 use tachi_operator::{Failure, Job};
 
 use super::command_settings;
-use crate::schedule::{Worker, manual};
+use crate::schedule::Worker;
 use crate::wiring;
 
 pub(crate) async fn run(command: ScheduleCommand, controller: &dyn Controller) -> Result<u8, Failure> {
@@ -31,8 +33,9 @@ async fn now(args: ScheduleRunArgs) -> Result<u8, Failure> {
     let by = who(None)?;
     let settings = command_settings(&args.config)?;
     let base = wiring::existing(&settings).await?;
-    let stop = manual::ctrl_c()?;
-    let run = manual::begin(&base, job.as_str(), &by).await?;
+    let stop = ctrl_c()?;
+    let jobs = base.store.jobs();
+    let run = manual::begin(jobs, base.clock.wall(), job.as_str(), &by).await?;
     let worker = Worker(args.config);
     let what = format!("the job {job}");
     let work = waiting(&what, tokio::time::timeout(MAX_RUN, worker.run(job, run)));
@@ -43,7 +46,7 @@ async fn now(args: ScheduleRunArgs) -> Result<u8, Failure> {
         }),
         Err(stopped) => stopped.into(),
     };
-    manual::end(&base, job.as_str(), run, &outcome).await?;
+    manual::end(jobs, job.as_str(), run, &outcome).await?;
     let JobOutcome { grade, details } = outcome;
     answer::object(
         &args.shape,

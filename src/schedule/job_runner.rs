@@ -4,11 +4,11 @@ use async_trait::async_trait;
 use tachi_cli::arguments::ConfigArgs;
 use tachi_domain::count;
 use tachi_domain::situation::Severity;
+use tachi_operator::drill;
 use tachi_operator::schedule::{JobOutcome, JobRunner};
 use tachi_operator::{Failure, Job};
 
 use crate::cmd;
-use crate::drill;
 use crate::settings::Settings;
 use crate::wiring::{self, Base};
 
@@ -39,7 +39,9 @@ impl Worker {
 
     async fn drill(&self, run: u64) -> Result<JobOutcome, Failure> {
         let (settings, base) = self.open().await?;
-        drill::job(&settings, &base, run, &wiring::own_name(&settings)).await
+        let open = wiring::drill::ports(&settings, &base);
+        let by = wiring::own_name(&settings);
+        drill::job(base.store.operator_journal(), run, &by, open).await
     }
 
     async fn purge(&self) -> Result<JobOutcome, Failure> {

@@ -41,6 +41,6 @@ mod fake;
 
 pub use keystone::admin::{NamedResource, NewCredential};
 pub use keystone::validate::{AccessRule, Identity, TokenInfo};
-pub use nova::{Canaries, CanaryOrder, Networks, Nova};
+pub use nova::{CanaryCalls, Nova};
 pub use options::{CatalogInfo, CatalogInfoError, Options};
 pub use session::{Session, SetupError};

@@ -29,7 +29,7 @@ mod server;
 mod service;
 mod version;
 
-pub use canary::{Canaries, CanaryOrder, Networks};
+pub use canary::CanaryCalls;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -1,7 +1,8 @@
 //! Read models and commands for operators: a region with its hosts, instances and recoveries, and the actions on them.
 //!
 //! Programs get one shape: a command with `--format json` prints what the API answers. All of it comes from the database, without a
-//! request to Nova, except for the answers that only a controller can give ([`ReturnView`], [`FromNovaView`], [`AuditView`]).
+//! request to Nova, except for the answers that only a controller can give ([`ReturnView`], [`FromNovaView`], [`AuditView`]) and for
+//! [`drill`]s.
 //!
 //! ```text
 //! tachi status, explain, recovery, freeze ┐
@@ -14,6 +15,7 @@ pub mod consequence;
 mod controller;
 mod counted;
 pub mod downtime;
+pub mod drill;
 mod explanation;
 pub mod failed_instance;
 mod failure;
@@ -33,6 +35,7 @@ mod monitor;
 pub mod past;
 mod plain;
 pub mod plans;
+mod prediction;
 mod proof;
 mod recovery;
 pub mod report;
@@ -75,6 +78,7 @@ pub use monitor::{GuestsView, MonitorView, NoticeView};
 pub use past::{PastEngineView, PastFreezeView, PastRecoveryView, PastRefusalView, PastReportView, PastView};
 pub use plain::{plain, without_repeats};
 pub use plans::{AwayView, GivebackView, PlannedView};
+pub use prediction::Prediction;
 pub use proof::ProofView;
 pub use recovery::{MovesView, RecoveryView, STATES, state};
 pub use report_host::{FailedView, FailurePreview};

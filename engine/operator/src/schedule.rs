@@ -3,6 +3,7 @@
 
 mod job_runner;
 mod list;
+pub mod manual;
 mod next_run;
 mod scheduler;
 

@@ -9,13 +9,15 @@ use serde_json::json;
 use tachi_domain::situation::{FindingCode, Need, Protection};
 use tachi_domain::{Timestamp, count};
 use tachi_operator::when::ago;
-use tachi_operator::{ExplanationView, Failure, ForecastView, LandingView, LevelView, OutcomeView, one_line};
+use tachi_operator::{
+    ExplanationView, Failure, ForecastView, LandingView, LevelView, OutcomeView, Prediction, one_line,
+};
 
 use super::super::forecast::outcome;
 use super::need_lines;
 use crate::arguments::ShowArgs;
 use crate::out::answer;
-use crate::prediction::{Prediction, predicted};
+use crate::prediction::predicted;
 use crate::source::Source;
 
 /// Limit of the instances that are named of each class.

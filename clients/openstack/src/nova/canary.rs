@@ -1,60 +1,32 @@
-//! Canary servers, for a live drill. They are not behind the engine's port, so no recovery can create or delete a
-//! server.
+//! Canary servers, for a live drill.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use async_trait::async_trait;
 use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tachi_domain::ServerId;
 use tachi_domain::nova::Server;
 use tachi_engine::ports::CallError;
+use tachi_engine::ports::canaries::{Canaries, CanaryOrder, Networks};
 use tracing::instrument;
 
 use super::version::Feature;
 use super::{Nova, Request, placement, server};
 use crate::fault::{Effect, ErrorScope};
 
-/// The networks of a canary.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Networks {
-    /// No network.
-    None,
-    /// Nova selects the project's network.
-    Auto,
-    /// This network, by its id.
-    Of(String),
-}
-
-/// A server to be created.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CanaryOrder {
-    /// The name.
-    pub name: String,
-    /// The service host on which the server is to be created.
-    pub host: String,
-    /// The image, by its id.
-    pub image: String,
-    /// The flavor, by its id.
-    pub flavor: String,
-    /// The networks.
-    pub networks: Networks,
-    /// The metadata.
-    pub metadata: BTreeMap<String, String>,
-}
-
-impl CanaryOrder {
-    fn body(&self) -> Value {
-        let networks = match &self.networks {
-            Networks::None => json!("none"),
-            Networks::Auto => json!("auto"),
-            Networks::Of(id) => json!([{ "uuid": id }]),
-        };
-        json!({"server": {
-            "name": self.name, "host": self.host, "imageRef": self.image, "flavorRef": self.flavor,
-            "networks": networks, "metadata": self.metadata,
-        }})
-    }
+fn body(order: &CanaryOrder) -> Value {
+    let networks = match &order.networks {
+        Networks::None => json!("none"),
+        Networks::Auto => json!("auto"),
+        Networks::Of(id) => json!([{ "uuid": id }]),
+    };
+    json!({"server": {
+        "name": order.name, "host": order.host, "imageRef": order.image, "flavorRef": order.flavor,
+        "networks": networks, "metadata": order.metadata,
+    }})
 }
 
 #[derive(Deserialize)]
@@ -67,31 +39,26 @@ struct Id {
     id: ServerId,
 }
 
-/// A client of Nova and Placement for live drills.
-#[derive(Clone, Copy, Debug)]
-pub struct Canaries<'a>(&'a Nova);
+/// The calls of a live drill to Nova and Placement. [`Nova`] does not have them, so no recovery is given them.
+#[derive(Clone, Debug)]
+pub struct CanaryCalls(Arc<Nova>);
 
-impl Nova {
-    /// Returns the calls that no recovery makes.
-    pub fn canaries(&self) -> Canaries<'_> {
-        Canaries(self)
+impl CanaryCalls {
+    /// Makes the calls with the session of `nova`.
+    pub fn of(nova: Arc<Nova>) -> Self {
+        Self(nova)
     }
 }
 
-impl Canaries<'_> {
-    /// Requests a server in the session's project. If the response is lost, the caller does not learn the id;
-    /// [`Self::all`] lists the server.
-    ///
-    /// # Errors
-    ///
-    /// The same as for [`ServerCalls::evacuate`](tachi_engine::ports::ServerCalls::evacuate).
+#[async_trait]
+impl Canaries for CanaryCalls {
     #[instrument(name = "nova::build_canary", skip_all, fields(host = %order.host), err(level = "debug"))]
-    pub async fn build(&self, order: &CanaryOrder) -> Result<ServerId, CallError> {
+    async fn build_canary(&self, order: &CanaryOrder) -> Result<ServerId, CallError> {
         let request = Request {
             method: Method::POST,
             path: &["servers"],
             query: &[],
-            body: Some(order.body()),
+            body: Some(body(order)),
             effect: Effect::Once,
             about: ErrorScope::Service,
             started_at: self.0.session.now(),
@@ -101,13 +68,8 @@ impl Canaries<'_> {
         Ok(server.id)
     }
 
-    /// Deletes a server. Succeeds if it does not exist.
-    ///
-    /// # Errors
-    ///
-    /// The same as for [`ServerCalls::unlock`](tachi_engine::ports::ServerCalls::unlock).
     #[instrument(name = "nova::delete_canary", skip_all, fields(server = %id), err(level = "debug"))]
-    pub async fn delete(&self, id: ServerId) -> Result<(), CallError> {
+    async fn delete_canary(&self, id: ServerId) -> Result<(), CallError> {
         let id = id.to_string();
         let request = Request {
             method: Method::DELETE,
@@ -124,25 +86,14 @@ impl Canaries<'_> {
         }
     }
 
-    /// Lists the servers of the session's project.
-    ///
-    /// # Errors
-    ///
-    /// The same as for [`Compute::servers_on`](tachi_engine::ports::Compute::servers_on).
     #[instrument(name = "nova::canaries", skip_all, err(level = "debug"))]
-    pub async fn all(&self) -> Result<Vec<Server>, CallError> {
-        server::own(self.0).await
+    async fn own_servers(&self) -> Result<Vec<Server>, CallError> {
+        server::own(&self.0).await
     }
 
-    /// Returns the ids of a host's consumers in Placement: servers, and migrations that hold allocations there.
-    /// `None` if they cannot be determined.
-    ///
-    /// # Errors
-    ///
-    /// The same as for [`Compute::servers_on`](tachi_engine::ports::Compute::servers_on).
     #[instrument(name = "nova::consumers_on", skip_all, fields(host = %host), err(level = "debug"))]
-    pub async fn consumers_on(&self, host: &str) -> Result<Option<BTreeSet<String>>, CallError> {
-        placement::consumers_on(self.0, host).await
+    async fn consumers_on(&self, host: &str) -> Result<Option<BTreeSet<String>>, CallError> {
+        placement::consumers_on(&self.0, host).await
     }
 }
 
@@ -161,13 +112,13 @@ mod tests {
             metadata: [("k".to_owned(), "v".to_owned())].into(),
         };
         assert_eq!(
-            order.body(),
+            body(&order),
             json!({"server": {"name": "canary", "host": "c1", "imageRef": "i", "flavorRef": "f", "networks": "none",
                               "metadata": {"k": "v"}}})
         );
         order.networks = Networks::Of("n".into());
-        assert_eq!(order.body()["server"]["networks"], json!([{"uuid": "n"}]));
+        assert_eq!(body(&order)["server"]["networks"], json!([{"uuid": "n"}]));
         order.networks = Networks::Auto;
-        assert_eq!(order.body()["server"]["networks"], "auto");
+        assert_eq!(body(&order)["server"]["networks"], "auto");
     }
 }

@@ -1,10 +1,13 @@
 //! Requests about aggregates and to Placement, as the selection of reserved hosts sends them.
 
+use std::sync::Arc;
+
 use serde_json::json;
 use tachi_domain::fault::FaultClass;
 use tachi_domain::reserved::Resources;
-use tachi_engine::ports::Aggregates as _;
+use tachi_engine::ports::{Aggregates as _, Canaries as _};
 
+use super::CanaryCalls;
 use crate::fake::{Fake, Reply, table};
 
 const NODE: &str = "22222222-2222-3333-4444-555555555555";
@@ -134,13 +137,10 @@ async fn the_room_on_a_host_is_found_by_its_name_or_by_that_of_its_node() {
 #[tokio::test]
 async fn consumers_of_a_host_are_listed_or_unknown() {
     let fake = placement("c1").await;
-    let nova = fake.nova().await;
+    let nova = CanaryCalls::of(Arc::new(fake.nova().await));
     let expected = ["a-migration", "an-instance"].map(str::to_owned);
-    assert_eq!(
-        nova.canaries().consumers_on("c1").await.unwrap(),
-        Some(expected.into())
-    );
-    assert_eq!(nova.canaries().consumers_on("many").await.unwrap(), None);
+    assert_eq!(nova.consumers_on("c1").await.unwrap(), Some(expected.into()));
+    assert_eq!(nova.consumers_on("many").await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use tachi_domain::ServerId;
 use tachi_domain::nova::{Server, VmState};
-use tachi_engine::ports::Compute as _;
-use tachi_openstack::{CanaryOrder, Networks, Nova};
-use tachi_operator::Failure;
+use tachi_engine::ports::canaries::{CanaryOrder, Networks};
+use tachi_engine::ports::{Canaries, NovaCalls};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
+
+use crate::failure::Failure;
 
 /// Prefix of a canary's name.
 const PREFIX: &str = "tachi-canary-";
@@ -25,14 +26,14 @@ const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Parameters of the canaries.
 #[derive(Clone, Debug)]
-pub(crate) struct Make {
+pub struct Make {
     /// Number of canaries.
-    pub(crate) count: u32,
-    pub(crate) image: String,
-    pub(crate) flavor: String,
-    pub(crate) networks: Networks,
+    pub count: u32,
+    pub image: String,
+    pub flavor: String,
+    pub networks: Networks,
     /// Metadata key that marks instances for high availability.
-    pub(crate) ha_key: String,
+    pub ha_key: String,
 }
 
 /// Returns the request for the canary of this number.
@@ -64,8 +65,12 @@ pub(super) fn is_canary(server: &Server, host: &str, drill: Option<Uuid>) -> boo
 }
 
 /// Returns the canaries that Nova shows in our project.
-pub(crate) async fn found(nova: &Nova, host: &str, drill: Option<Uuid>) -> Result<Vec<Server>, Failure> {
-    let all = nova.canaries().all().await;
+///
+/// # Errors
+///
+/// Nova or Keystone failed.
+pub async fn found(nova: &dyn Canaries, host: &str, drill: Option<Uuid>) -> Result<Vec<Server>, Failure> {
+    let all = nova.own_servers().await;
     let all = all.map_err(|error| Failure::new("listing the canaries", error))?;
     Ok(all
         .into_iter()
@@ -75,7 +80,7 @@ pub(crate) async fn found(nova: &Nova, host: &str, drill: Option<Uuid>) -> Resul
 
 /// Waits until all canaries run on the host.
 pub(super) async fn until_active(
-    nova: &Nova,
+    nova: &dyn NovaCalls,
     host: &str,
     ids: &BTreeSet<ServerId>,
     limit: Duration,
@@ -114,7 +119,7 @@ pub(super) async fn until_active(
 }
 
 /// Waits until the servers are deleted; returns those that are left.
-pub(super) async fn until_gone(nova: &Nova, ids: &[ServerId], limit: Duration) -> Vec<ServerId> {
+pub(super) async fn until_gone(nova: &dyn NovaCalls, ids: &[ServerId], limit: Duration) -> Vec<ServerId> {
     let ends = Instant::now() + limit;
     let mut left = Vec::new();
     for id in ids {

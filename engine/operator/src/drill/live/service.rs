@@ -5,13 +5,12 @@
 
 use std::collections::BTreeSet;
 
-use tachi_cli::out::plain;
 use tachi_domain::RecoveryId;
 use tachi_domain::nova::Service;
-use tachi_engine::ports::Compute as _;
-use tachi_operator::Failure;
 
 use super::{Drill, admission};
+use crate::failure::Failure;
+use crate::plain::plain;
 
 /// The drill's change of the service; set right before each call, because a call without an answer may have taken effect.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -78,7 +77,7 @@ fn verdict(was: &Service, made: &Made, shown: Option<&Service>) -> ServiceDecisi
 
 impl Drill<'_> {
     async fn shown_service(&self) -> Result<Option<Service>, Failure> {
-        let shown = self.region.nova.service(&self.host.name).await;
+        let shown = self.region.compute().service(&self.host.name).await;
         shown.map_err(|error| Failure::new("reading its service", error))
     }
 
@@ -134,7 +133,7 @@ impl Drill<'_> {
         }
         let was = &self.host.service;
         // This check comes first: a recovery that starts after it finds the service as it is then, and disables it if it is enabled.
-        admission::nobody_has_it(self.database, self.host, before).await?;
+        admission::nobody_has_it(self.ports, self.host, before).await?;
         let shown = self.shown_service().await?;
         match (verdict(was, made, shown.as_ref()), shown) {
             (ServiceDecision::Leave(other), _) => Err(Failure::from_text(format!(
@@ -142,7 +141,7 @@ impl Drill<'_> {
             ))),
             (ServiceDecision::Same, _) | (ServiceDecision::PutBack, None) => Ok(format!(
                 "its service is as it was (a call that Nova did not answer may still change it for {} s)",
-                self.database.settings.policy.late_effect_window().as_secs()
+                self.ports.policy.late_effect_window().as_secs()
             )),
             (ServiceDecision::PutBack, Some(shown)) => {
                 let reason = (!was.enabled).then(|| was.disabled_reason.clone().unwrap_or_default());
@@ -158,7 +157,7 @@ impl Drill<'_> {
     /// what could not be undone.
     pub(super) async fn undo(&self, why: Failure, made: &Made, before: &BTreeSet<RecoveryId>) -> Failure {
         let host = plain(&self.host.name);
-        tachi_cli::out::note(format!(
+        self.region.note(&format!(
             "the host was not powered off: {}; undoing the drill",
             why.chain()
         ));

@@ -3,22 +3,25 @@
 use std::fmt;
 use std::future::Future;
 
-use tachi_cli::out::plain;
+use tachi_domain::Timestamp;
 use tachi_domain::situation::Severity;
-use tachi_engine::ports::Jobs as _;
-use tachi_operator::schedule::{JobOutcome, is_under_way};
-use tachi_operator::{Failure, Time};
-use tokio::signal::unix::{SignalKind, signal};
+use tachi_engine::ports::Jobs;
 
-use crate::wiring::Base;
+use super::{JobOutcome, is_under_way};
+use crate::failure::Failure;
+use crate::plain::plain;
+use crate::when::Time;
 
 /// Records that `row` starts; returns the number of the run. Refused while another run is in progress.
-pub(crate) async fn begin(base: &Base, row: &str, by: &str) -> Result<u64, Failure> {
+///
+/// # Errors
+///
+/// Another run is in progress, or the database failed.
+pub async fn begin(jobs: &dyn Jobs, now: Timestamp, row: &str, by: &str) -> Result<u64, Failure> {
     let wrong = |error| Failure::new("recording the start (nothing was done)", error);
-    let jobs = base.store.jobs();
     let lines = jobs.jobs().await.map_err(wrong)?;
     let line = lines.iter().find(|line| line.name == row);
-    if let Some(line) = line.filter(|line| is_under_way(line, base.clock.wall())) {
+    if let Some(line) = line.filter(|line| is_under_way(line, now)) {
         return Err(Failure::from_text(format!(
             "nothing was done: {} is running since {}, started by {}",
             plain(row),
@@ -37,19 +40,19 @@ pub(crate) async fn begin(base: &Base, row: &str, by: &str) -> Result<u64, Failu
 }
 
 /// Records the result.
-pub(crate) async fn end(base: &Base, row: &str, run: u64, outcome: &JobOutcome) -> Result<(), Failure> {
-    let stored = base
-        .store
-        .jobs()
-        .end_job(row, run, outcome.grade, &outcome.details)
-        .await;
+///
+/// # Errors
+///
+/// The database failed.
+pub async fn end(jobs: &dyn Jobs, row: &str, run: u64, outcome: &JobOutcome) -> Result<(), Failure> {
+    let stored = jobs.end_job(row, run, outcome.grade, &outcome.details).await;
     stored.map_err(|error| Failure::new("recording the result", error))?;
     Ok(())
 }
 
 /// The operator who started the work has stopped it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Interruption;
+pub struct Interruption;
 
 impl fmt::Display for Interruption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -67,7 +70,11 @@ impl From<Interruption> for JobOutcome {
 }
 
 /// Does the work, unless `stop` ends first.
-pub(crate) async fn unless_stopped<T>(
+///
+/// # Errors
+///
+/// `stop` has ended.
+pub async fn unless_stopped<T>(
     work: impl Future<Output = T>,
     stop: impl Future<Output = ()>,
 ) -> Result<T, Interruption> {
@@ -75,13 +82,4 @@ pub(crate) async fn unless_stopped<T>(
         done = work => Ok(done),
         () = stop => Err(Interruption),
     }
-}
-
-/// Completes with the first Ctrl-C from now on, even with one before the first poll.
-pub(crate) fn ctrl_c() -> Result<impl Future<Output = ()>, Failure> {
-    let signals = signal(SignalKind::interrupt());
-    let mut signals = signals.map_err(|error| Failure::new("listening for Ctrl-C", error))?;
-    Ok(async move {
-        signals.recv().await;
-    })
 }

@@ -1,13 +1,15 @@
 //! Output of a shadow drill.
 
 use serde_json::{Value, json};
-use tachi_cli::prediction::Prediction;
 use tachi_domain::situation::Severity;
+use tachi_operator::Prediction;
+use tachi_operator::drill::{GradedAnswer, Shadow, text};
 
-use super::{GradedAnswer, NAMED, Shadow, text};
+/// Limit of the instances that are named in a line.
+const NAMED: usize = 10;
 
 /// Renders the result as lines.
-pub(crate) fn lines(shadow: &Shadow, predicted: Option<&Prediction>) -> Vec<String> {
+pub fn lines(shadow: &Shadow, predicted: Option<&Prediction>) -> Vec<String> {
     let mut lines = vec![format!("shadow drill of {}: it only reads", shadow.host)];
     lines.extend(shadow.answers.iter().map(line));
     let order = &shadow.dry_run.order;
@@ -48,7 +50,7 @@ fn line(one: &GradedAnswer) -> String {
 }
 
 /// Renders the result as an object, for programs.
-pub(crate) fn object(shadow: &Shadow, predicted: Option<&Prediction>) -> Value {
+pub fn object(shadow: &Shadow, predicted: Option<&Prediction>) -> Value {
     let answers = shadow.answers.iter().map(|answer| {
         json!({
             "what": answer.answer.what, "grade": answer.grade, "seconds": answer.answer.took.as_secs_f64(), "said": text(&answer.answer),

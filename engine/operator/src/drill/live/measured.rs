@@ -3,43 +3,44 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use tachi_cli::out::plain;
-use tachi_cli::prediction::Prediction;
 use tachi_domain::nova::{Server, VmState};
 use tachi_domain::situation::Severity;
 use tachi_domain::{RecoveryId, ServerId, Timestamp};
-use tachi_operator::RecoveryHistoryView;
+
+use crate::history::RecoveryHistoryView;
+use crate::plain::plain;
+use crate::prediction::Prediction;
 
 /// The result for a canary.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(crate) struct Canary {
-    pub(crate) id: ServerId,
-    pub(crate) name: String,
+pub struct Canary {
+    pub id: ServerId,
+    pub name: String,
     /// The host where it runs now; `None` if it does not run, or is still on the old host.
-    pub(crate) to: Option<String>,
+    pub to: Option<String>,
     /// Seconds from the power-off command until it was back.
-    pub(crate) down_seconds: Option<f64>,
+    pub down_seconds: Option<f64>,
 }
 
 /// The result of a live drill.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(crate) struct Live {
-    pub(crate) host: String,
-    pub(crate) recovery: RecoveryId,
+pub struct Live {
+    pub host: String,
+    pub recovery: RecoveryId,
     /// Final status of the recovery.
-    pub(crate) status: String,
+    pub status: String,
     /// Seconds from the power-off command until the recovery was opened.
-    pub(crate) noticed_seconds: f64,
+    pub noticed_seconds: f64,
     /// Seconds that the drill waited for monitors, if none reported the host and the drill had to.
-    pub(crate) unnoticed_for_seconds: Option<u64>,
-    pub(crate) canaries: Vec<Canary>,
+    pub unnoticed_for_seconds: Option<u64>,
+    pub canaries: Vec<Canary>,
     /// Instances that the recovery has moved and that are no canaries.
-    pub(crate) others: Vec<String>,
+    pub others: Vec<String>,
     /// Times of earlier recoveries, counted from their opening.
-    pub(crate) predicted: Option<Prediction>,
+    pub predicted: Option<Prediction>,
     /// The same times of this recovery.
-    pub(crate) median_seconds: Option<f64>,
-    pub(crate) last_seconds: Option<f64>,
+    pub median_seconds: Option<f64>,
+    pub last_seconds: Option<f64>,
 }
 
 /// Assembles the result. `shown` is each canary as Nova shows it after the recovery.
@@ -96,14 +97,14 @@ pub(super) fn measured(
 
 impl Live {
     /// True if every canary runs elsewhere, by the recovery and by Nova.
-    pub(crate) fn all_back(&self) -> bool {
+    pub fn all_back(&self) -> bool {
         self.canaries
             .iter()
             .all(|one| one.to.is_some() && one.down_seconds.is_some())
     }
 
     /// Returns the grade of the result.
-    pub(crate) fn grade(&self) -> Severity {
+    pub fn grade(&self) -> Severity {
         if !self.all_back() || self.status != "finished" || !self.others.is_empty() {
             Severity::Err
         } else if self.unnoticed_for_seconds.is_some() {
@@ -114,7 +115,7 @@ impl Live {
     }
 
     /// Describes the result in a line.
-    pub(crate) fn sentence(&self) -> String {
+    pub fn sentence(&self) -> String {
         let host = plain(&self.host);
         let back = self.canaries.iter().filter(|one| one.down_seconds.is_some());
         let (back, all) = (back.count(), self.canaries.len());

@@ -1,42 +1,34 @@
 //! Drills: rehearsals of a host failure. A shadow drill queries every service that a recovery would query before it acts, and changes
 //! nothing but its own row. A live drill powers off a host that holds only instances of the drill.
 
-pub(crate) mod live;
-mod shown;
+pub mod live;
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tachi_cli::out::plain;
+use async_trait::async_trait;
 use tachi_domain::HostId;
+use tachi_domain::policy::Policy;
 use tachi_domain::situation::Severity;
 use tachi_engine::Ports;
 use tachi_engine::dry_run::{Answer, DryRun, dry_run_host};
-use tachi_engine::ports::{EngineRegistry as _, OperatorJournal as _, Rooms as _};
-use tachi_openstack::Nova;
-use tachi_operator::schedule::{JobOutcome, MAX_DRILL};
-use tachi_operator::{Failure, is_alive};
+use tachi_engine::ports::{EngineRegistry, Freezes, Jobs, OperatorJournal, Rooms, Witnesses};
 use tokio::time::{Instant, timeout};
 
-use crate::schedule::manual;
-use crate::settings::Settings;
-use crate::wiring::failure_domains::FailureDomains;
-use crate::wiring::{self, Base, Devices};
-
-pub(crate) use shown::{lines, object};
-
-/// Limit of the instances that are named in a line.
-const NAMED: usize = 10;
+use crate::failure::Failure;
+use crate::plain::plain;
+use crate::schedule::{JobOutcome, MAX_DRILL, manual};
+use crate::snapshot::is_alive;
 
 /// Maximum length of a row's name.
 const MAX_ROW_NAME: usize = 255;
 
 /// An answer, and its severity: a recovery can do without some.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct GradedAnswer {
-    pub(crate) answer: Answer,
-    pub(crate) grade: Severity,
+pub struct GradedAnswer {
+    pub answer: Answer,
+    pub grade: Severity,
 }
 
 impl GradedAnswer {
@@ -51,23 +43,23 @@ impl GradedAnswer {
 }
 
 /// The result of a shadow drill.
-pub(crate) struct Shadow {
-    pub(crate) host: String,
+pub struct Shadow {
+    pub host: String,
     /// The total time of the drill.
-    pub(crate) took: Duration,
-    pub(crate) answers: Vec<GradedAnswer>,
-    pub(crate) dry_run: DryRun,
+    pub took: Duration,
+    pub answers: Vec<GradedAnswer>,
+    pub dry_run: DryRun,
 }
 
 impl Shadow {
     /// Returns the worst grade.
-    pub(crate) fn grade(&self) -> Severity {
+    pub fn grade(&self) -> Severity {
         let answers = self.answers.iter().map(|answer| answer.grade);
         answers.max().unwrap_or(Severity::Unknown)
     }
 
     /// Describes the result in a line.
-    pub(crate) fn sentence(&self) -> String {
+    pub fn sentence(&self) -> String {
         let bad = self.answers.iter().filter(|answer| answer.grade > Severity::Info);
         let bad: Vec<String> = bad
             .map(|one| format!("{}: {}", one.answer.what, text(&one.answer)))
@@ -84,15 +76,16 @@ impl Shadow {
     }
 }
 
-fn text(answer: &Answer) -> &str {
+/// Returns the result of a query, good or bad.
+pub fn text(answer: &Answer) -> &str {
     match &answer.outcome {
         Ok(text) | Err(text) => text,
     }
 }
 
 /// Finds the registered host of this name.
-pub(crate) async fn registered(base: &Base, name: &str) -> Result<HostId, Failure> {
-    let region = base.store.operator_journal().region().await;
+async fn registered(operator_journal: &dyn OperatorJournal, name: &str) -> Result<HostId, Failure> {
+    let region = operator_journal.region().await;
     let region = region.map_err(|error| Failure::new("reading which hosts are registered", error))?;
     let mut hosts = region.iter().flat_map(|segment| &segment.hosts);
     let found = hosts.find(|host| host.host.name == name);
@@ -100,7 +93,7 @@ pub(crate) async fn registered(base: &Base, name: &str) -> Result<HostId, Failur
 }
 
 /// Returns the failure for a host in no segment, which cannot be drilled.
-pub(crate) fn unregistered(name: &str) -> Failure {
+pub fn unregistered(name: &str) -> Failure {
     Failure::from_text(format!(
         "{} is in no segment, so its instances would not be recovered: tachi setup import",
         plain(name)
@@ -108,8 +101,8 @@ pub(crate) fn unregistered(name: &str) -> Failure {
 }
 
 /// Returns one host of each enabled segment, round-robin over the runs.
-pub(crate) async fn turns(base: &Base, run: u64) -> Result<Vec<String>, Failure> {
-    let region = base.store.operator_journal().region().await;
+async fn turns(operator_journal: &dyn OperatorJournal, run: u64) -> Result<Vec<String>, Failure> {
+    let region = operator_journal.region().await;
     let region = region.map_err(|error| Failure::new("reading which hosts are registered", error))?;
     let one = |hosts: Vec<String>| turn(hosts, run);
     let enabled = region.into_iter().filter(|segment| segment.segment.enabled);
@@ -123,39 +116,45 @@ fn turn(mut hosts: Vec<String>, run: u64) -> Option<String> {
     Some(hosts.swap_remove(usize::try_from(place).ok()?))
 }
 
-/// The services that a drill queries, opened once for all hosts.
-pub(crate) struct DrillSources<'a> {
-    settings: &'a Settings,
-    base: &'a Base,
-    devices: Devices,
-    pub(crate) nova: Arc<Nova>,
-    ports: Ports,
+/// Queries of a drill to services of which the engine's ports know nothing.
+#[async_trait]
+pub trait DrillQueries: Send + Sync {
+    /// Queries the message broker; `None` if none is configured.
+    async fn broker(&self) -> Option<Answer>;
+
+    /// Reads the host's power through each of its fence levels; empty if the policy uses no devices.
+    async fn levels(&self, host: &str) -> Vec<Answer>;
 }
 
-impl<'a> DrillSources<'a> {
-    pub(crate) async fn open(settings: &'a Settings, base: &'a Base) -> Result<Self, Failure> {
-        let devices = Devices::open(settings, &base.clock)?;
-        let nova = wiring::nova(settings, &base.clock).await?;
-        Ok(Self {
-            ports: wiring::asking_ports(settings, base, &nova, &devices)?,
-            settings,
-            base,
-            devices,
-            nova,
-        })
-    }
+/// The ports of a drill, opened once for all hosts.
+pub struct DrillPorts {
+    pub engine: Ports,
+    pub witnesses: Arc<dyn Witnesses>,
+    pub policy: Policy,
+    pub rooms: Arc<dyn Rooms>,
+    pub operator_journal: Arc<dyn OperatorJournal>,
+    pub engine_registry: Arc<dyn EngineRegistry>,
+    pub freezes: Arc<dyn Freezes>,
+    pub jobs: Arc<dyn Jobs>,
+    pub queries: Arc<dyn DrillQueries>,
+}
 
+impl DrillPorts {
     /// Runs a shadow drill of a host, unless `stop` ends first. Writes the row of the drill first, and its result into the same row.
-    pub(crate) async fn shadow(
+    ///
+    /// # Errors
+    ///
+    /// The host is not registered, another drill of it is running, the drill was stopped, or the database failed.
+    pub async fn shadow(
         &self,
         name: &str,
         by: &str,
         stop: impl Future<Output = ()>,
     ) -> Result<Shadow, Failure> {
-        let id = registered(self.base, name).await?;
+        let id = registered(self.operator_journal.as_ref(), name).await?;
         let row: String = format!("drill {name}").chars().take(MAX_ROW_NAME).collect();
         let began = Instant::now();
-        let run = manual::begin(self.base, &row, by).await?;
+        let run = manual::begin(self.jobs.as_ref(), self.engine.clock.wall(), &row, by).await?;
         // The database is written and read, as for each step of a recovery.
         let written = Answer {
             what: "database".to_owned(),
@@ -175,7 +174,7 @@ impl<'a> DrillSources<'a> {
             },
             Err(stopped) => (*stopped).into(),
         };
-        manual::end(self.base, &row, run, &outcome).await?;
+        manual::end(self.jobs.as_ref(), &row, run, &outcome).await?;
         match result {
             Ok(Ok(shadow)) => Ok(shadow),
             Ok(Err(_)) | Err(_) => Err(Failure::from_text(format!(
@@ -187,12 +186,10 @@ impl<'a> DrillSources<'a> {
     }
 
     async fn ask(&self, host: (HostId, &str), written: Answer) -> Shadow {
-        let (settings, base) = (self.settings, self.base);
         let began = Instant::now();
-        let surroundings = FailureDomains::new(settings.surroundings.clone());
-        let dry_run = dry_run_host(&self.ports, Arc::new(surroundings), &settings.policy, host).await;
+        let dry_run = dry_run_host(&self.engine, self.witnesses.clone(), &self.policy, host).await;
         let mut answers = vec![GradedAnswer::of(written, Severity::Err)];
-        answers.push(engines(base).await);
+        answers.push(self.engines().await);
         // Without any of these there is no recovery.
         answers.extend(
             dry_run
@@ -201,19 +198,14 @@ impl<'a> DrillSources<'a> {
                 .map(|answer| GradedAnswer::of(answer.clone(), Severity::Err)),
         );
         answers.push(guards(&dry_run));
-        let providers = Answer::of("placement", self.nova.providers(), |all| {
+        let providers = Answer::of("placement", self.rooms.providers(), |all| {
             Ok(format!("{} providers", all.len()))
         })
         .await;
         answers.push(GradedAnswer::of(providers.0, Severity::Warn));
-        if let Some(messaging) = &settings.messaging {
-            let broker = wiring::upstream_engines_now(messaging);
-            let broker = Answer::of("broker", broker, |_| Ok("answers".to_owned())).await;
-            answers.push(GradedAnswer::of(broker.0, Severity::Warn));
-        }
-        if settings.policy.fencing.queries_devices() {
-            answers.extend(levels(&self.devices, host.1).await);
-        }
+        let broker = self.queries.broker().await;
+        answers.extend(broker.map(|broker| GradedAnswer::of(broker, Severity::Warn)));
+        answers.extend(levels(self.queries.levels(host.1).await));
         Shadow {
             host: host.1.to_owned(),
             took: began.elapsed(),
@@ -221,20 +213,18 @@ impl<'a> DrillSources<'a> {
             dry_run,
         }
     }
-}
 
-/// Checks that an engine runs that would recover the host.
-async fn engines(base: &Base) -> GradedAnswer {
-    let now = base.clock.wall();
-    let answer = Answer::of("engines", base.store.engine_registry().engines(), |all| match all
-        .iter()
-        .filter(|line| is_alive(line, now))
-        .count()
-    {
-        0 => Err("none is running".to_owned()),
-        count => Ok(format!("{count} running")),
-    });
-    GradedAnswer::of(answer.await.0, Severity::Err)
+    /// Checks that an engine runs that would recover the host.
+    async fn engines(&self) -> GradedAnswer {
+        let now = self.engine.clock.wall();
+        let answer = Answer::of("engines", self.engine_registry.engines(), |all| {
+            match all.iter().filter(|line| is_alive(line, now)).count() {
+                0 => Err("none is running".to_owned()),
+                count => Ok(format!("{count} running")),
+            }
+        });
+        GradedAnswer::of(answer.await.0, Severity::Err)
+    }
 }
 
 /// Returns the guards' ruling if the host were reported now.
@@ -256,44 +246,37 @@ fn guards(dry_run: &DryRun) -> GradedAnswer {
     GradedAnswer::of(answer, Severity::Warn)
 }
 
-/// Reads the host's power through its fence devices. One working level is enough.
-async fn levels(devices: &Devices, name: &str) -> Vec<GradedAnswer> {
-    let reports = devices
-        .fencers()
-        .check(&[name.to_owned()], &mut |_, _, _| {})
-        .await;
-    let works = reports.iter().any(|report| report.fault.is_none());
+/// Grades the answers of fence levels. One working level is enough.
+fn levels(answers: Vec<Answer>) -> impl Iterator<Item = GradedAnswer> {
+    let works = answers.iter().any(|answer| answer.outcome.is_ok());
     let if_not = if works { Severity::Warn } else { Severity::Err };
-    let answer = |report: tachi_fence::Report| Answer {
-        what: match &report.target {
-            Some(target) => format!("level {} {target}", report.level),
-            None => "fence levels".to_owned(),
-        },
-        took: report.latency,
-        outcome: match report.fault {
-            Some(fault) => Err(fault),
-            None => Ok(format!("reads {}", report.raw)),
-        },
-    };
-    reports
+    answers
         .into_iter()
-        .map(|report| GradedAnswer::of(answer(report), if_not))
-        .collect()
+        .map(move |answer| GradedAnswer::of(answer, if_not))
 }
 
-/// Runs shadow drills as a scheduled job: of one host of each segment.
-pub(crate) async fn job(settings: &Settings, base: &Base, run: u64, by: &str) -> Result<JobOutcome, Failure> {
-    let hosts = turns(base, run).await?;
+/// Runs shadow drills as a scheduled job: of one host of each segment. `open` opens the ports, if there is such a host.
+///
+/// # Errors
+///
+/// The ports cannot be opened, or the database failed.
+pub async fn job(
+    operator_journal: &dyn OperatorJournal,
+    run: u64,
+    by: &str,
+    open: impl Future<Output = Result<DrillPorts, Failure>>,
+) -> Result<JobOutcome, Failure> {
+    let hosts = turns(operator_journal, run).await?;
     if hosts.is_empty() {
         return Ok(JobOutcome {
             grade: Severity::Err,
             details: "no enabled segment has a host: tachi setup import".to_owned(),
         });
     }
-    let sources = DrillSources::open(settings, base).await?;
+    let ports = open.await?;
     let (mut most_severe, mut rendered) = (Severity::Ok, Vec::new());
     for host in hosts {
-        let (grade, text) = match sources.shadow(&host, by, std::future::pending()).await {
+        let (grade, text) = match ports.shadow(&host, by, std::future::pending()).await {
             Ok(shadow) => (shadow.grade(), shadow.sentence()),
             Err(error) => (Severity::Err, format!("{}: {}", plain(&host), error.chain())),
         };
@@ -318,7 +301,7 @@ mod tests {
         }
     }
 
-    pub(super) fn drilled(answers: Vec<GradedAnswer>) -> Shadow {
+    fn drilled(answers: Vec<GradedAnswer>) -> Shadow {
         Shadow {
             host: "compute-001".into(),
             took: Duration::from_millis(900),

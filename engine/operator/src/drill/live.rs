@@ -4,9 +4,8 @@
 //! it, and then does what `tachi fence off` does. From there on it only polls: if the process is killed after that, it leaves a failed host
 //! with a recovery, like any other failure. A drill is never resumed.
 
-pub(crate) mod admission;
-pub(crate) mod canaries;
-mod drill_report;
+mod admission;
+pub mod canaries;
 mod host_contents;
 mod measured;
 mod region;
@@ -16,30 +15,30 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::time::Duration;
 
-use tachi_cli::out;
-use tachi_cli::out::plain;
-use tachi_cli::prediction::{Prediction, predicted};
-use tachi_cli::source::Source as _;
+use async_trait::async_trait;
 use tachi_domain::count;
 use tachi_domain::nova::Service;
 use tachi_domain::recovery::planned_mark;
 use tachi_domain::{RecoveryId, ServerId, Timestamp};
 use tachi_engine::ports::compute::ServiceChange;
-use tachi_engine::ports::{Compute as _, JobLine, Jobs as _};
-use tachi_operator::schedule::{JobOutcome, is_under_way};
-use tachi_operator::{Failure, RecoveryHistoryView};
+use tachi_engine::ports::{JobLine, Jobs};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use self::canaries::Make;
 use self::region::Region;
 use self::service::Made;
-use crate::cmd::switched_off;
-use crate::database::Database;
-use crate::schedule::manual;
+use super::DrillPorts;
+use crate::failure::Failure;
+use crate::forecast::ForecastView;
+use crate::history::RecoveryHistoryView;
+use crate::plain::plain;
+use crate::prediction::Prediction;
+use crate::schedule::{JobOutcome, is_under_way, manual};
 
-pub(crate) use drill_report::{lines, object};
-pub(crate) use measured::Live;
+pub use admission::{AdmittedHost, validate};
+pub use measured::Live;
+pub use region::CanaryPorts;
 
 /// Timeout for building the canaries.
 const BUILD_TIMEOUT: Duration = Duration::from_mins(10);
@@ -56,28 +55,55 @@ const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// Limit of failed polls in a row before the drill stops polling.
 const MAX_ATTEMPTS: u32 = 120;
 
+/// Calls of a live drill to the controller, besides the ports of a drill.
+#[async_trait]
+pub trait LiveController: Send + Sync {
+    /// Returns the forecast for the loss of the host.
+    async fn forecast(&self, host: &str) -> Result<ForecastView, Failure>;
+
+    /// Returns one recovery; `None` if it does not exist.
+    async fn recovery(&self, id: RecoveryId) -> Result<Option<RecoveryHistoryView>, Failure>;
+
+    /// Returns the prediction of a recovery's duration; `None` if no host has been recovered yet.
+    async fn predicted(&self) -> Result<Option<Prediction>, Failure>;
+
+    /// Reports the host as down.
+    async fn report_down(&self, host: &str, reason: &str) -> Result<(), Failure>;
+
+    /// Powers the host off through its fence levels; returns the proof.
+    async fn power_off(&self, host: &str, reason: &str) -> Result<String, Failure>;
+}
+
+/// The ports of a live drill.
+pub struct LivePorts<'a> {
+    pub drill: &'a DrillPorts,
+    pub canaries: CanaryPorts<'a>,
+    pub controller: &'a dyn LiveController,
+}
+
 /// Parameters of a live drill.
-pub(crate) struct DrillRequest {
-    pub(crate) make: Make,
+pub struct DrillRequest {
+    pub make: Make,
     /// Time that monitors have to report the host before the drill does.
-    pub(crate) notice: Duration,
+    pub notice: Duration,
 }
 
 /// Prefix of the row of a live drill.
 const ROW: &str = "live drill ";
 
 /// Returns the name of the row that marks a live drill of the host as running.
-pub(crate) fn row(host: &str) -> String {
+fn row(host: &str) -> String {
     format!("{ROW}{host}").chars().take(super::MAX_ROW_NAME).collect()
 }
 
 /// The host, and everything that a drill of it needs.
-pub(crate) struct Drill<'a> {
-    database: &'a Database,
+struct Drill<'a> {
+    ports: &'a DrillPorts,
+    controller: &'a dyn LiveController,
     region: Region<'a>,
     id: Uuid,
     /// The host as it was when the drill was admitted.
-    host: &'a admission::AdmittedHost,
+    host: &'a AdmittedHost,
     wish: &'a DrillRequest,
 }
 
@@ -89,25 +115,35 @@ struct Ready {
 }
 
 /// Runs the drill. If `stop` ends before the host is switched off, everything is restored; after that, only the polling ends.
-pub(crate) async fn live(
-    database: &Database,
-    host: &admission::AdmittedHost,
+///
+/// # Errors
+///
+/// The host was not powered off, or the recovery could not be followed to its end.
+pub async fn live(
+    ports: LivePorts<'_>,
+    host: &AdmittedHost,
     wish: &DrillRequest,
     by: &str,
     stop: impl Future<Output = ()>,
 ) -> Result<Live, Failure> {
-    let id = Uuid::new_v4();
+    let LivePorts {
+        drill: ports,
+        canaries,
+        controller,
+    } = ports;
     let drill = Drill {
-        database,
-        region: Region::open(database, &host.name, by).await?,
-        id,
+        ports,
+        controller,
+        region: Region::new(canaries, &host.name, by),
+        id: Uuid::new_v4(),
         host,
         wish,
     };
     let row = row(&host.name);
-    let run = manual::begin(&database.base, &row, by).await?;
+    let jobs = ports.jobs.as_ref();
+    let run = manual::begin(jobs, ports.engine.clock.wall(), &row, by).await?;
     // Our own row is written by now: if two drills start at the same moment, at least one sees the other.
-    let done = match alone_in_region(database, &row).await {
+    let done = match alone_in_region(ports, &row).await {
         Ok(()) => drill.run(stop).await,
         Err(error) => Err(error),
     };
@@ -121,15 +157,15 @@ pub(crate) async fn live(
             details: error.chain(),
         },
     };
-    manual::end(&database.base, &row, run, &outcome).await?;
+    manual::end(jobs, &row, run, &outcome).await?;
     done
 }
 
 /// Checks that no live drill of another host is running.
-async fn alone_in_region(database: &Database, row: &str) -> Result<(), Failure> {
-    let lines = database.base.store.jobs().jobs().await;
+async fn alone_in_region(ports: &DrillPorts, row: &str) -> Result<(), Failure> {
+    let lines = ports.jobs.jobs().await;
     let lines = lines.map_err(|error| Failure::new("reading which drills are under way", error))?;
-    let now = database.base.clock.wall();
+    let now = ports.engine.clock.wall();
     let of_others =
         |line: &&JobLine| line.name != row && line.name.starts_with(ROW) && is_under_way(line, now);
     match lines.iter().find(of_others) {
@@ -161,10 +197,11 @@ impl Drill<'_> {
             Err(error) => return Err(self.undo(error, &made, &before).await),
         };
         // This part cannot be stopped: an operator who has ordered a power-off has to know the result.
-        let killed = self.database.base.clock.wall();
-        out::note(format!("switching {} off", plain(&self.host.name)));
+        let killed = self.ports.engine.clock.wall();
+        self.region
+            .note(&format!("switching {} off", plain(&self.host.name)));
         let reason = format!("live drill {}", self.id);
-        let off = switched_off(&self.host.config, &self.host.name, &reason).await;
+        let off = self.controller.power_off(&self.host.name, &reason).await;
         let off = off.map_err(|error| {
             error.below(&format!(
                 "{} may be off; its canaries and its service stay as they are: find out its power state, then `tachi drill {} --clean-up`",
@@ -172,7 +209,8 @@ impl Drill<'_> {
                 plain(&self.host.name)
             ))
         })?;
-        out::note(format!("{} is off: {off}", plain(&self.host.name)));
+        self.region
+            .note(&format!("{} is off: {off}", plain(&self.host.name)));
         let looked = manual::unless_stopped(self.watch(&known, killed, predicted, &ready), &mut stop).await;
         let live = match looked {
             Ok(live) => live?,
@@ -195,9 +233,9 @@ impl Drill<'_> {
 
     /// Builds the canaries, and closes the host to all others.
     async fn prepare(&self, made: &mut Made) -> Result<Ready, Failure> {
-        let (nova, host) = (&self.region.nova, self.host.name.as_str());
+        let (nova, host) = (self.region.compute(), self.host.name.as_str());
         self.open(made).await?;
-        out::note(format!(
+        self.region.note(&format!(
             "building {} on {}",
             count(self.wish.make.count, "canary", "canaries"),
             plain(host)
@@ -220,8 +258,8 @@ impl Drill<'_> {
         };
         self.alone(&ready).await?;
         // After this time an instance that was being scheduled while the host was closed is visible.
-        let late_effects = self.database.settings.policy.late_effect_window();
-        out::note(format!(
+        let late_effects = self.ports.policy.late_effect_window();
+        self.region.note(&format!(
             "{} on {} are built, and Nova places nothing else there; waiting {} s for instances that were already being scheduled",
             count(self.wish.make.count, "canary", "canaries"),
             plain(host),
@@ -237,15 +275,16 @@ impl Drill<'_> {
         ready: &Ready,
     ) -> Result<(BTreeSet<RecoveryId>, Option<Prediction>), Failure> {
         let known = self.known().await?;
-        let predicted = predicted(self.database).await?;
-        admission::still(self.database, self.host).await?;
+        let predicted = self.controller.predicted().await?;
+        admission::still(self.ports, self.host).await?;
         self.alone(ready).await?;
         Ok((known, predicted))
     }
 
     /// Checks that only canaries are on the host.
     async fn alone(&self, ready: &Ready) -> Result<(), Failure> {
-        let shown = host_contents::shown(&self.region.nova, &self.host.name).await;
+        let shown =
+            host_contents::shown(self.region.compute(), self.region.canaries(), &self.host.name).await;
         let shown = shown.map_err(|error| Failure::new("checking that only canaries are on it", error))?;
         match host_contents::blocker(&shown, &ready.canaries, &ready.reason) {
             None => Ok(()),
@@ -255,13 +294,13 @@ impl Drill<'_> {
 
     /// Returns the ids of the host's recoveries.
     async fn known(&self) -> Result<BTreeSet<RecoveryId>, Failure> {
-        let rows = admission::recoveries(&self.database.base, self.host).await?;
+        let rows = admission::recoveries(self.ports.operator_journal.as_ref(), self.host).await?;
         Ok(rows.into_iter().map(|row| row.id).collect())
     }
 
     /// Deletes the drill's canaries by their metadata: the id of a canary whose answer was lost is unknown.
     async fn delete_own(&self) -> Result<(), Failure> {
-        let found = canaries::found(&self.region.nova, &self.host.name, Some(self.id)).await?;
+        let found = canaries::found(self.region.canaries(), &self.host.name, Some(self.id)).await?;
         let ids: Vec<ServerId> = found.iter().map(|one| one.id).collect();
         self.delete(&ids).await
     }
@@ -282,7 +321,7 @@ impl Drill<'_> {
         let history = self.over(recovery).await?;
         let mut shown = Vec::new();
         for id in &ready.canaries {
-            let server = self.region.nova.server(*id).await;
+            let server = self.region.compute().server(*id).await;
             shown.push((
                 *id,
                 server.map_err(|error| Failure::new("reading a canary", error))?,
@@ -310,18 +349,20 @@ impl Drill<'_> {
                         return Ok((*new, by_us));
                     }
                 }
-                Err(error) => out::note(format!("tachi: {}; trying again", error.chain())),
+                Err(error) => self
+                    .region
+                    .note(&format!("tachi: {}; trying again", error.chain())),
             }
             if !by_us && Instant::now() >= ends {
                 by_us = true;
-                out::note(format!(
+                self.region.note(&format!(
                     "no monitor has reported {} within {} s: the drill reports it",
                     plain(&self.host.name),
                     self.wish.notice.as_secs()
                 ));
                 let reason = format!("live drill {}", self.id);
                 // The recovery of this report is found in the list, like that of any other report.
-                self.database.fail(&self.host.name, &reason).await?;
+                self.controller.report_down(&self.host.name, &reason).await?;
             }
             sleep(POLL_INTERVAL).await;
         }
@@ -332,7 +373,7 @@ impl Drill<'_> {
         let ends = Instant::now() + RECOVERY_TIMEOUT;
         let (mut failures, mut printed_wait) = (0, String::new());
         loop {
-            match self.database.recovery(id).await {
+            match self.controller.recovery(id).await {
                 Ok(Some(history)) => {
                     failures = 0;
                     if history.summary.life != tachi_domain::recovery::Life::Open {
@@ -340,7 +381,8 @@ impl Drill<'_> {
                     }
                     if printed_wait != history.waits_for {
                         printed_wait.clone_from(&history.waits_for);
-                        out::note(format!("recovery {id} waits for {}", plain(&printed_wait)));
+                        self.region
+                            .note(&format!("recovery {id} waits for {}", plain(&printed_wait)));
                     }
                 }
                 Ok(None) => {
@@ -364,15 +406,20 @@ impl Drill<'_> {
 }
 
 /// Deletes the canaries that earlier drills of the host have left, and ends their row.
-pub(crate) async fn clean_up(
-    database: &Database,
+///
+/// # Errors
+///
+/// A canary is left, or the database failed.
+pub async fn clean_up(
+    jobs: &dyn Jobs,
+    canaries: CanaryPorts<'_>,
     host: &str,
     found: &[ServerId],
     by: &str,
 ) -> Result<(), Failure> {
-    let region = Region::open(database, host, by).await?;
+    let region = Region::new(canaries, host, by);
     region.delete(found, DELETE_TIMEOUT).await?;
-    let lines = database.base.store.jobs().jobs().await;
+    let lines = jobs.jobs().await;
     let lines = lines.map_err(|error| Failure::new("reading the row of the drill", error))?;
     let row = row(host);
     let Some(line) = lines
@@ -385,7 +432,7 @@ pub(crate) async fn clean_up(
         grade: tachi_domain::situation::Severity::Unknown,
         details: format!("not finished: cleaned up by {by}"),
     };
-    manual::end(&database.base, &row, line.run, &outcome).await
+    manual::end(jobs, &row, line.run, &outcome).await
 }
 
 /// True if a drill may disable and enable the host's service: it is enabled, or an operator's drain has disabled it.

@@ -2,9 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use tachi_cli::arguments::ConfigArgs;
-use tachi_cli::out::plain;
-use tachi_cli::source::Source as _;
 use tachi_domain::forecast::Room;
 use tachi_domain::freeze::FreezeScope;
 use tachi_domain::nova::Service;
@@ -12,31 +9,28 @@ use tachi_domain::policy::FencingMode;
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::situation::Severity;
 use tachi_domain::{HostId, RecoveryId};
+use tachi_engine::ports::OperatorJournal;
 use tachi_engine::ports::freezes::FreezeLine;
 use tachi_engine::ports::operator::{HostView, RecoveryFilter, RecoverySummary};
-use tachi_engine::ports::{Compute as _, Freezes as _, OperatorJournal as _};
-use tachi_openstack::Nova;
-use tachi_operator::{Failure, report_host};
 
-use super::is_ours_to_open;
-use crate::database::Database;
-use crate::drill::Shadow;
-use crate::wiring::Base;
+use super::{LiveController, is_ours_to_open};
+use crate::drill::{DrillPorts, Shadow};
+use crate::failure::Failure;
+use crate::plain::plain;
+use crate::report_host;
 
 /// Number of the host's last closed recoveries of each kind that are checked.
 const CHECKED_RECOVERIES: u64 = 20;
 
 /// A host that may be drilled.
-pub(crate) struct AdmittedHost {
-    pub(crate) id: HostId,
-    pub(crate) name: String,
-    pub(crate) segment: String,
+pub struct AdmittedHost {
+    pub id: HostId,
+    pub name: String,
+    pub segment: String,
     /// The host's service before the drill.
-    pub(crate) service: Service,
+    pub service: Service,
     /// Number of host failures that its segment tolerates.
-    pub(crate) headroom: u64,
-    /// The configuration, with which the host is switched off as by `tachi fence off`.
-    pub(crate) config: ConfigArgs,
+    pub headroom: u64,
 }
 
 /// Facts about the host at the time of the check.
@@ -54,8 +48,10 @@ struct HostSnapshot<'a> {
 }
 
 /// Returns the recoveries of a host, newest first.
-pub(super) async fn recoveries(base: &Base, host: &AdmittedHost) -> Result<Vec<RecoverySummary>, Failure> {
-    let operator_journal = base.store.operator_journal();
+pub(super) async fn recoveries(
+    operator_journal: &dyn OperatorJournal,
+    host: &AdmittedHost,
+) -> Result<Vec<RecoverySummary>, Failure> {
     let rows = operator_journal
         .recoveries_of_host(host.id, &host.name, CHECKED_RECOVERIES)
         .await;
@@ -63,18 +59,21 @@ pub(super) async fn recoveries(base: &Base, host: &AdmittedHost) -> Result<Vec<R
 }
 
 /// Checks all preconditions. `shadow` is the drill that was just made of the host.
-pub(crate) async fn validate(
-    database: &Database,
-    nova: &Nova,
+///
+/// # Errors
+///
+/// Something blocks the drill, or is not known.
+pub async fn validate(
+    ports: &DrillPorts,
+    controller: &dyn LiveController,
     shadow: &Shadow,
-    config: &ConfigArgs,
 ) -> Result<AdmittedHost, Failure> {
-    let Database { settings, base, .. } = database;
-    let view = report_host::named(base.store.operator_journal(), &shadow.host).await;
+    let nova = &ports.engine.compute;
+    let view = report_host::named(ports.operator_journal.as_ref(), &shadow.host).await;
     let view = view.map_err(|unsaid| Failure::unsaid("reading the database", unsaid))?;
     let name = view.host.name.clone();
-    let (frozen, open) = stopping(base).await?;
-    let forecast = database.forecast(None, std::slice::from_ref(&name)).await?;
+    let (frozen, open) = stopping(ports).await?;
+    let forecast = controller.forecast(&name).await?;
     let its = forecast
         .segments
         .iter()
@@ -85,7 +84,7 @@ pub(crate) async fn validate(
     let servers = servers.map_err(|error| Failure::new("listing the instances of the host", error))?;
     let names: Vec<String> = servers.into_iter().map(|server| server.name).collect();
     let looked = HostSnapshot {
-        mode: settings.policy.fencing,
+        mode: ports.policy.fencing,
         view: &view,
         shadow,
         frozen: &frozen,
@@ -109,7 +108,6 @@ pub(crate) async fn validate(
         name,
         service,
         headroom,
-        config: config.clone(),
     })
 }
 
@@ -202,11 +200,10 @@ fn stops(view: &HostView, frozen: &[FreezeLine], open: &[RecoverySummary]) -> Ve
 }
 
 /// Checks that no blocker has appeared since the drill was admitted.
-pub(super) async fn still(database: &Database, host: &AdmittedHost) -> Result<(), Failure> {
-    let base = &database.base;
-    let view = report_host::named(base.store.operator_journal(), &host.id.to_string()).await;
+pub(super) async fn still(ports: &DrillPorts, host: &AdmittedHost) -> Result<(), Failure> {
+    let view = report_host::named(ports.operator_journal.as_ref(), &host.id.to_string()).await;
     let view = view.map_err(|unsaid| Failure::unsaid("reading the database", unsaid))?;
-    let (frozen, open) = stopping(base).await?;
+    let (frozen, open) = stopping(ports).await?;
     let why = stops(&view, &frozen, &open);
     if why.is_empty() {
         return Ok(());
@@ -217,15 +214,14 @@ pub(super) async fn still(database: &Database, host: &AdmittedHost) -> Result<()
 /// Checks that a host that was not switched off is still the drill's: no recovery has started since the drill did (`before` has the older
 /// ones), and no operator has put the host in maintenance or frozen it.
 pub(super) async fn nobody_has_it(
-    database: &Database,
+    ports: &DrillPorts,
     host: &AdmittedHost,
     before: &BTreeSet<RecoveryId>,
 ) -> Result<(), Failure> {
-    let base = &database.base;
-    let view = report_host::named(base.store.operator_journal(), &host.id.to_string()).await;
+    let view = report_host::named(ports.operator_journal.as_ref(), &host.id.to_string()).await;
     let view = view.map_err(|unsaid| Failure::unsaid("reading the database", unsaid))?;
-    let (frozen, _) = stopping(base).await?;
-    let its = recoveries(base, host).await?;
+    let (frozen, _) = stopping(ports).await?;
+    let its = recoveries(ports.operator_journal.as_ref(), host).await?;
     // The restart of a canary does not affect the service.
     let its = its
         .into_iter()
@@ -246,16 +242,16 @@ pub(super) async fn nobody_has_it(
 }
 
 /// Returns the freezes, and the open recoveries.
-async fn stopping(base: &Base) -> Result<(Vec<FreezeLine>, Vec<RecoverySummary>), Failure> {
+async fn stopping(ports: &DrillPorts) -> Result<(Vec<FreezeLine>, Vec<RecoverySummary>), Failure> {
     let wrong = |error| Failure::new("reading the database", error);
     let open = RecoveryFilter {
         closed: false,
         ..RecoveryFilter::default()
     };
     Ok((
-        base.store.freezes().freezes().await.map_err(wrong)?,
-        base.store
-            .operator_journal()
+        ports.freezes.freezes().await.map_err(wrong)?,
+        ports
+            .operator_journal
             .find_recoveries(&open)
             .await
             .map_err(wrong)?,

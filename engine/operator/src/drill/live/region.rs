@@ -6,39 +6,54 @@ use std::time::Duration;
 use tachi_domain::ServerId;
 use tachi_domain::nova::Service;
 use tachi_engine::ports::audit::{AuditPhase, AuditResult};
-use tachi_engine::ports::{AuditEntry, AuditSink, CallError, Compute as _};
-use tachi_openstack::{CanaryOrder, Nova};
-use tachi_operator::Failure;
+use tachi_engine::ports::canaries::CanaryOrder;
+use tachi_engine::ports::{AuditEntry, AuditSink, CallError, Canaries, NovaCalls};
 
 use super::{canaries, change_to};
-use crate::database::Database;
-use crate::wiring;
-use crate::wiring::audited::{after, before};
+use crate::actions::ActionError;
+use crate::failure::Failure;
 
-/// Name of this command in the audit log.
-const COMMAND: &str = "tachi drill --live";
+/// The ports for the changes of a drill.
+pub struct CanaryPorts<'a> {
+    pub compute: Arc<dyn NovaCalls>,
+    pub canaries: Arc<dyn Canaries>,
+    /// The audit log, which is written before each change.
+    pub audit: Arc<dyn AuditSink>,
+    /// Shows progress to the operator, a line each time.
+    pub note: &'a (dyn Fn(&str) + Send + Sync),
+}
 
 pub(super) struct Region<'a> {
-    pub(super) nova: Arc<Nova>,
-    audit: Arc<dyn AuditSink>,
+    ports: CanaryPorts<'a>,
     host: &'a str,
     by: &'a str,
 }
 
 impl<'a> Region<'a> {
-    pub(super) async fn open(database: &Database, host: &'a str, by: &'a str) -> Result<Self, Failure> {
-        let (settings, clock) = (&database.settings, &database.base.clock);
-        Ok(Self {
-            nova: wiring::nova(settings, clock).await?,
-            audit: wiring::audit(settings, clock, COMMAND)?,
-            host,
-            by,
-        })
+    pub(super) fn new(ports: CanaryPorts<'a>, host: &'a str, by: &'a str) -> Self {
+        Self { ports, host, by }
+    }
+
+    pub(super) fn compute(&self) -> &dyn NovaCalls {
+        self.ports.compute.as_ref()
+    }
+
+    pub(super) fn canaries(&self) -> &dyn Canaries {
+        self.ports.canaries.as_ref()
+    }
+
+    /// Shows progress to the operator.
+    pub(super) fn note(&self, text: &str) {
+        (self.ports.note)(text);
     }
 
     async fn intent(&self, text: &str) -> Result<(), Failure> {
         let entry = self.entry(AuditPhase::Intent, text);
-        before(&self.audit, entry, "not done").await
+        let written = self.ports.audit.write(entry).await;
+        written.map_err(|source| {
+            let not_done = "not done";
+            ActionError::Unaudited { not_done, source }.into()
+        })
     }
 
     async fn outcome<T>(&self, text: &str, came: &Result<T, CallError>) {
@@ -48,7 +63,13 @@ impl<'a> Region<'a> {
             entry.result = Some(AuditResult::Transient);
             entry.text = error.to_string();
         }
-        after(&self.audit, entry).await;
+        // The action itself has succeeded.
+        if let Err(error) = self.ports.audit.write(entry).await {
+            self.note(&format!(
+                "tachi: its outcome is not in the audit log: {error}: {}",
+                error.source
+            ));
+        }
     }
 
     fn entry(&self, phase: AuditPhase, text: &str) -> AuditEntry {
@@ -57,7 +78,7 @@ impl<'a> Region<'a> {
 
     pub(super) async fn build(&self, order: &CanaryOrder) -> Result<ServerId, Failure> {
         self.intent(&format!("builds canary {}", order.name)).await?;
-        let built = self.nova.canaries().build(order).await;
+        let built = self.canaries().build_canary(order).await;
         let text = built
             .as_ref()
             .map_or_else(|_| String::new(), |id| format!("canary {id} is being built"));
@@ -73,7 +94,10 @@ impl<'a> Region<'a> {
         reason: Option<&str>,
     ) -> Result<(), Failure> {
         self.intent(what).await?;
-        let changed = self.nova.update_service(service.id, &change_to(reason)).await;
+        let changed = self
+            .compute()
+            .update_service(service.id, &change_to(reason))
+            .await;
         self.outcome("done", &changed).await;
         changed
             .map(|_| ())
@@ -85,11 +109,11 @@ impl<'a> Region<'a> {
         let mut remaining = Vec::new();
         for id in ids {
             self.intent(&format!("deletes canary {id}")).await?;
-            let deleted = self.nova.canaries().delete(*id).await;
+            let deleted = self.canaries().delete_canary(*id).await;
             self.outcome("requested", &deleted).await;
             remaining.extend(deleted.err().map(|error| format!("{id}: {error}")));
         }
-        let left = canaries::until_gone(&self.nova, ids, within).await;
+        let left = canaries::until_gone(self.compute(), ids, within).await;
         remaining.extend(left.iter().map(|id| format!("{id} still exists")));
         if remaining.is_empty() {
             return Ok(());

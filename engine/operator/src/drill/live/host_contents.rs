@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 
 use tachi_domain::ServerId;
 use tachi_domain::nova::{Migration, Server, Service, VmState};
-use tachi_engine::ports::{CallError, Compute as _};
-use tachi_openstack::Nova;
+use tachi_engine::ports::{CallError, Canaries, NovaCalls};
 
 /// Data of the host in Nova and Placement. All of it was read after the service had been disabled.
 pub(super) struct HostContents {
@@ -19,13 +18,17 @@ pub(super) struct HostContents {
 }
 
 /// Reads the data.
-pub(super) async fn shown(nova: &Nova, host: &str) -> Result<HostContents, CallError> {
+pub(super) async fn shown(
+    nova: &dyn NovaCalls,
+    canaries: &dyn Canaries,
+    host: &str,
+) -> Result<HostContents, CallError> {
     Ok(HostContents {
         service: nova.service(host).await?,
         servers: nova.servers_on(host).await?,
         counted: nova.count_in_cell(host).await?,
         migrations: nova.migrations_touching(host).await?,
-        consumers: nova.canaries().consumers_on(host).await?,
+        consumers: canaries.consumers_on(host).await?,
     })
 }
 

@@ -1,12 +1,11 @@
 //! Output of a live drill.
 
 use serde_json::{Value, json};
-use tachi_cli::out::plain;
-
-use super::measured::Live;
+use tachi_operator::drill::live::Live;
+use tachi_operator::plain;
 
 /// Renders the result as lines.
-pub(crate) fn lines(live: &Live) -> Vec<String> {
+pub fn lines(live: &Live) -> Vec<String> {
     let host = plain(&live.host);
     let mut lines = vec![format!("live drill of {host}; seconds count from the power-off")];
     lines.push(match live.unnoticed_for_seconds {
@@ -55,7 +54,7 @@ pub(crate) fn lines(live: &Live) -> Vec<String> {
 }
 
 /// Renders the result as an object, for programs.
-pub(crate) fn object(live: &Live) -> Value {
+pub fn object(live: &Live) -> Value {
     let mut object = json!({
         "kind": "live", "grade": live.grade(), "sentence": live.sentence(), "cleaned_up": live.all_back(),
     });
