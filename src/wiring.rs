@@ -1,18 +1,15 @@
 //! Wiring of adapters to the ports of engine and API.
 
 pub(crate) mod audited;
-mod audited_events;
 mod bus;
 mod cloud;
 mod controller;
 pub(crate) mod drill;
-pub(crate) mod engine_registry;
 mod events;
 pub(crate) mod failure_domains;
 pub(crate) mod fencing;
 mod file_backed;
-mod freezes;
-pub(crate) mod host_return;
+mod health;
 mod identity;
 pub(crate) mod listen;
 mod manager;
@@ -35,6 +32,7 @@ use tachi_engine::{Engine, EngineOptions, Ports, SystemClock};
 use tachi_hooks::Runner;
 use tachi_openstack::{Nova, Session};
 use tachi_operator::Failure;
+use tachi_operator::return_to_service::ReturnPorts;
 use tachi_operator::schedule::Scheduler;
 use tachi_store::{MigrationReport, SchemaStatus, Store, StoreError, StoreOptions};
 use tokio::sync::watch;
@@ -383,7 +381,7 @@ pub(crate) async fn router(
     };
     let mut options = tachi_api::Options::new(auth);
     options.policy = policy;
-    options.events = Arc::new(audited_events::AuditedEvents { events, audit });
+    options.events = Arc::new(tachi_api::AuditedEvents { events, audit });
     if let AuthStrategy::Keystone { tokens, .. } = &settings.auth {
         options.tokens = tokens.clone();
     }
@@ -442,6 +440,16 @@ pub(crate) fn keep_schedule(process: &Process, config: &ConfigArgs, settings: &S
     let (clock, schedule) = (base.clock.clone(), settings.schedule.clone());
     let keeper = Scheduler::new(jobs, work, clock, schedule, chrono::Local, own_name(settings));
     process.task(|stop| keeper.run(stop));
+}
+
+/// Returns the ports for facts about a host that is to return to service.
+pub(crate) fn return_ports<'a>(store: &'a Store, nova: &'a Nova) -> ReturnPorts<'a> {
+    ReturnPorts {
+        operator_journal: store.operator_journal(),
+        engine_registry: store.engine_registry(),
+        freezes: store.freezes(),
+        nova,
+    }
 }
 
 /// Returns a name that no other process has.

@@ -15,6 +15,7 @@
 //! [`router`] builds the service, and [`serve`] runs it on a listener until shutdown.
 
 mod access_log;
+mod audited_events;
 mod auth;
 mod binding;
 mod board;
@@ -56,6 +57,7 @@ mod types;
 mod version_check;
 
 pub use access_log::{AccessLog, FormatError, LineFormat};
+pub use audited_events::AuditedEvents;
 pub use auth::{AccessRule, CacheOptions, Identity, TokenOptions};
 pub use board::Board;
 pub use cors::{Cors, CorsGroup};

@@ -12,7 +12,7 @@ use tachi_operator::return_to_service::{ReturnFacts, view};
 
 use super::command_settings;
 use crate::settings::Settings;
-use crate::wiring::{self, Base, host_return};
+use crate::wiring::{self, Base};
 
 pub(crate) async fn run(command: HostCommand, controller: &dyn Controller) -> Result<u8, Failure> {
     match command {
@@ -43,7 +43,9 @@ async fn come_back(args: HostReturnArgs) -> Result<u8, Failure> {
 async fn facts(settings: &Settings, base: &Base, requested: &str) -> Result<ReturnFacts, Failure> {
     let work = async {
         let nova = wiring::nova(settings, &base.clock).await?;
-        let read = host_return::read(&base.store, &nova, base.clock.wall(), requested).await;
+        let read = wiring::return_ports(&base.store, &nova)
+            .read(requested, base.clock.wall())
+            .await;
         read.map_err(|unsaid| Failure::unsaid("reading the database", unsaid))
     };
     waiting("the database, Keystone and Nova", work).await

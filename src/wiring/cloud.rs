@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use tachi_domain::situation::MAX_FACT_AGE;
 use tachi_engine::{CloudCache, CloudView};
-
-use super::engine_registry::Fact;
+use tachi_operator::engine_heartbeat::PartState;
 
 /// Returns the heartbeat's fact about Nova: it answers or not.
-pub(crate) fn nova(cloud: CloudCache) -> Fact {
+pub(crate) fn nova(cloud: CloudCache) -> PartState {
     Arc::new(move || answers(&cloud.view()))
 }
 

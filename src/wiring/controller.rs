@@ -15,8 +15,7 @@ use tachi_operator::{AuditRequest, AuditView, FromNovaView, ReturnView};
 use tachi_store::Store;
 use tokio::sync::Mutex;
 
-use super::Base;
-use super::host_return;
+use super::{Base, return_ports};
 use crate::cmd::proposal;
 use crate::settings::{Fencing, Settings, audit_places};
 
@@ -89,7 +88,9 @@ impl Controller for LocalController {
 
     async fn host_return(&self, host: &str) -> Result<ReturnView, QueryError> {
         let _one = self.asking.lock().await;
-        let facts = host_return::read(&self.store, &self.nova, self.clock.wall(), host).await;
+        let facts = return_ports(&self.store, &self.nova)
+            .read(host, self.clock.wall())
+            .await;
         facts.map(|facts| view(&facts)).map_err(|unsaid| match unsaid {
             ActionError::Unknown(text) => QueryError::Unknown(text),
             ActionError::Refused(text) | ActionError::Ambiguous(text) => QueryError::Refused(text),

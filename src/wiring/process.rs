@@ -13,18 +13,18 @@ use tachi_engine::ports::{Events, freezes, operator, plans};
 use tachi_engine::watcher::{Sources, Watcher};
 use tachi_openstack::Nova;
 use tachi_operator::Failure;
+use tachi_operator::engine_heartbeat::{Health, PartState, Signer};
+use tachi_operator::freezes::Tender;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::engine_registry::{Fact, Health, Signer};
 use super::fencing::{Devices, SelfTest, self_test};
-use super::freezes::Tender;
 use super::manager::Manager;
 use super::situation::SituationMetrics;
-use super::{Base, cloud, listen};
+use super::{Base, cloud, health, listen};
 use crate::settings::Settings;
 use crate::wiring::policy::PolicyFiles;
 
@@ -53,7 +53,7 @@ pub(crate) struct Process {
     over: CancellationToken,
     manager: Manager,
     status: Vec<String>,
-    facts: BTreeMap<String, Fact>,
+    facts: BTreeMap<String, PartState>,
     health: Option<Health>,
     signals: Option<Signals>,
 }
@@ -85,7 +85,7 @@ impl Process {
     }
 
     /// Adds a fact to the heartbeat of this process's engine: the state of a part. Must be called before the engine runs.
-    pub(crate) fn fact(&mut self, part: &str, how: Fact) {
+    pub(crate) fn fact(&mut self, part: &str, how: PartState) {
         self.facts.insert(part.to_owned(), how);
     }
 
@@ -151,6 +151,7 @@ impl Process {
             engine_registry: Arc::new(base.store.engine_registry().clone()),
             clock: base.clock.clone(),
             name: engine.name().to_owned(),
+            version: crate::VERSION,
             liveness: engine.liveness(),
             within,
             facts: self.facts.clone(),
@@ -210,7 +211,7 @@ impl Process {
             router = router.merge(tachi_api::metrics_router(metrics_settings.access(metrics)));
         }
         if runs == Runs::Engine {
-            router = router.merge(self.health.get_or_insert_default().router());
+            router = router.merge(health::router(self.health.get_or_insert_default().clone()));
         }
         let Some(address) = address else {
             return Ok(());

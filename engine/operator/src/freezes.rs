@@ -4,6 +4,7 @@
 //! what was started before.
 
 mod engine_wait;
+mod expiry;
 mod headroom;
 mod target;
 mod view;
@@ -23,6 +24,7 @@ use crate::snapshot::{RegionSnapshot, is_alive};
 use crate::when::{duration_text, time};
 
 pub use engine_wait::{ENGINE_WAIT_TIMEOUT, WaitResult, wait};
+pub use expiry::Tender;
 pub use target::{FreezeTarget, frozen};
 pub use view::{FreezeView, FrozenView};
 

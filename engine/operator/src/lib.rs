@@ -16,6 +16,7 @@ mod controller;
 mod counted;
 pub mod downtime;
 pub mod drill;
+pub mod engine_heartbeat;
 mod explanation;
 pub mod failed_instance;
 mod failure;

@@ -6,7 +6,7 @@ mod facts;
 mod steps;
 
 pub use checks::{Check, CheckResult, checks};
-pub use facts::ReturnFacts;
+pub use facts::{ReturnFacts, ReturnPorts};
 
 use crate::{ReturnCheckView, ReturnView};
 

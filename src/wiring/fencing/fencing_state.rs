@@ -11,11 +11,11 @@ use tachi_domain::policy::FencingMode;
 use tachi_domain::situation::DeviceTest;
 use tachi_engine::watcher::Tests;
 use tachi_fence::{Alarm, Report};
+use tachi_operator::engine_heartbeat::PartState;
 use tokio::sync::Notify;
 
 use super::{FAULTS, OFF_WHILE_UP, UP};
 use crate::settings::{Fencing, Pauses};
-use crate::wiring::engine_registry::Fact;
 
 /// Number of failed self-tests in a row that raise an alarm: a single failure may be a busy device.
 const FAILURES: u32 = 2;
@@ -241,7 +241,7 @@ impl FencingState {
     }
 
     /// Returns the fact for the engine's heartbeat.
-    pub(crate) fn fact(&self, fencing: &Fencing, mode: FencingMode) -> Fact {
+    pub(crate) fn fact(&self, fencing: &Fencing, mode: FencingMode) -> PartState {
         let (how, well) = (self.clone(), fencing.fact(mode));
         Arc::new(move || how.problem().unwrap_or_else(|| well.clone()))
     }

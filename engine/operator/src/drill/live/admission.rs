@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use tachi_domain::forecast::Room;
-use tachi_domain::freeze::FreezeScope;
 use tachi_domain::nova::Service;
 use tachi_domain::policy::FencingMode;
 use tachi_domain::recovery::{Life, RecoveryKind};
@@ -17,7 +16,7 @@ use super::{LiveController, is_ours_to_open};
 use crate::drill::{DrillPorts, Shadow};
 use crate::failure::Failure;
 use crate::plain::plain;
-use crate::report_host;
+use crate::report_host::{self, freezes_host};
 
 /// Number of the host's last closed recoveries of each kind that are checked.
 const CHECKED_RECOVERIES: u64 = 20;
@@ -176,16 +175,10 @@ fn stops(view: &HostView, frozen: &[FreezeLine], open: &[RecoverySummary]) -> Ve
             host.name
         ));
     }
-    let its = |line: &&FreezeLine| match line.freeze.scope {
-        FreezeScope::Region => true,
-        FreezeScope::Segment => line.target == host.segment.id.to_string(),
-        FreezeScope::Host => line.target == host.id.to_string(),
-        FreezeScope::Instance => false,
-    };
     why.extend(
         frozen
             .iter()
-            .filter(its)
+            .filter(|line| freezes_host(line, view))
             .map(|line| format!("{}: `{}` ends that", line.freeze.sentence(), line.freeze.thaw())),
     );
     why.extend(

@@ -1,7 +1,7 @@
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::entity::{Host, Segment, Stamps};
-use tachi_domain::freeze::Freeze;
+use tachi_domain::freeze::{Freeze, FreezeScope};
 use tachi_domain::{NotificationId, RecoveryId, SegmentId, ServiceId, Timestamp};
 use tachi_engine::dry_run::{Answer, DryRun};
 use tachi_engine::ports::operator::MoveCounts;

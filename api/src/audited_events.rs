@@ -8,9 +8,9 @@ use tachi_engine::ports::audit::{AuditEntry, AuditPhase, AuditResult};
 use tachi_engine::ports::{AuditSink, Events};
 
 /// Events that are passed on, and whose changes are written to the audit log.
-pub(super) struct AuditedEvents {
-    pub(super) events: Arc<dyn Events>,
-    pub(super) audit: Arc<dyn AuditSink>,
+pub struct AuditedEvents {
+    pub events: Arc<dyn Events>,
+    pub audit: Arc<dyn AuditSink>,
 }
 
 impl Events for AuditedEvents {

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use tachi_domain::event::{Cause, Event, Subject, ThawCause};
 use tachi_engine::ports::{Clock, Events, FreezeEvent, FreezeLine, Freezes};
-use tachi_operator::when::duration_text;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
+
+use crate::when::duration_text;
 
 /// Time before the end of a freeze at which the event is emitted.
 const EXPIRY_NOTICE: Duration = Duration::from_mins(10);
@@ -16,15 +17,16 @@ const EXPIRY_NOTICE: Duration = Duration::from_mins(10);
 /// Interval at which each engine checks. Only one of them emits each event.
 const CHECK_INTERVAL: Duration = Duration::from_secs(15);
 
-pub(crate) struct Tender {
-    pub(crate) freezes: Arc<dyn Freezes>,
-    pub(crate) events: Arc<dyn Events>,
-    pub(crate) clock: Arc<dyn Clock>,
+/// Emits the events before and at the end of a freeze.
+pub struct Tender {
+    pub freezes: Arc<dyn Freezes>,
+    pub events: Arc<dyn Events>,
+    pub clock: Arc<dyn Clock>,
 }
 
 impl Tender {
     /// Checks until `stop`.
-    pub(crate) async fn run(self, stop: CancellationToken) {
+    pub async fn run(self, stop: CancellationToken) {
         let mut ticks = interval(CHECK_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut quiet = false;

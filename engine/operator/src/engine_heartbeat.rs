@@ -4,18 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::Router;
-use axum::response::IntoResponse as _;
-use axum::routing::get;
-use http::StatusCode;
 use metrics::{describe_gauge, gauge};
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_engine::Liveness;
 use tachi_engine::ports::engine_registry::{Backlog, EngineHeartbeat};
 use tachi_engine::ports::{Clock, EngineRegistry};
-use tachi_operator::is_alive;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
+
+use crate::snapshot::is_alive;
 
 /// Interval of an engine's heartbeat.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
@@ -24,11 +21,11 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
 const DATABASE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The state of a part of the process in a few words, starting with `ok` if there is nothing to worry about.
-pub(crate) type Fact = Arc<dyn Fn() -> String + Send + Sync>;
+pub type PartState = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// The health of this process's engine; `None` while it is well.
 #[derive(Clone, Default)]
-pub(crate) struct Health(Arc<Mutex<Option<String>>>);
+pub struct Health(Arc<Mutex<Option<String>>>);
 
 impl Health {
     fn set(&self, problem: Option<String>) {
@@ -36,41 +33,31 @@ impl Health {
     }
 
     /// Describes what is wrong, if anything is.
-    pub(crate) fn problem(&self) -> Option<String> {
+    pub fn problem(&self) -> Option<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Returns the route `/healthz`: 200, or 503 with what is wrong.
-    pub(crate) fn router(&self) -> Router {
-        let health = self.clone();
-        let answer = move || async move {
-            match health.problem() {
-                None => (StatusCode::OK, "ok\n".to_owned()).into_response(),
-                Some(problem) => (StatusCode::SERVICE_UNAVAILABLE, format!("{problem}\n")).into_response(),
-            }
-        };
-        Router::new().route("/healthz", get(answer))
     }
 }
 
 /// The sender of an engine's heartbeats.
-pub(crate) struct Signer {
+pub struct Signer {
     /// The registry of engines.
-    pub(crate) engine_registry: Arc<dyn EngineRegistry>,
-    pub(crate) clock: Arc<dyn Clock>,
+    pub engine_registry: Arc<dyn EngineRegistry>,
+    pub clock: Arc<dyn Clock>,
     /// The name under which the engine claims recoveries.
-    pub(crate) name: String,
+    pub name: String,
+    /// The version of the program.
+    pub version: &'static str,
     /// The engine's loop counter.
-    pub(crate) liveness: Liveness,
+    pub liveness: Liveness,
     /// Limit of a round of the engine.
-    pub(crate) within: Duration,
-    pub(crate) facts: BTreeMap<String, Fact>,
-    pub(crate) health: Health,
+    pub within: Duration,
+    pub facts: BTreeMap<String, PartState>,
+    pub health: Health,
 }
 
 impl Signer {
     /// Sends heartbeats until `stop`, and then removes the engine from the registry. An engine whose loop is stuck sends none.
-    pub(crate) async fn run(self, stop: CancellationToken) {
+    pub async fn run(self, stop: CancellationToken) {
         describe();
         let started_at = self.clock.wall();
         let mut ticks = interval(HEARTBEAT_INTERVAL);
@@ -118,7 +105,7 @@ impl Signer {
         let facts = self.facts.iter().map(|(part, how)| (part.clone(), how()));
         let heartbeat = EngineHeartbeat {
             name: self.name.clone(),
-            version: crate::VERSION.to_owned(),
+            version: self.version.to_owned(),
             started_at,
             facts: facts.collect(),
         };
@@ -220,11 +207,12 @@ mod tests {
     async fn an_engine_signs_while_it_turns_and_is_struck_off_when_it_ends() {
         let (paper, liveness) = (Arc::new(MemoryRegistry::default()), Liveness::default());
         let (health, stop) = (Health::default(), CancellationToken::new());
-        let fact: Fact = Arc::new(|| "ok: connected".to_owned());
+        let fact: PartState = Arc::new(|| "ok: connected".to_owned());
         let signer = Signer {
             engine_registry: paper.clone(),
             clock: Arc::<ManualClock>::default(),
             name: "one".to_owned(),
+            version: "1",
             liveness: liveness.clone(),
             within: Duration::from_secs(12),
             facts: BTreeMap::from([("broker".to_owned(), fact)]),
