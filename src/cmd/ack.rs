@@ -183,6 +183,8 @@ async fn is_found(database: &Database, code: FindingCode, name: Option<&str>) ->
         return Ok(());
     }
     subjects.sort_unstable();
+    // A host may be frozen twice.
+    subjects.dedup();
     let others = if subjects.is_empty() {
         "`tachi status` shows what there is".to_owned()
     } else {

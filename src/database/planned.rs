@@ -7,7 +7,7 @@ use tachi_cli::out;
 use tachi_cli::process_owner;
 use tachi_domain::ServerId;
 use tachi_domain::nova::{Server, VmState};
-use tachi_domain::recovery::RecoveryKind;
+use tachi_domain::recovery::{RecoveryKind, is_marked};
 use tachi_engine::ports::operator::{HostView, MoveFilter};
 use tachi_engine::ports::plans::MovedAway;
 use tachi_engine::ports::{Compute, Freezes as _, OperatorJournal as _, Plans as _};
@@ -43,6 +43,7 @@ async fn snapshot(database: &Database, requested: &str, kind: RecoveryKind) -> R
     let service = service.map(|service| HostService {
         up: service.up && !service.forced_down,
         enabled: service.enabled,
+        undrains: service.enabled || service.disabled_reason.as_deref().is_some_and(is_marked),
         why: Some(
             service
                 .disabled_reason

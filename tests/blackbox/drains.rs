@@ -114,7 +114,7 @@ async fn operator_a_host_is_drained_put_back_to_work_and_given_back_what_it_had(
     // Instances of a frozen host are not moved, and it is not returned to service.
     let (code, _, note) = run(&harness, &["host", "giveback", HOST, "--yes"]);
     assert_eq!(code, 1);
-    assert!(note.contains("tachi thaw host compute-001"), "{note}");
+    assert!(note.contains("tachi host undrain compute-001"), "{note}");
     assert_eq!(run(&harness, &["thaw", "host", HOST]).0, 0);
     let (code, _, note) = run(&harness, &["host", "giveback", HOST, "--yes"]);
     assert_eq!(code, 1);
@@ -143,6 +143,47 @@ async fn operator_a_host_is_drained_put_back_to_work_and_given_back_what_it_had(
         printed.trim(),
         "no instance that was moved away from compute-001 is elsewhere"
     );
+}
+
+/// Returns the command that the end of a drain prints, as an operator types it.
+fn command_of_the_end(printed: &str) -> Vec<String> {
+    let (_, rest) = printed.split_once("When the work is done: tachi ").unwrap();
+    let command = rest.split([';', '\n']).next().unwrap().replace("TEXT", "flashed");
+    command.split_whitespace().map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_the_command_that_a_drain_prints_at_its_end_is_accepted() {
+    let harness = harness().await;
+    let servers = harness.boot(HOST, 2);
+    let _engine = harness.spawn("engine");
+    engine_works(&harness).await;
+    let (code, printed, note) = drain(&harness, &[]);
+    assert_eq!(code, 0, "{printed} {note}");
+    let mut command = command_of_the_end(&printed);
+    assert_eq!(command[..3], ["host", "undrain", HOST]);
+    command.push("--yes".to_owned());
+    let typed: Vec<&str> = command.iter().map(String::as_str).collect();
+    let (code, printed, note) = run(&harness, &typed);
+    assert_eq!(code, 0, "{printed} {note}");
+    assert!(harness.sandbox.region().host(HOST).unwrap().enabled);
+    assert_eq!(hosts(&harness, &servers), [HOST; 2]);
+
+    // An operator has disabled the host: the end of the drain may not enable it.
+    let region = harness.sandbox.region();
+    region
+        .operator()
+        .set_service(HOST, false, Some("bad RAM"))
+        .unwrap();
+    let (code, printed, note) = drain(&harness, &["--limit", "10m"]);
+    assert_eq!(code, 0, "{printed} {note}");
+    let command = command_of_the_end(&printed);
+    assert_eq!(command, ["thaw", "host", HOST]);
+    let typed: Vec<&str> = command.iter().map(String::as_str).collect();
+    let (code, printed, note) = run(&harness, &typed);
+    assert_eq!(code, 0, "{printed} {note}");
+    assert!(!harness.sandbox.region().host(HOST).unwrap().enabled);
+    assert_eq!(harness.store.freezes().freezes().await.unwrap(), []);
 }
 
 /// Covers R30.

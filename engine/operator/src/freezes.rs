@@ -26,7 +26,7 @@ use crate::when::{duration_text, time};
 pub use engine_wait::{ENGINE_WAIT_TIMEOUT, WaitResult, wait};
 pub use expiry::Tender;
 pub use target::{FreezeTarget, frozen};
-pub use view::{FreezeView, FrozenView};
+pub use view::{FreezeView, FrozenView, end_command};
 
 /// The longest freeze without `force`.
 pub const MAX_UNFORCED_FREEZE: Duration = Duration::from_hours(24);

@@ -7,6 +7,7 @@ mod view;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use tachi_domain::freeze::typed;
 use tachi_domain::planned::{MAX_FREEZE_DURATION, MAX_MOVE_LIMIT, MIN_MOVE_LIMIT, PlannedOrder};
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::situation::TimedFact;
@@ -17,6 +18,7 @@ use tachi_engine::ports::plans::{NewPlan, PLANS_FACT, PlanOutcome};
 use tachi_engine::ports::{AuditEntry, AuditSink, FreezeLine, JournalError, OperatorJournal, Plans};
 
 use crate::actions::ActionError;
+use crate::freezes::end_command;
 use crate::plain::{check_reason, plain};
 use crate::report_host::freezes_host;
 use crate::snapshot::{RegionSnapshot, is_alive};
@@ -113,6 +115,8 @@ pub struct HostService {
     pub up: bool,
     /// True if Nova schedules instances to the host.
     pub enabled: bool,
+    /// True if `tachi host undrain` would leave it enabled: others have not disabled it.
+    pub undrains: bool,
     /// The reason why it is disabled, if known.
     pub why: Option<String>,
     /// The number of instances on the host.
@@ -157,6 +161,7 @@ pub fn service_in(snapshot: &RegionSnapshot, host: &str) -> Result<Option<HostSe
     Ok(Some(HostService {
         up: service.up,
         enabled: service.enabled,
+        undrains: service.enabled || service.drained,
         why: None,
         instances: instances.value.on.get(host).map_or(0, |all| all.len()),
         when: ago(computes.as_of, snapshot.now),
@@ -179,11 +184,13 @@ pub fn preconditions(
             format!("{host}: recovery {id} is running: `tachi recovery show {host} --follow`")
         });
     }
-    if let Some(line) = freezes.iter().find(|line| freezes_host(line, view)) {
+    let in_force = freezes.iter().filter(|line| freezes_host(line, view));
+    // The end of a drain is refused while an operator's freeze is in force.
+    if let Some(line) = in_force.min_by_key(|line| line.by_drain) {
         return Some(format!(
             "{}, so its instances are not moved; `{}` ends that",
             line.freeze.sentence(),
-            line.freeze.thaw()
+            end_command(line, service.is_some_and(|service| service.undrains))
         ));
     }
     let engines = snapshot.tables.engines.iter();
@@ -218,6 +225,16 @@ pub fn preconditions(
     None
 }
 
+/// Returns the command that stops a plan.
+pub fn stop_command(kind: RecoveryKind, host: &str) -> String {
+    let host = typed(host);
+    if kind == RecoveryKind::Drain {
+        format!("tachi host drain {host} --abort --reason TEXT")
+    } else {
+        format!("tachi recovery abort {host}")
+    }
+}
+
 fn state_in_nova(service: &HostService, host: &str) -> String {
     match service.when.as_str() {
         "" => format!("Nova shows {host}"),
@@ -244,23 +261,26 @@ pub fn drain_consequences(host: &str, service: &HostService) -> Vec<String> {
     let mut lines = Vec::new();
     if !service.enabled {
         lines.push(format!(
-            "{host} is disabled in Nova already{}, which stays",
+            "{host} is already disabled in Nova{}",
             disabled_why(service)
         ));
     }
-    let there = match service.when.as_str() {
-        "" => format!(
-            "{} on {host}",
-            count(service.instances, "instance is", "instances are")
-        ),
-        when => format!(
+    let there = match (service.instances, service.when.as_str()) {
+        (0, "") => format!("No instance is on {host}"),
+        (0, when) => format!("No instance was on {host} {when}"),
+        (some, "") => format!("{} on {host}", count(some, "instance is", "instances are")),
+        (some, when) => format!(
             "{} on {host} {when}",
-            count(service.instances, "instance was", "instances were")
+            count(some, "instance was", "instances were")
         ),
     };
+    let disable = if service.enabled {
+        "will be disabled in Nova"
+    } else {
+        "stays disabled"
+    };
     lines.push(format!(
-        "{there}. It is disabled in Nova, and its instances are live-migrated away. Once it is empty of running instances, {host} is \
-         frozen."
+        "{there}. {host} {disable}, and its instances will be live-migrated away. Once no running instance is left, {host} will be frozen."
     ));
     lines
 }

@@ -148,8 +148,8 @@ pub async fn preview(
     let host = &view.host.name;
     let fencing = match mode {
         FencingMode::Engine => format!(
-            "The engine fences {host} and confirms it off before it moves an instance. If the host stays up in Nova, it is not fenced, \
-             and the recovery shows that: `tachi fence off {host}` powers it off."
+            "The engine fences {host} and confirms it off before it moves an instance. If it stays up in Nova, it is not fenced, and after \
+             2 min the report is dismissed. To power off a host that still runs, on a controller: `tachi fence off {host}`."
         ),
         FencingMode::DryRun => format!(
             "[fencing] mode is dry-run: the recovery shows what it would do with {host}, and does nothing."

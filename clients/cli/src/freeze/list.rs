@@ -33,8 +33,13 @@ fn sheet(listed: &[FreezeView]) -> TextTable<6> {
         } else {
             ""
         };
+        let what = Freeze::from(*view).what();
         let cells = [
-            Cell::text(Freeze::from(*view).what()),
+            Cell::text(if view.by_drain {
+                format!("{what} (by its drain)")
+            } else {
+                what
+            }),
             Cell::Time(view.until.0),
             Cell::text(duration_text(Duration::from_secs(view.left_seconds))),
             Cell::text(&view.by),

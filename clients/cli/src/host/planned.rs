@@ -10,7 +10,7 @@ use tachi_domain::RecoveryId;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_engine::ports::operator::RecoveryFilter;
-use tachi_operator::plans::{InvalidPlan, PlanRequest};
+use tachi_operator::plans::{InvalidPlan, PlanRequest, stop_command};
 use tachi_operator::when::duration_text;
 use tachi_operator::{
     Failure, InstanceView, PlannedView, RecoveryHistoryView, RecoveryView, members, one_line,
@@ -137,7 +137,10 @@ pub(super) async fn begun(
             "follow it     tachi recovery show {} --follow",
             planned.host
         ));
-        meanwhile.report(format!("end it        tachi recovery abort {}", planned.host));
+        meanwhile.report(format!(
+            "stop it       {}",
+            stop_command(planned.kind, &planned.host)
+        ));
         let history = source.recovery(id).await?;
         (history.ok_or_else(|| gone(id))?, crate::DONE)
     } else {
@@ -151,7 +154,7 @@ pub(super) async fn begun(
                 interrupted.map_err(|error| Failure::new("waiting for Ctrl-C", error))?;
                 meanwhile.report("");
                 meanwhile.report(format!("The operation continues. Follow: tachi recovery show {} --follow", planned.host));
-                meanwhile.report(format!("Stop: tachi recovery abort {}", planned.host));
+                meanwhile.report(format!("Stop: {}", stop_command(planned.kind, &planned.host)));
                 return Ok(INTERRUPTED);
             }
         }

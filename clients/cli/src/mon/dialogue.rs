@@ -117,8 +117,8 @@ impl Dialogue {
 
     pub(super) fn drain(host: &str, source: &[String]) -> Self {
         let what = format!(
-            "{host} is disabled in Nova and its instances are live-migrated away; once it is empty, it is frozen for that long. Type the \
-             host's name."
+            "{host} will be disabled in Nova and its instances live-migrated away; once it is empty, it will be frozen for that long. Type \
+             the host's name."
         );
         let mut name = Field::new("host", "");
         name.expected = Some(host.to_owned());

@@ -4,7 +4,7 @@ use crate::count;
 use crate::entity::notification::NotificationStatus;
 use crate::id::ServerId;
 use crate::nova::Migration;
-use crate::recovery::{DecisionTime, FreezeOrder, Inventory, Life, Record, StepKind, Task};
+use crate::recovery::{DecisionTime, FreezeOrder, Inventory, Life, Record, StepKind, Task, is_marked};
 
 use super::arrivals::{describe, may_be_taken_back};
 use super::lists::{ARRIVAL_CHECK_INTERVAL, is_idle};
@@ -14,6 +14,14 @@ use super::{MoveStage, PlannedStage, PlannedState};
 
 fn instances(number: usize) -> String {
     count(number, "instance", "instances")
+}
+
+/// Renders the number of instances that have moved.
+fn moved(number: usize) -> String {
+    match number {
+        0 => "no instance moved".to_owned(),
+        some => format!("{} moved", instances(some)),
+    }
 }
 
 impl PlannedState {
@@ -97,12 +105,12 @@ impl PlannedState {
     pub(super) fn end_drain(&mut self, inventory: &Inventory, coming: &[&Migration], record: &mut Record) {
         let left = &inventory.servers;
         let is_open = inventory.service.as_ref().is_some_and(|service| service.enabled);
-        let moved = instances(self.count(MoveStage::Moved));
+        let moved = moved(self.count(MoveStage::Moved));
         let running = left.iter().filter(|server| !is_idle(server)).count();
-        let after = format!("{}{}", stays_disabled(self), unconfirmed(self, inventory));
+        let resizes = unconfirmed(self, inventory);
         if is_open {
             let text = format!(
-                "{} not drained: {moved} moved, {running} left running: its service was enabled meanwhile, so Nova may put \
+                "{} not drained: {moved}, {running} left running: its service was enabled meanwhile, so Nova may put \
                  more there; it is not frozen, so what is there stays protected",
                 self.host
             );
@@ -116,9 +124,10 @@ impl PlannedState {
             }
             let stayed = stayed.unwrap_or_else(|| "put there meanwhile".to_owned());
             let text = format!(
-                "{} not drained: {moved} moved, {running} left running: {stayed}; it is not frozen, so what is left stays \
-                 protected{after}",
-                self.host
+                "{} not drained: {moved}, {running} left running: {stayed}; it is not frozen, so what is left stays \
+                 protected{resizes}{}",
+                self.host,
+                stays_disabled(self)
             );
             return self.end_failed(text, record);
         }
@@ -129,8 +138,8 @@ impl PlannedState {
                 count(some, "instance left that does", "instances left that do")
             ),
         };
-        let frozen = if self.order.lasts.is_zero() {
-            String::new()
+        let (frozen, next) = if self.order.lasts.is_zero() {
+            (String::new(), stays_disabled(self))
         } else {
             record.freeze = Some(FreezeOrder {
                 lasts: self.order.lasts,
@@ -138,16 +147,35 @@ impl PlannedState {
                 reason: self.order.reason.clone(),
                 left: left.iter().map(|server| server.id).collect(),
             });
-            format!(
-                "; frozen for {} min. When the work is done: tachi host undrain {} --reason TEXT",
-                self.order.lasts.as_secs().div_ceil(60),
-                self.host
-            )
+            let minutes = self.order.lasts.as_secs().div_ceil(60);
+            (format!("; frozen for {minutes} min"), self.when_done(inventory))
         };
         // A recovery of the host that has just started must not be frozen.
         record.unless_host_recovery = Some(self.host.clone());
-        let text = format!("{} is drained: {moved} moved, {idle}{frozen}{after}", self.host);
+        let text = format!("{} is drained: {moved}, {idle}{frozen}{resizes}{next}", self.host);
         self.end(NotificationStatus::Finished, text, record);
+    }
+
+    /// Returns the command for the end of the work on a frozen host. `tachi host undrain` is refused if others have disabled the
+    /// service: an earlier drain or recovery may have done so, too.
+    fn when_done(&self, inventory: &Inventory) -> String {
+        let by_us = inventory
+            .service
+            .as_ref()
+            .map_or(self.disabling.is_some(), |service| {
+                service.disabled_reason.as_deref().is_some_and(is_marked)
+            });
+        if by_us {
+            format!(
+                ". When the work is done: tachi host undrain {} --reason TEXT",
+                self.host
+            )
+        } else {
+            format!(
+                ". When the work is done: tachi thaw host {}; its service was disabled before the drain, and stays so",
+                self.host
+            )
+        }
     }
 
     /// Ends the operation because the host is being recovered, and the recovery handles all its instances. This also
@@ -205,10 +233,10 @@ pub(super) fn instances_recovered(
         return;
     }
     let text = format!(
-        "{} not drained: {} moved; instances that did not run there are being recovered: {names}; it is not frozen, so what is left \
+        "{} not drained: {}; instances that did not run there are being recovered: {names}; it is not frozen, so what is left \
          stays protected{}",
         state.host,
-        instances(state.count(MoveStage::Moved)),
+        moved(state.count(MoveStage::Moved)),
         stays_disabled(state)
     );
     state.end_failed(text, record);
@@ -238,7 +266,7 @@ fn unconfirmed(state: &PlannedState, inventory: &Inventory) -> String {
         return String::new();
     }
     format!(
-        "; unconfirmed resizes from this host can still be reverted to it: {}",
+        "; before you power it off, have these resizes confirmed, which can still be reverted to it: {}",
         describe(&all)
     )
 }
@@ -255,7 +283,7 @@ fn stays_disabled(state: &PlannedState) -> String {
         "is"
     };
     format!(
-        "; its service {is} disabled: `tachi host return {} --do --reason ...` enables it",
+        "; its service {is} disabled: tachi host undrain {} --reason TEXT returns it to service",
         state.host
     )
 }

@@ -418,6 +418,11 @@ fn a_host_is_disabled_then_emptied_two_at_a_time_and_frozen_only_at_its_end() {
         text.starts_with("compute-1 is drained: 5 instances moved, nothing is left; frozen for 180 min"),
         "{text}"
     );
+    assert_eq!(text.matches("tachi ").count(), 1, "{text}");
+    assert!(
+        text.ends_with("tachi host undrain compute-1 --reason TEXT"),
+        "{text}"
+    );
     assert_eq!(bench.most_under_way, 2);
     assert_eq!(bench.orders().len(), 5, "each once");
     let reason = bench.service.disabled_reason.clone().unwrap();
@@ -650,7 +655,10 @@ fn an_abort_starts_nothing_and_aborts_running_migrations() {
         text.starts_with("aborted by bob: 0 of 4 moved, 4 not moved"),
         "{text}"
     );
-    assert!(text.contains("tachi host return compute-1 --do"), "{text}");
+    assert!(
+        text.ends_with("tachi host undrain compute-1 --reason TEXT returns it to service"),
+        "{text}"
+    );
     assert!(bench.servers.values().all(|server| server.task_state.is_none()));
     assert!(!bench.froze());
 }
@@ -664,7 +672,11 @@ fn a_service_disabled_by_others_stays_so() {
     let (status, text) = bench.end();
     assert_eq!(status, NotificationStatus::Finished, "{text}");
     assert_eq!(bench.service.disabled_reason.as_deref(), Some("mine"));
-    assert!(!text.contains("host return"), "{text}");
+    assert!(!text.contains("undrain"), "{text}");
+    assert!(
+        text.ends_with("When the work is done: tachi thaw host compute-1; its service was disabled before the drain, and stays so"),
+        "{text}"
+    );
 }
 
 #[test]

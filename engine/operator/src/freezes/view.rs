@@ -1,7 +1,7 @@
 //! Freezes, as the API shows them.
 
 use serde::{Deserialize, Serialize};
-use tachi_domain::freeze::{Freeze, FreezeScope};
+use tachi_domain::freeze::{Freeze, FreezeScope, typed};
 use tachi_engine::ports::FreezeLine;
 use utoipa::ToSchema;
 
@@ -72,6 +72,16 @@ impl From<&FreezeView> for Freeze {
             reason: view.reason.clone(),
             unless_worse: view.unless_worse,
         }
+    }
+}
+
+/// Returns the command that ends a freeze. `undrains` is true if `tachi host undrain` would enable the host's service, which it refuses if
+/// others have disabled it.
+pub fn end_command(line: &FreezeLine, undrains: bool) -> String {
+    if line.by_drain && undrains {
+        format!("tachi host undrain {} --reason TEXT", typed(&line.freeze.name))
+    } else {
+        line.freeze.thaw()
     }
 }
 

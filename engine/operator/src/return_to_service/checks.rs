@@ -8,6 +8,8 @@ use tachi_domain::recovery::{is_drained, is_marked};
 
 use super::blocking_evacuations::BlockingEvacuations;
 use super::facts::ReturnFacts;
+use crate::freezes::end_command;
+use crate::plans::stop_command;
 use crate::progress;
 
 /// Limit of the names in a line; the rest is counted.
@@ -67,8 +69,10 @@ fn recovery(facts: &ReturnFacts, report: &mut impl FnMut(CheckResult, String)) {
         Some(open) if open.kind.is_planned() => report(
             CheckResult::Bad,
             format!(
-                "{} {} of the host has not ended: `tachi recovery abort {}` ends it",
-                open.kind, open.id, open.id
+                "{} {} of the host has not ended: `{}` stops it",
+                open.kind,
+                open.id,
+                stop_command(open.kind, &facts.view.host.name)
             ),
         ),
         Some(open) => {
@@ -99,8 +103,17 @@ fn recovery(facts: &ReturnFacts, report: &mut impl FnMut(CheckResult, String)) {
 
 /// Checks for a freeze or a maintenance that an operator has started and has to end.
 fn withheld(facts: &ReturnFacts, report: &mut impl FnMut(CheckResult, String)) {
-    for freeze in facts.freezes.iter().map(|line| &line.freeze) {
-        let text = format!("{}: `{}` ends it", freeze.sentence(), freeze.thaw());
+    let undrains = facts
+        .service()
+        .is_some_and(|service| service.enabled || service.disabled_reason.as_deref().is_some_and(is_marked));
+    // The end of a drain is refused while an operator's freeze is in force.
+    let (of_drains, others): (Vec<_>, Vec<_>) = facts.freezes.iter().partition(|line| line.by_drain);
+    for line in others.into_iter().chain(of_drains) {
+        let text = format!(
+            "{}: `{}` ends it",
+            line.freeze.sentence(),
+            end_command(line, undrains)
+        );
         report(CheckResult::Bad, text);
     }
     // A maintenance from before Tachi has no known reason: it counts as an operator's.

@@ -127,6 +127,11 @@ fn a_resize_from_the_host_that_nobody_has_confirmed_is_named_at_the_end() {
         assert!(bench.froze(), "it may be confirmed weeks later, or never");
         let named = format!("can still be reverted to it: {} (migration 70, finished)", id(9));
         assert_eq!(text.contains(&named), expected, "{status}: {text}");
+        // The command for the end of the work is the last.
+        assert!(
+            text.ends_with("tachi host undrain compute-1 --reason TEXT"),
+            "{text}"
+        );
     }
 }
 

@@ -321,7 +321,30 @@ fn blockers_of_a_return_are_shown() {
             "frozen",
             |f| f.freezes.push(frozen()),
             Bad,
-            "host cmp1 is frozen until",
+            "tachi thaw host cmp1` ends it",
+        ),
+        (
+            "frozen by its drain",
+            |f| {
+                f.freezes.push(FreezeLine {
+                    by_drain: true,
+                    ..frozen()
+                })
+            },
+            Bad,
+            "`tachi host undrain cmp1 --reason TEXT` ends it",
+        ),
+        (
+            "frozen by its drain, and disabled by others",
+            |f| {
+                f.freezes.push(FreezeLine {
+                    by_drain: true,
+                    ..frozen()
+                });
+                set(f, |service| service.disabled_reason = Some("bad RAM".into()));
+            },
+            Bad,
+            "`tachi thaw host cmp1` ends it",
         ),
         (
             "an instance waits",
