@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rustix::fs::{Access, access};
 use serde::Serialize;
 use tachi_instance_ha::{CallFailure, Class, Client, RegisteredHost, Registration};
 
@@ -86,7 +87,10 @@ impl Finding {
             .worst_seconds
             .map(|seconds| format!(": at most {seconds:.1} s"))
             .unwrap_or_default();
-        format!("{label} {}: {}{max_latency}", self.part, self.text)
+        // The output of a program may have several lines.
+        let lines = self.text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let text = lines.collect::<Vec<_>>().join("; ");
+        format!("{label} {}: {text}{max_latency}", self.part)
     }
 }
 
@@ -225,7 +229,14 @@ async fn api(settings: &Settings) -> (Vec<Finding>, Option<Vec<RegisteredHost>>)
     };
     let login = match client.login().await {
         Ok(login) => login,
-        Err(failed) => return (vec![Finding::wrong("log-in", failed.text)], None),
+        Err(failed) => {
+            let text = if failed.class == Class::Unreachable {
+                format!("{} (Keystone is {})", failed.text, settings.api.keystone.auth_url)
+            } else {
+                failed.text
+            };
+            return (vec![Finding::wrong("log-in", text)], None);
+        }
     };
     let mut findings = vec![Finding::good(
         "log-in",
@@ -286,6 +297,18 @@ fn registration(settings: &Settings, hosts: Result<&[RegisteredHost], &CallFailu
 fn spool(settings: &Settings, kind: Kind) -> Finding {
     let part = format!("{} spool", kind.name());
     let folder = settings.folder(kind).join("spool");
+    // It is not created here: it would belong to the caller.
+    let rights = Access::WRITE_OK | Access::EXEC_OK;
+    if let Some(existing) = folder.ancestors().find(|path| path.exists())
+        && let Err(error) = access(existing, rights)
+    {
+        let text = format!(
+            "{} cannot be written by the user of this check ({error}): that user's monitor would hold reports only in memory, and lose \
+             them at a restart; check [monitor] state_path, and run the check as the user of the unit",
+            existing.display()
+        );
+        return Finding::wrong(part, text);
+    }
     match tachi_spool::Spool::waiting(&folder) {
         Ok(0) => Finding::good(part, "no report is waiting"),
         Ok(1) => Finding::note(part, "1 report is waiting"),
@@ -356,6 +379,34 @@ mod tests {
         assert_eq!(tempdir(&settings("")), None);
     }
 
+    #[test]
+    fn a_spool_that_cannot_be_written_is_wrong() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(&format!("[monitor]\nstate_path = {}\n", folder.path().display()));
+        assert_eq!(spool(&settings, Kind::Process).level, FindingLevel::Good);
+        // Mode bits do not restrict root.
+        if rustix::process::geteuid().is_root() {
+            return;
+        }
+        let set_mode = |path: &std::path::Path, mode| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let own = folder.path().join("process");
+        std::fs::create_dir(&own).unwrap();
+        for path in [own.as_path(), folder.path()] {
+            set_mode(path, 0o500);
+            let finding = spool(&settings, Kind::Process);
+            set_mode(path, 0o700);
+            if path == own {
+                std::fs::remove_dir(path).unwrap();
+            }
+            assert_eq!(finding.level, FindingLevel::Wrong);
+            let expected = format!("{} cannot be written", path.display());
+            assert!(finding.text.starts_with(&expected), "{finding:?}");
+        }
+    }
+
     /// Covers MW13.
     #[test]
     fn an_unregistered_name_is_reported_with_the_likely_one() {
@@ -399,5 +450,10 @@ mod tests {
         }
         let line = Finding::reported_within("host", "a host dies", Duration::from_millis(1500)).line();
         assert_eq!(line, "time  host: a host dies: at most 1.5 s");
+        let line = Finding::wrong("host", "crm_mon failed\nerror: refused\n\ncrm_mon: failed\n").line();
+        assert_eq!(
+            line,
+            "WRONG host: crm_mon failed; error: refused; crm_mon: failed"
+        );
     }
 }

@@ -279,6 +279,14 @@ impl Check for Checks {
         let path = &settings.process.list;
         let entries = match list::read(path) {
             Ok(entries) => entries,
+            Err(failure) if !path.exists() => {
+                let text = format!(
+                    "{}: create it (an example is in /usr/share/doc/tachi-monitors/examples), or check only the monitors that run on this \
+                     host, such as tachi-monitor check instance",
+                    failure.chain()
+                );
+                return vec![Finding::wrong(SUBSYSTEM, text)];
+            }
             Err(failure) => return vec![Finding::wrong(SUBSYSTEM, failure.chain())],
         };
         if entries.is_empty() {
@@ -290,7 +298,10 @@ impl Check for Checks {
         }
         let mut findings = vec![Finding::good(
             SUBSYSTEM,
-            format!("{} names {} processes", path.display(), entries.len()),
+            match entries.len() {
+                1 => format!("{} names 1 process", path.display()),
+                several => format!("{} names {several} processes", path.display()),
+            },
         )];
         let systemd = Systemd::system(Health::default());
         if entries.iter().any(|entry| entry.unit.is_some())

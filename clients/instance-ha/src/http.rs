@@ -52,6 +52,12 @@ pub(crate) fn login_failure(failure: &Failure, config_source: &str) -> CallFailu
             } else {
                 String::new()
             };
+            // Keystone's text is a sentence, which the hint continues.
+            let text = if hint.is_empty() {
+                text
+            } else {
+                text.trim_end_matches('.')
+            };
             CallFailure::new(class, format!("{line}: {}: {text}{hint}", status.as_u16()))
         }
     };

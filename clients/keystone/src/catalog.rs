@@ -163,11 +163,12 @@ impl Catalog {
             query.service(),
             part("and name", query.name),
             part("in region", region),
-            self.listing(),
+            self.listing(query),
         ))
     }
 
-    fn listing(&self) -> String {
+    /// Lists the endpoints of the requested types; if there are none, all endpoints.
+    fn listing(&self, query: &ServiceQuery<'_>) -> String {
         let one = |entry: &Entry| {
             let name = entry
                 .name
@@ -184,7 +185,12 @@ impl Catalog {
         if self.0.is_empty() {
             return "nothing (is the token scoped to a project?)".to_owned();
         }
-        self.0.iter().map(one).collect::<Vec<_>>().join(", ")
+        let is_requested = |entry: &&Entry| query.types.contains(&entry.service_type.as_str());
+        let mut shown: Vec<&Entry> = self.0.iter().filter(is_requested).collect();
+        if shown.is_empty() {
+            shown = self.0.iter().collect();
+        }
+        shown.into_iter().map(one).collect::<Vec<_>>().join(", ")
     }
 }
 

@@ -117,10 +117,8 @@ fn refused(status: StatusCode, message: String, request_id: Option<String>) -> C
         error.fault.class = FaultClass::Fatal;
     }
     if status == StatusCode::UNAUTHORIZED {
-        error
-            .fault
-            .text
-            .push_str("; check user, password, project and domains");
+        let text = error.fault.text.trim_end_matches('.');
+        error.fault.text = format!("{text}; check user, password, project and domains");
     }
     error
 }
