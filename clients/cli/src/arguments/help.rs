@@ -102,7 +102,9 @@ fn command() -> clap::Command {
 /// Arguments that are not known, with a hint where there is one; and `--help` and `--version`, as in clap.
 pub fn parse(given: &[OsString]) -> Result<Cli, clap::Error> {
     let mut command = command();
-    let matches = command.try_get_matches_from_mut(given).map_err(with_hint)?;
+    let matches = command
+        .try_get_matches_from_mut(given)
+        .map_err(|error| with_hint(error, given))?;
     Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }
 
