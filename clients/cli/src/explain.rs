@@ -7,7 +7,7 @@ use serde_json::json;
 use tachi_domain::Timestamp;
 use tachi_domain::count;
 use tachi_domain::situation::{Need, Severity};
-use tachi_operator::waits::explained;
+use tachi_operator::consequence::SuggestedCommand;
 use tachi_operator::when::ago;
 use tachi_operator::{ExplanationView, Failure, NeedView};
 
@@ -101,8 +101,10 @@ pub fn lines(explanation: &ExplanationView, now: Timestamp) -> Vec<String> {
         lines.push(format!("  recovery {id} ({life}): {message}"));
         lines.extend(explanation.known.iter().map(|known| format!("  known: {known}")));
     }
-    let ways = explanation.commands.iter().map(|way| explained(way));
-    lines.extend(ways.map(|way| format!("      -> {way}")));
+    for way in SuggestedCommand::all(&explanation.commands) {
+        lines.extend(way.first.map(|first| format!("      {first}:")));
+        lines.push(format!("      -> {}", way.line()));
+    }
     lines.extend(
         explanation
             .disk

@@ -57,6 +57,15 @@ impl<'a> SuggestedCommand<'a> {
         }
     }
 
+    /// Renders the command with its consequence in a shell comment.
+    pub fn line(&self) -> String {
+        if self.meaning.is_empty() {
+            self.command.to_owned()
+        } else {
+            format!("{}{COMMENT}{}", self.command, self.meaning)
+        }
+    }
+
     /// Adds the consequences to several commands and puts the dangerous ones last.
     pub fn all(commands: &'a [String]) -> Vec<Self> {
         let mut commands: Vec<Self> = commands.iter().map(|command| Self::of(command)).collect();

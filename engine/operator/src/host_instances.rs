@@ -83,17 +83,18 @@ pub struct EvidenceView {
 }
 
 impl EvidenceView {
-    /// Describes the evidence in one line, each part with its age.
-    pub fn summary(&self, now: Timestamp) -> String {
-        self.text(Some(now))
+    /// Describes the evidence in one line, each part with its age. A reading from before the recovery was put on hold may be from before
+    /// the failure.
+    pub fn summary(&self, now: Timestamp, on_hold_since: Option<Timestamp>) -> String {
+        self.text(Some(now), on_hold_since)
     }
 
     /// Describes the evidence in one line without ages, for a text that stays the same as long as the evidence does.
     pub fn readings(&self) -> String {
-        self.text(None)
+        self.text(None, None)
     }
 
-    fn text(&self, now: Option<Timestamp>) -> String {
+    fn text(&self, now: Option<Timestamp>, on_hold_since: Option<Timestamp>) -> String {
         let state = match self.up {
             Some(true) => "up",
             Some(false) => "down",
@@ -102,7 +103,11 @@ impl EvidenceView {
         let since = self.since.zip(now);
         let since = since.map_or_else(String::new, |(at, now)| format!(" for {}", age(at.0, now)));
         let reads = |level: &LevelView| {
-            let tested = now.map_or_else(String::new, |now| format!(" ({})", ago(level.tested_at.0, now)));
+            let earlier = on_hold_since.is_some_and(|since| level.tested_at.0 < since);
+            let earlier = if earlier { ", before the hold" } else { "" };
+            let tested = now.map_or_else(String::new, |now| {
+                format!(" ({}{earlier})", ago(level.tested_at.0, now))
+            });
             format!("{} {}{tested}", level.device, level.reading())
         };
         let power: Vec<String> = self.levels.iter().map(reads).collect();
@@ -258,4 +263,33 @@ impl HostedView {
 /// Returns the instances that need an operator, by id.
 pub(crate) fn waiting_by_id(snapshot: &RegionSnapshot) -> BTreeMap<ServerId, &MoveLine> {
     snapshot.waiting().map(|line| (line.server, line)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reading_from_before_the_hold_says_so() {
+        let now = Timestamp::from_micros(1_700_000_000_000_000);
+        let level = |device: &str, seconds| LevelView {
+            level: 1,
+            device: device.to_owned(),
+            tested_at: Time(now.minus_seconds(seconds)),
+            good: true,
+            power: Some(Power::On),
+            fault: None,
+        };
+        let evidence = EvidenceView {
+            up: Some(true),
+            since: Some(Time(now.minus_seconds(91))),
+            instances: None,
+            levels: vec![level("bmc", 18), level("pdu", 2)],
+        };
+        assert_eq!(
+            evidence.summary(now, Some(now.minus_seconds(5))),
+            "Nova: up for 91 s; power: bmc on (18 s ago, before the hold), pdu on (2 s ago)"
+        );
+        assert_eq!(evidence.readings(), "Nova: up; power: bmc on, pdu on");
+    }
 }

@@ -343,6 +343,12 @@ impl WaitingRecoveryView {
         self.waits.as_ref().map(|wait| (wait.what, &wait.on))
     }
 
+    /// Describes the evidence about the host in one line.
+    pub fn summary(&self, now: Timestamp) -> String {
+        let since = self.waits.as_ref().map(|wait| wait.since.0);
+        self.evidence.summary(now, since)
+    }
+
     /// True if the operator decides by what is known of the host.
     pub fn is_about_host(&self) -> bool {
         let about = [WaitsFor::Approval, WaitsFor::Fence, WaitsFor::Alive];
@@ -359,7 +365,7 @@ impl SituationView {
             .iter()
             .find(|recovery| recovery.host == host);
         let waiting = waiting.filter(|recovery| recovery.is_about_host())?;
-        Some(waiting.evidence.summary(self.at.0))
+        Some(waiting.summary(self.at.0))
     }
 
     /// Returns the reason for which a recovery is on hold.

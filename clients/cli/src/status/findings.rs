@@ -111,7 +111,7 @@ fn decision(situation: &SituationView, own: &[&WaitingRecoveryView]) -> Vec<Stri
             lines.push(format!("why: {}", situation.reason(one)));
             before = one.cause();
         }
-        lines.push(format!("{}: {}", one.host, one.evidence.summary(situation.at.0)));
+        lines.push(format!("{}: {}", one.host, one.summary(situation.at.0)));
     }
     // That command approves every recovery on hold: it is offered only if all of them are on hold for the same guards.
     let all = &situation.needs_person.recoveries;
@@ -124,13 +124,24 @@ fn decision(situation: &SituationView, own: &[&WaitingRecoveryView]) -> Vec<Stri
         ));
     }
     for (number, one) in own.iter().enumerate() {
+        if one.is_about_host() && !one.evidence.levels.is_empty() {
+            lines.push(format!("-> {}", power_test(&one.host)));
+        }
         for way in SuggestedCommand::all(&one.commands) {
-            let meaning = Some(way.meaning).filter(|meaning| number == 0 && !meaning.is_empty());
-            let meaning = meaning.map_or_else(String::new, |meaning| format!("    # {meaning}"));
-            lines.push(format!("-> {}{meaning}", way.command));
+            let line = if number == 0 {
+                way.line()
+            } else {
+                way.command.to_owned()
+            };
+            lines.push(format!("-> {line}"));
         }
     }
     lines
+}
+
+/// Returns the command that reads a host's power again: the last reading may be from before the failure.
+fn power_test(host: &str) -> String {
+    format!("tachi fence test {host}    # reads its power now, on a controller")
 }
 
 /// Returns the grade's symbol at the head of a line.
