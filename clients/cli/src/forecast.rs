@@ -6,7 +6,7 @@ use serde_json::json;
 use tachi_domain::count;
 use tachi_domain::forecast::Room;
 use tachi_operator::when::ago;
-use tachi_operator::{Failure, ForecastView, OutcomeView, SegmentForecastView, headroom};
+use tachi_operator::{Failure, ForecastView, OutcomeView, SegmentForecastView, headroom, without_repeats};
 
 use crate::arguments::ForecastArgs;
 use crate::out::answer;
@@ -33,11 +33,9 @@ fn lines(forecast: &ForecastView) -> Vec<String> {
     }
     if let Some(one) = &forecast.lost {
         lines.push(format!("if {} failed now: {}", one.lost.join(", "), outcome(one)));
-        lines.extend(
-            one.held
-                .iter()
-                .map(|why| format!("the recovery would be on hold: {why}")),
-        );
+        if !one.held.is_empty() {
+            lines.push(format!("the recovery would be on hold: {}", reasons(&one.held)));
+        }
         return lines;
     }
     if forecast.segments.is_empty() {
@@ -70,6 +68,11 @@ fn lines(forecast: &ForecastView) -> Vec<String> {
     lines
 }
 
+/// Renders the reasons of guards, each explanation once.
+fn reasons(held: &[String]) -> String {
+    without_repeats(&held.join("; "))
+}
+
 /// Lists the losses whose recovery would be on hold.
 fn holds(forecast: &ForecastView) -> Vec<String> {
     let mut lines = Vec::new();
@@ -89,15 +92,15 @@ fn holds(forecast: &ForecastView) -> Vec<String> {
         lines.push(format!(
             "on hold if {}{more} failed alone: {}",
             some.join(", "),
-            why.join("; ")
+            reasons(why)
         ));
     }
     for segment in &forecast.segments {
         if let Some(from) = segment.held_from {
-            let why = segment.held_why.join("; ");
             lines.push(format!(
-                "on hold if {from} hosts of segment {} failed at once: {why}",
-                segment.segment
+                "on hold if {from} hosts of segment {} failed at once: {}",
+                segment.segment,
+                reasons(&segment.held_why)
             ));
         }
     }
@@ -106,7 +109,7 @@ fn holds(forecast: &ForecastView) -> Vec<String> {
         lines.push(format!(
             "on hold if {} failed ({hosts}): {}",
             one.domain,
-            one.held.join("; ")
+            reasons(&one.held)
         ));
     }
     lines
@@ -193,8 +196,12 @@ mod tests {
             lost: None,
             landing: Vec::new(),
         };
-        let g4 = "G4 segment: 2 of the segment's 5 hosts are out at once".to_owned();
-        (view.segments[0].held_from, view.segments[0].held_why) = (Some(2), vec![g4]);
+        let held = [
+            "G4 segment: 2 of the segment's 5 hosts are out at once: a switch or a rack may have failed",
+            "G5 global: 2 of all 5 hosts failed: a switch or a rack may have failed",
+        ];
+        let held = held.map(str::to_owned).to_vec();
+        (view.segments[0].held_from, view.segments[0].held_why) = (Some(2), held);
         let mut listed = outcome("c-4", 1, Room::Enough, None);
         listed.held = vec!["G11 protected: it is listed".to_owned()];
         view.segments[0].hosts = vec![listed.clone(), outcome("c-5", 1, Room::Enough, None)];
@@ -206,7 +213,8 @@ mod tests {
                 "S2       3+   c-17 (31 inst)  all 31 instances fit",
                 "S3       ?    -               it has no host to lose",
                 "on hold if c-4 failed alone: G11 protected: it is listed",
-                "on hold if 2 hosts of segment S1 failed at once: G4 segment: 2 of the segment's 5 hosts are out at once",
+                "on hold if 2 hosts of segment S1 failed at once: G4 segment: 2 of the segment's 5 hosts are out at once: a switch or a \
+                 rack may have failed; G5 global: 2 of all 5 hosts failed",
                 "on hold if rack:r1 failed (3 hosts): G5 global: too many",
                 "the capacity of 3 hosts is not known yet and not counted",
                 "conservative estimate from data of 12 s ago",

@@ -60,10 +60,17 @@ impl Shadow {
 
     /// Describes the result in a line.
     pub fn sentence(&self) -> String {
+        self.describe(|answer| format!("{}: {}", answer.what, text(answer)))
+    }
+
+    /// Describes the result in a line below the answers: it only names those that are not good.
+    pub fn summary(&self) -> String {
+        self.describe(|answer| answer.what.clone())
+    }
+
+    fn describe(&self, render: impl Fn(&Answer) -> String) -> String {
         let bad = self.answers.iter().filter(|answer| answer.grade > Severity::Info);
-        let bad: Vec<String> = bad
-            .map(|one| format!("{}: {}", one.answer.what, text(&one.answer)))
-            .collect();
+        let bad: Vec<String> = bad.map(|one| render(&one.answer)).collect();
         let took = self.took.as_secs_f64();
         let host = plain(&self.host);
         match self.grade() {
@@ -327,6 +334,10 @@ mod tests {
             let shadow = drilled(answers);
             (shadow.grade(), shadow.sentence())
         };
+        assert_eq!(
+            drilled(vec![good.clone(), warning.clone()]).summary(),
+            "compute-001 ready except placement; checked in 0.9 s"
+        );
         assert_eq!(
             rendered(vec![good.clone()]),
             (Severity::Ok, "compute-001 ready, checked in 0.9 s".into())

@@ -263,9 +263,7 @@ impl ForecastView {
                 .iter()
                 .find(|segment| segment.hosts.iter().any(|own| own.name == *host))
                 .ok_or_else(|| {
-                    ForecastError::Unknown(format!(
-                        "no segment has a host named {host:?}: tachi status --all-hosts lists them"
-                    ))
+                    ForecastError::Unknown(format!("no segment has a host named {host:?}: tachi host list"))
                 })?;
             if **home.get_or_insert(&found.name) != found.name {
                 return Err(ForecastError::OfSeveral(format!(

@@ -149,7 +149,7 @@ fn heartbeats(situation: &SituationView) -> Check {
     let fix = if unbound.is_empty() {
         "upgrade tachi-monitor on these hosts"
     } else {
-        "tachi setup monitors, and give each host credentials of its own"
+        "tachi setup monitors --out ./monitors    # on a controller; then copy HOST.conf to each host"
     };
     Check {
         fix: Some(fix.to_owned()),

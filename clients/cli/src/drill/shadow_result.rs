@@ -33,7 +33,7 @@ pub fn lines(shadow: &Shadow, predicted: Option<&Prediction>) -> Vec<String> {
         lines.push(format!("and {} more would stay", left.len() - NAMED));
     }
     lines.extend(predicted.map(Prediction::sentence));
-    lines.push(shadow.sentence());
+    lines.push(shadow.summary());
     lines
 }
 
