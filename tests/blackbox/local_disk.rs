@@ -154,7 +154,7 @@ async fn what_a_monitor_has_read_on_a_local_disk_is_reported_and_treated_as_its_
     assert_eq!(
         message.as_deref(),
         Some(
-            "3 instances moved, 1 left where it was, 0 need an operator; 1 excluded instance is started when compute-001 has returned"
+            "3 instances moved, 1 left where it was; 1 excluded instance is started when compute-001 has returned"
         )
     );
     assert!(is_on_host(&harness, leaves) && harness.sandbox.region().migrations(leaves).is_empty());

@@ -120,7 +120,7 @@ async fn a_report_after_a_failed_recovery_is_a_new_attempt() {
     let first = host_stopped(&harness, "NORMAL").await.unwrap();
     let (status, why) = until_closed(&harness, first).await;
     assert_eq!(status, NotificationStatus::Failed);
-    assert!(why.contains("2 need an operator"), "{why}");
+    assert!(why.contains("2 instances need an operator"), "{why}");
     for vmove in harness
         .store
         .registry()

@@ -23,12 +23,18 @@ impl DomainLoss {
         self.hosts > 1 && self.lost >= self.hosts
     }
 
-    /// Returns a sentence such as `rack r7: 8 of 8 hosts lost within 12 s`.
+    /// Returns a sentence such as `rack r7: 8 of 8 hosts lost within 12 s` or `... at once`.
     pub fn sentence(&self) -> String {
         let name = self.name.replacen(':', " ", 1);
         let within = self
             .within
-            .map(|time| format!(" within {} s", time.as_secs_f64().ceil()))
+            .map(|time| {
+                if time.is_zero() {
+                    " at once".to_owned()
+                } else {
+                    format!(" within {} s", time.as_secs_f64().ceil())
+                }
+            })
             .unwrap_or_default();
         format!("{name}: {} of {} hosts lost{within}", self.lost, self.hosts)
     }

@@ -59,15 +59,12 @@ pub(super) fn final_result(state: &HostRecovery) -> (NotificationStatus, String)
             .count()
     };
     let (moved, left, person) = (ended(End::Moved), ended(End::Left), ended(End::Person));
-    let summary = if state.moves.is_empty() {
+    let summary = if !state.moves.is_empty() {
+        outcome(moved, left, person)
+    } else if state.rejected.is_some() {
         "nothing was moved".to_owned()
     } else {
-        format!(
-            "{} moved, {}, {}",
-            count(moved, "instance", "instances"),
-            count(left, "left where it was", "left where they were"),
-            count(person, "needs an operator", "need an operator")
-        )
+        "no instance had to move".to_owned()
     };
     let (status, message) = if let Some(by) = &state.rejected {
         (
@@ -105,6 +102,25 @@ pub(super) fn final_result(state: &HostRecovery) -> (NotificationStatus, String)
         .last_sighting_text(&state.host, state.policy.nova_long_rpc_timeout);
     let starts = excluded::summary(state);
     state.hooks.final_result(status, message + &starts + &coming)
+}
+
+/// Renders the numbers of instances that have moved, stay, and need an operator, without those that are zero.
+fn outcome(moved: usize, left: usize, person: usize) -> String {
+    let parts = [
+        (moved, "moved", "moved"),
+        (left, "left where it was", "left where they were"),
+        (person, "needs an operator", "need an operator"),
+    ];
+    let mut rendered = Vec::new();
+    for (number, one, several) in parts.into_iter().filter(|(number, ..)| *number > 0) {
+        let subject = if rendered.is_empty() {
+            count(number, "instance", "instances")
+        } else {
+            number.to_string()
+        };
+        rendered.push(format!("{subject} {}", if number == 1 { one } else { several }));
+    }
+    rendered.join(", ")
 }
 
 /// Returns a warning for a recovery whose requests may be unknown to it, and which has listed nothing since.

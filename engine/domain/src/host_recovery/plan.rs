@@ -338,12 +338,22 @@ fn plan(
             Task::Prepare,
             StepKind::Note,
             1.0,
-            format!(
-                "{} found on {}: {to_move} to evacuate, {left} excluded",
-                count(planned, "instance", "instances"),
-                ctx.host
-            ),
+            found(planned, to_move, left, ctx),
         );
+    }
+}
+
+/// Describes the newly planned instances. Only those of the first list are all that the recovery knows.
+fn found(planned: usize, to_move: usize, left: usize, ctx: &DecisionContext<'_>) -> String {
+    let host = ctx.host;
+    let number = |word: &str| count(planned, &format!("{word}instance"), &format!("{word}instances"));
+    match (planned, *ctx.stage) {
+        (0, _) => format!("no instance found on {host}"),
+        (_, Stage::Listing) => format!(
+            "{} found on {host}: {to_move} to evacuate, {left} excluded",
+            number("")
+        ),
+        _ => format!("{} found on {host}: {to_move} to evacuate now", number("more ")),
     }
 }
 

@@ -318,7 +318,7 @@ fn the_vmove_shows_the_cause_and_the_notification_the_instance() {
     assert_eq!(harness.status, NotificationStatus::Failed);
     let message = harness.message.clone().unwrap();
     assert!(
-        message.contains("vm-1") && message.contains("1 needs an operator"),
+        message.contains("vm-1") && message.contains("1 instance needs an operator"),
         "{message}"
     );
 }

@@ -121,7 +121,7 @@ fn excluded_instances_name_their_policy() {
                 .message
                 .as_deref()
                 .unwrap()
-                .contains("1 left where it was"),
+                .contains("1 instance left where it was"),
             "{name}"
         );
     }
