@@ -30,7 +30,9 @@ pub(crate) use from_nova::proposal;
 pub(super) use from_nova::{missing, protect_all};
 
 /// Description of our own user. Passwords of other users are never touched.
-const OURS: &str = "Made by `tachi init monitors`; nobody logs in as this user";
+const OURS: &str = "Created by `tachi setup monitors`; no person logs in as this user";
+/// The description that earlier releases wrote.
+const EARLIER_OURS: &str = "Made by `tachi init monitors`; nobody logs in as this user";
 
 const RULES: &str = include_str!("../../docs/policy-monitor.yaml");
 
@@ -113,7 +115,8 @@ async fn read_cloud(args: &InitMonitorsArgs, settings: &Settings) -> Result<Clou
     let user = user.map_err(failed("looking for the user"))?;
     let mut credentials = Vec::new();
     if let Some(user) = &user {
-        if user.description.as_deref() != Some(OURS) {
+        let description = user.description.as_deref();
+        if !description.is_some_and(|text| [OURS, EARLIER_OURS].contains(&text)) {
             return Err(Failure::from_text(format!(
                 "user {} exists and was not created by this command, which would have to change its password. Name another with --user",
                 args.user

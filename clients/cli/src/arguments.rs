@@ -344,7 +344,7 @@ pub struct GrantsArgs {
     /// The user of tachi api
     #[arg(long, value_name = "USER")]
     pub api: Option<String>,
-    /// The user of tachi engine, and of the commands of operators
+    /// The user of tachi engine, and of commands on a controller
     #[arg(long, value_name = "USER")]
     pub engine: Option<String>,
     /// A user that only reads

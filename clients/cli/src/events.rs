@@ -59,12 +59,11 @@ pub async fn run(args: EventsArgs, controller: &dyn Controller) -> Result<u8, Fa
     events.extend(freezes.iter().filter(of_host).map(of_freeze));
     events.retain(|event| event.at.0 >= from);
     events.sort_by_key(|event| event.at.0);
-    answer::list(
-        &args.shape,
-        source.now(),
-        &sheet(&events),
-        "nothing happened since then",
-    )?;
+    let none = args.host.as_ref().map_or_else(
+        || "nothing happened since then".to_owned(),
+        |host| format!("no event of {} since then", one_line(host)),
+    );
+    answer::list(&args.shape, source.now(), &sheet(&events), &none)?;
     Ok(crate::DONE)
 }
 

@@ -5,7 +5,7 @@
 //! [`drill`]s.
 //!
 //! ```text
-//! tachi status, explain, recovery, freeze ┐
+//! tachi status, show, recovery, freeze ───┐
 //!                                         ├─> this ─> engine (ports: operator, facts) ─> domain (the assessment)
 //! api: /operator/v1 ──────────────────────┘
 //! ```

@@ -30,7 +30,8 @@ pub struct DrillArgs {
     pub shadow: bool,
     /// POWER THE HOST OFF and measure the recovery of canary instances
     ///
-    /// The drill builds the canaries on it. Refused while any other instance is on the host.
+    /// The drill builds the canaries on it. Refused while any other instance is on the host. Without this option (a shadow drill), the
+    /// drill reads what a recovery of the host would read, and changes nothing. Both run on a controller.
     #[arg(long, group = "kind", requires_all = ["canary", "image", "flavor"])]
     pub live: bool,
     /// Delete the canaries that a live drill of the host has left

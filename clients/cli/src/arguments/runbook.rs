@@ -25,7 +25,7 @@ Stop everything: no power-off and no evacuation anywhere
   tachi freeze region --for 1h --reason TEXT
 The host comes back: the first shows the steps, the second does the last two
   tachi host return HOST
-  tachi host return HOST --do --reason TEXT
+  tachi host return HOST --do --reason TEXT    on a controller
 Is all well? 0 yes, 1 warnings, 2 errors, 3 unknown
   tachi status --check
   tachi doctor

@@ -103,7 +103,7 @@ pub enum HostCommand {
     /// Return a drained host to service and refill it
     ///
     /// Ends its freeze, enables its service in Nova as `tachi host return --do` does, and moves back the instances that the drain has moved
-    /// away.
+    /// away. Runs on a controller.
     Undrain(HostUndrainArgs),
     /// Return a recovered host to service, step by step
     Return(HostReturnArgs),
@@ -158,8 +158,8 @@ pub struct PlannedArgs {
     /// Limit of concurrent live migrations (1 to 16)
     #[arg(long, value_name = "NUMBER", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=16))]
     pub at_once: u32,
-    /// Have Nova abort a live migration that takes longer. Also the limit for waiting until a recovery unlocks instances, or until
-    /// migrations to the host being drained have finished: 10m, 1h (10s to 24h)
+    /// Have Nova abort a live migration that takes longer. A drain also waits that long for recoveries that lock instances, and for what
+    /// Nova is bringing to the host: 10m, 1h (10s to 24h)
     #[arg(long, value_name = "TIME", default_value = "30m", value_parser = span)]
     pub limit: Duration,
     /// Move instances too that their owners have locked
@@ -182,7 +182,7 @@ pub struct HostDrainArgs {
     pub source: SourceArgs,
     /// The host's name or id
     pub host: String,
-    /// Duration of the freeze once the host is empty: 45m, 3h (1m to 24h)
+    /// Duration of the freeze once the host is empty: 45m, 3h (1m to 24h). Required, except with --abort
     #[arg(long = "for", value_name = "TIME", value_parser = span, required_unless_present = "abort")]
     pub lasts: Option<Duration>,
     /// The reason, shown to other operators: `firmware`
@@ -219,8 +219,8 @@ pub struct HostReturnArgs {
     /// Only check; exits 0 if the host is ready to return to service, else 1
     #[arg(long)]
     pub check: bool,
-    /// Return the host to service if nothing blocks it: enable its service if a recovery has disabled it, and end its maintenance.
-    /// The engine clears `forced_down`
+    /// Return the host to service if nothing blocks it: enable its service if a recovery or a drain has disabled it, and end its
+    /// maintenance. The engine clears `forced_down`. Runs on a controller
     #[arg(long = "do", conflicts_with = "check", requires = "reason")]
     pub put_back: bool,
     /// The checks that were made, for the record: `no old guest runs, its queue was empty`

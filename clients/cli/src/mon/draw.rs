@@ -122,9 +122,9 @@ fn footer(mon: &Mon, pen: &mut Canvas, y: u16) {
     };
     let tab = if pen.width >= WIDE { "Tab findings  " } else { "" };
     let keys = if mon.view == Subject::Region {
-        format!("⏎ open  {tab}/ filter  e explain  {acts}: run  ? help  q quit")
+        format!("⏎ open  {tab}/ filter  e show  {acts}: run  ? help  q quit")
     } else {
-        format!("Esc back  e explain  {acts}: run  ? help  q quit")
+        format!("Esc back  e show  {acts}: run  ? help  q quit")
     };
     pen.line(y, &keys, Style::new().add_modifier(Modifier::DIM));
 }

@@ -44,6 +44,7 @@ const CHANGE_COMMANDS: &[&[&str]] = &[
     &["host", "drain"],
     &["host", "giveback"],
     &["host", "return"],
+    &["host", "undrain"],
 ];
 
 /// The command that may cut power has its own key. The key's dialogue shows the host, and requires its name to be typed.

@@ -40,7 +40,9 @@ pub(super) fn unprotected(vmoves: &[InstanceView], registered: &BTreeSet<&str>) 
 /// Returns the lines before the history.
 pub(crate) fn heading(history: &RecoveryHistoryView, view: &View) -> Vec<String> {
     let summary = &history.summary;
-    let stage = stage(&history.state).map_or(String::new(), |stage| format!(", {stage}"));
+    // The stored name of the last stage is not the one that people read elsewhere.
+    let stage = stage(&history.state).map(|stage| if stage == "over" { "done".to_owned() } else { stage });
+    let stage = stage.map_or(String::new(), |stage| format!(", {stage}"));
     let mut lines = vec![
         format!("recovery      {}", summary.recovery),
         format!("host          {}", summary.host),
