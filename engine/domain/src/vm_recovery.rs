@@ -134,6 +134,12 @@ pub struct VmRecovery {
     /// True if the journal has lost the latest writes of earlier owners: one of them may have stopped the instance (R33).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     rewound: bool,
+    /// The instance's name in Nova; `None` until Nova has shown it, and in a state that an older version wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    /// True if the instance is marked for high availability; `None` as above.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tagged: Option<bool>,
     /// The current reason to wait; `None` in a state that an older version wrote.
     #[serde(default)]
     wait: Option<Wait>,
@@ -241,6 +247,8 @@ impl VmRecovery {
             freeze: FreezeTrack::default(),
             relocation: Relocation::default(),
             rewound: false,
+            name: None,
+            tagged: None,
             wait: None,
             operator_state: None,
             server_read: Question::default(),

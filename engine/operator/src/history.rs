@@ -1,5 +1,6 @@
 //! Full history of one recovery.
 
+mod single_instance;
 #[cfg(test)]
 mod tests;
 
@@ -10,7 +11,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tachi_domain::entity::Vmove;
-use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::notification::NotificationType;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::host_recovery::{ExcludedStart, ReservationEnd, ReservationStep, StartEnd};
@@ -230,21 +230,6 @@ fn started_at(history: &RecoveryHistory, vmove: &Vmove, stored: &StoredMove<'_>)
             && step.server.as_deref() == Some(vmove.instance_uuid.as_str())
     };
     Some(history.steps.iter().rfind(end)?.at)
-}
-
-/// Returns the downtime of the instance of a recovery without moves: it was restarted, or moved by a cold migration.
-fn down_until_restart(history: &RecoveryHistory) -> Option<Duration> {
-    let summary = &history.summary;
-    let is_active = head(history).get("active").and_then(Value::as_bool) == Some(true);
-    if summary.kind != RecoveryKind::Vm
-        || summary.status != NotificationStatus::Finished.as_str()
-        || !is_active
-        || !history.vmoves.is_empty()
-    {
-        return None;
-    }
-    let outcome = |step: &&StepLine| step.kind == StepKind::Outcome.as_str();
-    Some(since_report(summary, history.steps.iter().rfind(outcome)?.at))
 }
 
 /// The part of a stored reservation that displays need; other versions may store the rest in another form.
@@ -495,7 +480,7 @@ impl From<&RecoveryHistory> for RecoveryHistoryView {
                 let lasted = down(&history.summary, one).or_else(of_start)?;
                 Some((marked(one) == Some(true), lasted))
             })
-            .chain(down_until_restart(history).map(|lasted| (false, lasted)))
+            .chain(single_instance::down(history))
             .collect();
         Self {
             summary: RecoveryView::from(&history.summary),
@@ -526,6 +511,7 @@ impl From<&RecoveryHistory> for RecoveryHistoryView {
                 .vmoves
                 .iter()
                 .map(|vmove| instance(history, vmove, stored.get(vmove.id.to_string().as_str())))
+                .chain(single_instance::view(history))
                 .collect(),
             later: history.later,
             reserve_used: used_reserve(history),

@@ -203,9 +203,20 @@ impl<'a> RecoveryReport<'a> {
         Some((text, commands.into()))
     }
 
+    /// Returns the option of `tachi instance list` that lists the instances which the recovery has not brought back.
+    fn list_option(&self) -> &'static str {
+        match self.recovery.summary.kind {
+            RecoveryKind::Vm => "--down",
+            RecoveryKind::Host | RecoveryKind::Process | RecoveryKind::Drain | RecoveryKind::Giveback => {
+                "--waiting"
+            }
+        }
+    }
+
     /// True if no operator has anything left to do.
     fn nothing_is_left(&self) -> bool {
         self.left.is_empty()
+            && !self.is_open()
             && !self.waits_for_person()
             && self.host_return().is_none()
             && self.failure().is_none()
@@ -267,7 +278,10 @@ fn title(history: &RecoveryHistoryView) -> String {
     let summary = &history.summary;
     let what = match summary.kind {
         RecoveryKind::Host => format!("Host {}", summary.host),
-        RecoveryKind::Vm => format!("An instance on {}", summary.host),
+        RecoveryKind::Vm => match &history.instances[..] {
+            [one] => format!("Instance {} on {}", one.name, summary.host),
+            [..] => format!("An instance on {}", summary.host),
+        },
         RecoveryKind::Process => format!("A process on {}", summary.host),
         RecoveryKind::Drain => format!("The drain of {}", summary.host),
         RecoveryKind::Giveback => format!("The giveback to {}", summary.host),
@@ -457,6 +471,8 @@ fn seconds_since(at: Timestamp, opened: Timestamp) -> f64 {
 
 /// Returns the instances that are not as they were before. Once there is a later attempt, that has their commands.
 fn left_to_do(history: &RecoveryHistoryView) -> Vec<Left<'_>> {
+    let kind = history.summary.kind;
+    let left = |instance| left(kind, instance);
     let mut all: Vec<Left<'_>> = history.instances.iter().filter_map(left).collect();
     if history.later.is_some() {
         for one in &mut all {
@@ -467,7 +483,7 @@ fn left_to_do(history: &RecoveryHistoryView) -> Vec<Left<'_>> {
 }
 
 /// Returns the entry of an instance that is not as it was before, whatever the reason.
-fn left(instance: &InstanceView) -> Option<Left<'_>> {
+fn left(kind: RecoveryKind, instance: &InstanceView) -> Option<Left<'_>> {
     let how = match instance.status {
         _ if instance.seen_to.is_some() => {
             format!(
@@ -481,6 +497,7 @@ fn left(instance: &InstanceView) -> Option<Left<'_>> {
         Some(VmoveStatus::Failed) if instance.moved_by.is_some() => return None,
         Some(VmoveStatus::Ignored) => "left where it was".to_owned(),
         Some(VmoveStatus::Failed) => "not back".to_owned(),
+        Some(VmoveStatus::Ongoing) if kind == RecoveryKind::Vm => "not back yet".to_owned(),
         Some(VmoveStatus::Ongoing) => "being moved".to_owned(),
         Some(VmoveStatus::Pending) => "to be moved".to_owned(),
         None => "in a state that is unknown to this version".to_owned(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{BlockerKind, MAX_READING_AGE, Stage, VmRecovery, calls, freeze_state, gates, relocation};
 use crate::elapsed::Elapsed;
 use crate::entity::notification::NotificationStatus;
+use crate::policy::is_truthy;
 use crate::question::NovaReading;
 use crate::recovery::action;
 use crate::recovery::{
@@ -41,6 +42,10 @@ impl VmRecovery {
                     Ok(Some(server)) if server.updated.is_some() && server.updated < self.newest => {}
                     Ok(Some(server)) => {
                         self.newest = self.newest.max(server.updated);
+                        // Written with the next change of the state: only displays need them.
+                        self.name = Some(server.name.clone());
+                        let mark = server.metadata.get(&self.policy.instance_ha_key);
+                        self.tagged = Some(mark.is_some_and(|value| is_truthy(value)));
                         self.server_read.found();
                         self.clear_blocker(BlockerKind::Instance);
                         if let Some(silent) = self.silent_since.take() {

@@ -123,6 +123,47 @@ fn an_instance_that_was_restarted_has_a_downtime_from_the_first_report() {
     }
 }
 
+/// Covers R36.
+#[test]
+fn the_instance_of_a_recovery_without_moves_is_its_one_row() {
+    let state =
+        json!({"name": "web", "tagged": true, "active": true, "host": "compute-002", "server": SERVER});
+    for (life, status, expected) in [
+        (Life::Open, "running", VmoveStatus::Ongoing),
+        (Life::Closed, "finished", VmoveStatus::Succeeded),
+        (Life::Closed, "failed", VmoveStatus::Failed),
+        (Life::Closed, "ignored", VmoveStatus::Ignored),
+    ] {
+        let mut history = history(RecoveryKind::Vm, status, &state);
+        history.summary.life = life;
+        history.summary.message = Some("restarted 3 times lately".to_owned());
+        let view = RecoveryHistoryView::from(&history);
+        let [one] = &view.instances[..] else {
+            panic!("{status}: {:?}", view.instances);
+        };
+        assert_eq!((one.name.as_str(), one.id.as_str()), ("web", SERVER));
+        assert_eq!(
+            (one.status, one.ha_enabled),
+            (Some(expected), Some(true)),
+            "{status}"
+        );
+        let is_back = expected == VmoveStatus::Succeeded;
+        assert_eq!(one.down_seconds, is_back.then_some(69.0), "{status}");
+        assert_eq!(one.to.as_deref(), is_back.then_some("compute-002"));
+        assert_eq!(one.message.is_none(), is_back, "{status}");
+        assert_eq!(view.downtime.ha_enabled.back, usize::from(is_back), "{status}");
+        assert_eq!(
+            one.commands.len(),
+            2 * usize::from(expected == VmoveStatus::Failed)
+        );
+    }
+    // A state that an older version wrote has no name; without a notification and a state, the instance is unknown.
+    let mut old = history(RecoveryKind::Vm, "failed", &json!({"server": SERVER}));
+    assert_eq!(RecoveryHistoryView::from(&old).instances[0].name, SERVER);
+    old.state = None;
+    assert!(RecoveryHistoryView::from(&old).instances.is_empty());
+}
+
 #[test]
 fn an_excluded_instance_counts_as_back_once_it_was_started_on_return() {
     for (end, expected) in [("started", Some(69.0)), ("not_started", None)] {

@@ -100,7 +100,7 @@ fn every_instance_that_is_not_what_it_was_is_listed_with_what_to_type() {
         instance.status = Some(*status);
         instance.down_seconds = None;
         assert_eq!(
-            left(&instance).is_none(),
+            left(RecoveryKind::Host, &instance).is_none(),
             *status == VmoveStatus::Succeeded,
             "{status}"
         );
@@ -108,7 +108,7 @@ fn every_instance_that_is_not_what_it_was_is_listed_with_what_to_type() {
     // A state that another version has written does not hide an instance.
     let mut odd = history.instances[0].clone();
     odd.status = None;
-    assert!(left(&odd).is_some());
+    assert!(left(RecoveryKind::Host, &odd).is_some());
 }
 
 /// A recovery that was aborted or failed before it listed an instance.
@@ -179,6 +179,46 @@ fn no_failure_of_an_instance_proposes_a_start_that_its_state_may_refuse() {
             assert!(!text.contains("server start"), "{message}: {text}");
         }
     }
+}
+
+/// Covers R36.
+#[test]
+fn the_report_of_an_instance_names_it_and_what_is_left_while_it_is_down() {
+    let mut history = history();
+    history.instances.truncate(1);
+    let one = &mut history.instances[0];
+    (one.name, one.id) = ("ha-1".to_owned(), "web-1".to_owned());
+    (one.status, one.message) = (Some(VmoveStatus::Ongoing), None);
+    history.summary.moves = tachi_engine::ports::operator::MoveCounts::default().into();
+    history.summary.kind = RecoveryKind::Vm;
+    for (life, status, expected) in [
+        (Life::Open, VmoveStatus::Ongoing, "ha-1 (web-1) is not back yet"),
+        (Life::Closed, VmoveStatus::Failed, "ha-1 (web-1) is not back"),
+    ] {
+        history.summary.life = life;
+        history.instances[0].status = Some(status);
+        let report = RecoveryReport::of(&history);
+        assert!(
+            report.title.starts_with("Instance ha-1 on compute-003"),
+            "{}",
+            report.title
+        );
+        let page = report.markdown().unwrap();
+        assert!(page.contains(expected), "{page}");
+        let html = report.html().unwrap();
+        for page in [page, html] {
+            assert!(!page.contains("Nothing."), "{page}");
+            assert!(!page.contains("--waiting"), "{page}");
+        }
+    }
+    // An older API names no instance.
+    history.instances.clear();
+    history.summary.life = Life::Open;
+    let page = RecoveryReport::of(&history).markdown().unwrap();
+    assert!(
+        page.contains("An instance on") && !page.contains("Nothing."),
+        "{page}"
+    );
 }
 
 /// The first attempt goes on to propose a retry that would be another power-off.

@@ -123,3 +123,19 @@ fn no_limit_is_no_limit_but_the_pauses_stay() {
     run.goes_on(602_000, &is(VmState::Active));
     assert_eq!(run.calls.len(), 1, "ten minutes are the longest pause");
 }
+
+/// Covers R36.
+#[test]
+fn the_state_names_the_instance_while_it_waits_for_its_restart() {
+    let mut run = after(&[0]);
+    run.observe(is(VmState::Active));
+    assert_eq!(run.state.stage, Stage::Begin);
+    let head: serde_json::Value = serde_json::from_str(&run.state.head().unwrap()).unwrap();
+    assert_eq!((&head["name"], &head["tagged"]), (&"web".into(), &true.into()));
+    // A state that an older version wrote has neither.
+    let mut old = head;
+    old.as_object_mut()
+        .unwrap()
+        .retain(|key, _| !["name", "tagged"].contains(&key.as_str()));
+    assert!(VmRecovery::restore(&old.to_string()).is_ok());
+}
