@@ -147,7 +147,11 @@ impl Source for Database {
     async fn recovery(&self, id: RecoveryId) -> Result<Option<RecoveryHistoryView>, Failure> {
         let history = self.base.store.operator_journal().history(id).await;
         let history = history.map_err(|error| self.wrong(error))?;
-        converted(&history.as_ref().map(RecoveryHistoryView::from))
+        let mut history = history.as_ref().map(RecoveryHistoryView::from);
+        if let Some(unlisted) = history.take_if(|one| one.ended_unlisted()) {
+            history = Some(unlisted.with_still_down(&self.snapshot().await?));
+        }
+        converted(&history)
     }
 
     async fn hosted_instances(

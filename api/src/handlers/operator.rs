@@ -291,7 +291,12 @@ async fn history(app: &ApiState, id: &str) -> Result<(RecoveryId, RecoveryHistor
         .await
         .map_err(database_unavailable)?
         .ok_or_else(missing)?;
-    Ok((id, RecoveryHistoryView::from(&history)))
+    let history = RecoveryHistoryView::from(&history);
+    if !history.ended_unlisted() {
+        return Ok((id, history));
+    }
+    let snapshot = app.region.snapshot().await.map_err(database_unavailable)?;
+    Ok((id, history.with_still_down(&snapshot)))
 }
 
 /// Returns the report of a recovery as a file: browsers download it, and do not render it in the API's origin.

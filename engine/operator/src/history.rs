@@ -1,6 +1,7 @@
 //! Full history of one recovery.
 
 mod single_instance;
+mod still_down;
 #[cfg(test)]
 mod tests;
 
@@ -353,6 +354,11 @@ pub struct RecoveryHistoryView {
     #[serde(default)]
     #[schema(required)]
     pub reserve_used: Vec<String>,
+    /// The instances that are down on the host, if the recovery failed before it had listed them; null for any other recovery, or if
+    /// unknown.
+    #[serde(default)]
+    #[schema(required)]
+    pub still_down: Option<Vec<String>>,
 }
 
 /// The content of a recovery's notification.
@@ -515,6 +521,7 @@ impl From<&RecoveryHistory> for RecoveryHistoryView {
                 .collect(),
             later: history.later,
             reserve_used: used_reserve(history),
+            still_down: None,
         }
     }
 }

@@ -220,6 +220,7 @@ impl<'a> RecoveryReport<'a> {
             && !self.waits_for_person()
             && self.host_return().is_none()
             && self.failure().is_none()
+            && self.recovery.still_down_text().is_none()
             && self.later().is_none()
             && self.recovery.reserve_used.is_empty()
     }

@@ -145,6 +145,27 @@ fn a_failure_without_an_instance_is_left_to_do_with_its_commands() {
         }
     }
     history.summary.kind = RecoveryKind::Host;
+    for (still_down, expected) in [
+        (
+            None,
+            "the number of instances that are down on compute-003 is unknown",
+        ),
+        (
+            Some(vec!["ha-1 (id-1)".to_owned(), "ha-2 (id-2)".to_owned()]),
+            "2 instances are still down on compute-003: ha-1 (id-1), ha-2 (id-2)",
+        ),
+        (Some(Vec::new()), ""),
+    ] {
+        history.still_down = still_down;
+        let report = RecoveryReport::of(&history);
+        let page = report.html().unwrap();
+        assert!(page.contains(expected), "{page}");
+        assert_eq!(page.contains("None was listed."), !expected.is_empty(), "{page}");
+        assert_eq!(
+            report.markdown().unwrap().contains("still down"),
+            expected.contains("still")
+        );
+    }
     assert_eq!(
         RecoveryReport::of(&history).sentence,
         "No instance was moved: aborted by alice."
