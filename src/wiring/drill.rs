@@ -7,14 +7,16 @@ use tachi_bus::InProcess;
 use tachi_cli::out;
 use tachi_engine::Ports;
 use tachi_engine::dry_run::Answer;
-use tachi_engine::ports::NoAudit;
+use tachi_engine::ports::{JournalError, NoAudit};
 use tachi_openstack::{CanaryCalls, Nova};
-use tachi_operator::Failure;
 use tachi_operator::drill::live::CanaryPorts;
 use tachi_operator::drill::{DrillPorts, DrillQueries};
+use tachi_operator::{Failure, RegionSnapshot};
+use tokio::sync::watch;
 
 use super::bus::upstream_engines_now;
 use super::failure_domains::FailureDomains;
+use super::region_service::RegionDatabase;
 use super::{Base, Devices, audit, hooks, nova};
 use crate::settings::{Messaging, Settings};
 
@@ -43,6 +45,7 @@ pub(crate) async fn ports(settings: &Settings, base: &Base) -> Result<DrillPorts
         queries: Arc::new(Queries {
             devices: settings.policy.fencing.queries_devices().then_some(devices),
             messaging: settings.messaging.clone(),
+            region: RegionDatabase::new(settings, base, watch::channel(settings.policy.clone()).1),
         }),
     })
 }
@@ -50,6 +53,7 @@ pub(crate) async fn ports(settings: &Settings, base: &Base) -> Result<DrillPorts
 struct Queries {
     devices: Option<Devices>,
     messaging: Option<Messaging>,
+    region: RegionDatabase,
 }
 
 #[async_trait]
@@ -58,6 +62,10 @@ impl DrillQueries for Queries {
         let engines = upstream_engines_now(self.messaging.as_ref()?);
         let answer = Answer::of("broker", engines, |_| Ok("answers".to_owned())).await;
         Some(answer.0)
+    }
+
+    async fn situation(&self) -> Result<Arc<RegionSnapshot>, JournalError> {
+        self.region.local_snapshot().await
     }
 
     async fn levels(&self, host: &str) -> Vec<Answer> {

@@ -73,7 +73,7 @@ async fn operator_a_shadow_drill_queries_every_service_and_changes_nothing() {
     let answers = printed["answers"].as_array().unwrap().iter();
     let answers: Vec<&str> = answers.filter_map(|answer| answer["what"].as_str()).collect();
     assert_eq!(
-        answers[..10],
+        answers[..11],
         [
             "database",
             "engines",
@@ -84,11 +84,12 @@ async fn operator_a_shadow_drill_queries_every_service_and_changes_nothing() {
             "cell",
             "migrations",
             "guards",
+            "policy",
             "placement",
         ]
     );
     assert!(
-        answers[10..].iter().all(|what| what.starts_with("level ")) && answers.len() > 10,
+        answers[11..].iter().all(|what| what.starts_with("level ")) && answers.len() > 11,
         "{answers:?}"
     );
     let evacuated = printed["evacuated"].as_array().unwrap();

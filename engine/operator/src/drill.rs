@@ -2,6 +2,7 @@
 //! nothing but its own row. A live drill powers off a host that holds only instances of the drill.
 
 pub mod live;
+mod policy;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -13,13 +14,13 @@ use tachi_domain::policy::Policy;
 use tachi_domain::situation::Severity;
 use tachi_engine::Ports;
 use tachi_engine::dry_run::{Answer, DryRun, dry_run_host};
-use tachi_engine::ports::{EngineRegistry, Freezes, Jobs, OperatorJournal, Rooms, Witnesses};
+use tachi_engine::ports::{EngineRegistry, Freezes, Jobs, JournalError, OperatorJournal, Rooms, Witnesses};
 use tokio::time::{Instant, timeout};
 
 use crate::failure::Failure;
 use crate::plain::plain;
 use crate::schedule::{JobOutcome, MAX_DRILL, manual};
-use crate::snapshot::is_alive;
+use crate::snapshot::{RegionSnapshot, is_alive};
 
 /// Maximum length of a row's name.
 const MAX_ROW_NAME: usize = 255;
@@ -129,6 +130,9 @@ pub trait DrillQueries: Send + Sync {
     /// Queries the message broker; `None` if none is configured.
     async fn broker(&self) -> Option<Answer>;
 
+    /// Returns the situation of the region, as the commands show it.
+    async fn situation(&self) -> Result<Arc<RegionSnapshot>, JournalError>;
+
     /// Reads the host's power through each of its fence levels; empty if the policy uses no devices.
     async fn levels(&self, host: &str) -> Vec<Answer>;
 }
@@ -205,6 +209,9 @@ impl DrillPorts {
                 .map(|answer| GradedAnswer::of(answer.clone(), Severity::Err)),
         );
         answers.push(guards(&dry_run));
+        let began_reading = Instant::now();
+        let situation = self.queries.situation().await;
+        answers.push(policy::policy((situation, began_reading.elapsed()), host.1));
         let providers = Answer::of("placement", self.rooms.providers(), |all| {
             Ok(format!("{} providers", all.len()))
         })
