@@ -56,8 +56,12 @@ async fn a_host_whose_recovery_the_guards_would_hold_is_named_in_every_view() {
     assert!(text.contains("RECOVERY_WOULD_HOLD"), "{text}");
     until("the forecast to know it", LIMIT, async || {
         let (_, text, _) = run(&harness, &["forecast"]);
+        // There is room for more, and the guards hold the second failure.
+        let printed = json(&harness, &["status"]);
         text.contains("on hold if compute-001 failed alone: G11 protected: ")
             && text.contains("on hold if 2 hosts of segment all failed at once: ")
+            && printed["segments"][0]["headroom"] == 1
+            && printed["segments"][0]["room_headroom"].as_u64() > Some(1)
     })
     .await;
     let (_, text, _) = run(&harness, &["forecast", "--lose", "compute-002,compute-003"]);

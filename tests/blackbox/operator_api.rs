@@ -120,11 +120,11 @@ async fn operator_api_and_command_forecast_the_same_and_what_is_full_is_told() {
     // Two of three may be lost: all that there is fits on the third.
     until("the room to be known", LIMIT, async || {
         let forecast = response(&api, "forecast", "forecast").await;
-        forecast["segments"][0]["headroom"] == 2
+        forecast["segments"][0]["room_headroom"] == 2
     })
     .await;
     let situation = response(&api, "situation", "situation").await;
-    assert_eq!(situation["segments"][0]["headroom"], 2, "{situation}");
+    assert_eq!(situation["segments"][0]["room_headroom"], 2, "{situation}");
     assert!(
         !situation["not_assessed"].to_string().contains("room"),
         "{situation}"

@@ -462,8 +462,13 @@ fn fits(landing: &LandingView) -> Fragment {
 
 /// Renders the capacity forecast for each number of hosts lost at once.
 fn losses(segment: &SegmentForecastView) -> Vec<(u64, Fragment)> {
+    let is_held = |hosts: u64| {
+        let by_guards = segment.held_from.is_some_and(|from| hosts >= from);
+        by_guards || segment.room_headroom > segment.headroom && Some(hosts) > segment.headroom
+    };
     let lost = |hosts: u64| match (segment.headroom, &segment.worst) {
         _ if hosts > segment.hosts.len() as u64 => Fragment::nothing(),
+        (Some(_), _) if is_held(hosts) => mark("warn", "on hold"),
         (Some(tolerated), _) if hosts <= tolerated => room(&Room::Enough),
         (Some(_), Some(worst)) if hosts == 1 => room(&worst.room),
         (Some(_), _) if segment.exact => room(&Room::Tight),

@@ -33,6 +33,12 @@ fn lines(forecast: &ForecastView) -> Vec<String> {
     }
     if let Some(one) = &forecast.lost {
         lines.push(format!("if {} failed now: {}", one.lost.join(", "), outcome(one)));
+        lines.extend(
+            forecast
+                .blocked
+                .iter()
+                .map(|why| format!("nothing of it would be recovered: {why}")),
+        );
         if !one.held.is_empty() {
             lines.push(format!("the recovery would be on hold: {}", reasons(&one.held)));
         }
@@ -119,7 +125,7 @@ fn holds(forecast: &ForecastView) -> Vec<String> {
 const MAX_NAMED_HOSTS: usize = 5;
 
 fn row(one: &SegmentForecastView) -> [String; 4] {
-    let headroom = headroom(one.headroom, one.exact);
+    let headroom = headroom(one.headroom, one.exact, one.room_headroom);
     let (worst, then) = one.worst.as_ref().map_or_else(
         || ("-".to_owned(), "it has no host to lose".to_owned()),
         |worst| {
@@ -166,6 +172,7 @@ mod tests {
             worst,
             held_from: None,
             held_why: Vec::new(),
+            room_headroom: headroom,
         };
         let at = Timestamp::from_micros(1_700_000_000_000_000);
         let mut view = ForecastView {
@@ -195,6 +202,7 @@ mod tests {
             }],
             lost: None,
             landing: Vec::new(),
+            blocked: Vec::new(),
         };
         let held = [
             "G4 segment: 2 of the segment's 5 hosts are out at once: a switch or a rack may have failed",
@@ -222,12 +230,14 @@ mod tests {
         );
         view.lost = Some(outcome("c-1", 2, Room::Tight, Some(("vm-2", "it fits"))));
         view.lost.as_mut().unwrap().held = listed.held;
+        view.blocked = vec!["FROZEN: frozen for 2 h".to_owned()];
         view.trouble = Some("Placement refuses".into());
         assert_eq!(
             lines(&view),
             [
                 "no forecast: Placement refuses",
                 "if c-1 failed now: no promise: vm-2: it fits",
+                "nothing of it would be recovered: FROZEN: frozen for 2 h",
                 "the recovery would be on hold: G11 protected: it is listed"
             ]
         );

@@ -14,6 +14,7 @@ mod fencing;
 mod findings;
 mod first_listing;
 mod freezes;
+mod guard_limit;
 mod host_faults;
 mod hosts;
 mod instances;
@@ -40,6 +41,7 @@ pub use facts::{
     WaitingInstance, WrongMachine,
 };
 pub use findings::{Finding, name_in_command, position_in_command};
+pub use guard_limit::guard_limit;
 pub use hosts::HostSituation;
 pub use instances::InstanceSituation;
 pub use local_disk::{DiskPlace, InstanceDisk};

@@ -8,7 +8,8 @@ use tachi_domain::Timestamp;
 use tachi_domain::forecast::{Landing, Outcome, Room, SegmentForecast};
 use tachi_domain::guard::JointLoss;
 use tachi_domain::situation::{
-    Facts, Forecast, Segment, forecast_loss, forecast_region, is_fresh_for_room, possible_destinations,
+    Facts, Forecast, Segment, forecast_loss, forecast_region, guard_limit, is_fresh_for_room,
+    possible_destinations,
 };
 use utoipa::ToSchema;
 
@@ -44,6 +45,11 @@ pub struct ForecastView {
     #[serde(default)]
     #[schema(required)]
     pub landing: Vec<LandingView>,
+    /// The findings because of which nothing of the lost hosts would be recovered, for people: a freeze, maintenance, a disabled segment,
+    /// or fencing that is stopped or a dry run.
+    #[serde(default)]
+    #[schema(required)]
+    pub blocked: Vec<String>,
 }
 
 /// The hosts that an instance could move to if its host failed and nothing else moved. The forecast does not predict which of them Nova
@@ -100,7 +106,8 @@ const MAX_LANDING_HOSTS: usize = 10;
 pub struct SegmentForecastView {
     /// The segment's name.
     pub segment: String,
-    /// The number of hosts that may fail together, whichever they are, without a shortage of capacity; null if unknown.
+    /// The number of hosts that may fail together, whichever they are, without a shortage of capacity and without a hold by the guards;
+    /// null if unknown.
     #[schema(required)]
     pub headroom: Option<u64>,
     /// True if one more failure causes a shortage by this forecast. False if there are too many combinations of hosts to check each: more
@@ -120,6 +127,10 @@ pub struct SegmentForecastView {
     #[serde(default)]
     #[schema(required)]
     pub held_why: Vec<String>,
+    /// The number of hosts that may fail together without a shortage of capacity, guards aside; null if unknown.
+    #[serde(default)]
+    #[schema(required)]
+    pub room_headroom: Option<u64>,
 }
 
 /// The forecast for the instances of hosts that fail together.
@@ -198,6 +209,7 @@ impl From<&SegmentForecast> for SegmentForecastView {
             worst: forecast.worst.as_ref().map(OutcomeView::from),
             held_from: None,
             held_why: Vec::new(),
+            room_headroom: forecast.headroom.map(|headroom| headroom.hosts as u64),
         }
     }
 }
@@ -289,6 +301,13 @@ impl ForecastView {
             domains: answers.domains(only),
             lost: outcome.as_ref().map(|outcome| answers.of_outcome(outcome)),
             landing: landing.into_iter().map(LandingView::from).collect(),
+            blocked: lose
+                .iter()
+                .flat_map(|host| snapshot.situation.recovery_blockers(host))
+                .map(|finding| format!("{}: {}", finding.code, finding.text))
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .collect(),
         })
     }
 }
@@ -352,6 +371,12 @@ impl<'a> GuardAnswers<'a> {
         let mut view = SegmentForecastView::from(forecast);
         view.hosts = forecast.hosts.iter().map(|one| self.of_outcome(one)).collect();
         view.worst = forecast.worst.as_ref().map(|one| self.of_outcome(one));
+        let mut segments = self.facts.segments.iter();
+        let segment = segments.find(|one| one.name == forecast.segment);
+        let limit = segment.and_then(|segment| guard_limit(self.facts, segment));
+        let headroom = forecast.headroom.map(|room| room.within(limit));
+        view.headroom = headroom.map(|headroom| headroom.hosts as u64);
+        view.exact = headroom.is_none_or(|headroom| headroom.exact);
         if let Some(loss) = self.first_in(&forecast.segment) {
             view.held_from = Some(loss.hosts);
             view.held_why.clone_from(&loss.why);
@@ -376,10 +401,14 @@ impl<'a> GuardAnswers<'a> {
     }
 }
 
-/// Renders the headroom as a table cell: `?` if it is unknown, `3+` if more hosts may fail.
-pub fn headroom(hosts: Option<u64>, exact: bool) -> String {
+/// Renders the headroom as a table cell: `?` if it is unknown, `3+` if more hosts may fail, `1 (room 4)` if the guards allow fewer than the
+/// room does.
+pub fn headroom(hosts: Option<u64>, exact: bool, room: Option<u64>) -> String {
     match hosts {
         None => "?".to_owned(),
+        Some(hosts) if room.is_some_and(|room| room > hosts) => {
+            format!("{hosts} (room {})", room.unwrap_or_default())
+        }
         Some(hosts) if exact => hosts.to_string(),
         Some(hosts) => format!("{hosts}+"),
     }
@@ -434,8 +463,14 @@ mod tests {
 
     #[test]
     fn headroom_is_rendered_as_a_table_cell() {
-        let texts = [(None, true), (Some(0), true), (Some(12), true), (Some(3), false)];
-        let texts = texts.map(|(hosts, exact)| headroom(hosts, exact));
-        assert_eq!(texts, ["?", "0", "12", "3+"]);
+        let texts = [
+            (None, true, None),
+            (Some(0), true, Some(0)),
+            (Some(12), true, None),
+            (Some(3), false, Some(3)),
+            (Some(1), true, Some(4)),
+        ];
+        let texts = texts.map(|(hosts, exact, room)| headroom(hosts, exact, room));
+        assert_eq!(texts, ["?", "0", "12", "3+", "1 (room 4)"]);
     }
 }

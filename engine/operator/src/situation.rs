@@ -137,7 +137,8 @@ pub struct SegmentView {
     pub recovery_method: RecoveryMethod,
     /// The number of hosts in service: not in maintenance, and not down in Nova as far as is known.
     pub working: u64,
-    /// The number of hosts that may fail together, whichever they are, without a shortage of capacity; null if unknown.
+    /// The number of hosts that may fail together, whichever they are, without a shortage of capacity and without a hold by the guards;
+    /// null if unknown.
     #[schema(required)]
     pub headroom: Option<u64>,
     /// True if `headroom` is the exact limit. False if the forecast could not rule out that more hosts may fail.
@@ -147,6 +148,10 @@ pub struct SegmentView {
     pub instances: Option<CountsView>,
     /// The segment's registered hosts.
     pub hosts: Vec<RegisteredView>,
+    /// The number of hosts that may fail together without a shortage of capacity, guards aside; null if unknown.
+    #[serde(default)]
+    #[schema(required)]
+    pub room_headroom: Option<u64>,
 }
 
 /// A host that is registered in a segment.
@@ -393,7 +398,7 @@ impl SituationView {
     /// Returns the headroom of a segment as a table cell; `None` if the segment's headroom is not assessed.
     pub fn headroom_of(&self, segment: &SegmentView) -> Option<String> {
         let is_assessed = segment.enabled && !self.not_assessed.contains(&Aspect::Room);
-        is_assessed.then(|| crate::headroom(segment.headroom, segment.headroom_exact))
+        is_assessed.then(|| crate::headroom(segment.headroom, segment.headroom_exact, segment.room_headroom))
     }
 }
 
@@ -427,6 +432,7 @@ impl SegmentView {
             .iter()
             .find(|segment_situation| segment_situation.name == *name);
         let headroom = judged.and_then(|segment_situation| segment_situation.headroom);
+        let room = judged.and_then(|segment_situation| segment_situation.room);
         Self {
             id: view.segment.id.to_string(),
             name: name.clone(),
@@ -439,6 +445,7 @@ impl SegmentView {
                 .and_then(|segment_situation| segment_situation.counts)
                 .map(CountsView::from),
             hosts: view.hosts.iter().map(RegisteredView::from).collect(),
+            room_headroom: room.map(|room| room.hosts as u64),
         }
     }
 }

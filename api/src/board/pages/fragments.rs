@@ -367,13 +367,13 @@ pub(super) fn room(room: &Room) -> Fragment {
 }
 
 /// Renders the number of hosts that a segment can lose, with a plus if it may be higher.
-pub(super) fn n_plus(hosts: &Option<u64>, exact: &bool) -> Fragment {
+pub(super) fn n_plus(hosts: &Option<u64>, exact: &bool, room: &Option<u64>) -> Fragment {
     if hosts.is_none() {
         return mark("unknown", "not known");
     }
     Fragment(format!(
         "<span class=\"good\">{}</span>",
-        headroom(*hosts, *exact)
+        headroom(*hosts, *exact, *room)
     ))
 }
 

@@ -92,6 +92,19 @@ impl Need {
 }
 
 impl FindingCode {
+    /// True if nothing of the host would be recovered because of the finding.
+    pub const fn blocks_recovery(self) -> bool {
+        matches!(
+            self,
+            Self::HostOnMaintenance
+                | Self::HostNotBack
+                | Self::SegmentDisabled
+                | Self::Frozen
+                | Self::FencingStopped
+                | Self::FencingDryRun
+        )
+    }
+
     /// Returns the requirement that the finding blocks.
     pub const fn need(self) -> Need {
         match self {
@@ -213,6 +226,20 @@ impl Situation {
         hosts
             .chain(instances)
             .map(|subject| self.explained(subject))
+            .collect()
+    }
+
+    /// Returns the findings because of which nothing of the host would be recovered, whatever its services answer.
+    pub fn recovery_blockers(&self, host: &str) -> Vec<&Finding> {
+        let explained = self.explain(host);
+        let of_host = explained
+            .into_iter()
+            .filter(|one| matches!(one.subject, HostOrInstance::Host(_)));
+        let findings = of_host
+            .flat_map(|one| one.needs)
+            .flat_map(|(_, findings)| findings);
+        findings
+            .filter(|finding| finding.code.blocks_recovery())
             .collect()
     }
 

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::freezes::DirectFreeze;
+use super::guard_limit::guard_limit;
 use super::hosts::{AssessedHost, of_host, works};
 use super::{
     AssessContext, Counts, Finding, FindingCode, Findings, Host, InstanceSituation, Protection,
@@ -26,8 +27,10 @@ pub struct SegmentSituation {
     pub hosts: usize,
     /// The number of its instances by protection; `None` until the instances have been listed.
     pub counts: Option<Counts>,
-    /// The number of hosts that may be lost together; `None` if that is not known.
+    /// The number of hosts that may be lost together: the smaller of the room and of what the guards let fail; `None` if not known.
     pub headroom: Option<Headroom>,
+    /// The same by the room alone.
+    pub room: Option<Headroom>,
     /// The hosts that are being recovered.
     pub under_recovery: Vec<String>,
 }
@@ -144,7 +147,7 @@ pub(super) fn summary(
     ctx: &AssessContext<'_>,
     hosts: &[AssessedHost<'_>],
     instances: Option<&[InstanceSituation]>,
-    headroom: Option<Headroom>,
+    room: Option<Headroom>,
 ) -> SegmentSituation {
     let own = |all: &[InstanceSituation]| Counts::of(hosts.iter().flat_map(|host| of_host(all, host.name)));
     let open = |name: &&str| ctx.open_host_recovery(name).is_some();
@@ -155,7 +158,8 @@ pub(super) fn summary(
         working: hosts.iter().filter(|host| host.works).count(),
         hosts: hosts.len(),
         counts: instances.map(own),
-        headroom,
+        headroom: room.map(|room| room.within(guard_limit(ctx.facts, segment))),
+        room,
         under_recovery: hosts
             .iter()
             .map(|host| host.name)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tachi_domain::situation::{FindingCode, HostOrInstance, Severity};
+use tachi_domain::situation::{FindingCode, Severity};
 use tachi_engine::dry_run::Answer;
 use tachi_engine::ports::JournalError;
 
@@ -21,13 +21,8 @@ pub(super) fn policy(
     let (snapshot, took) = situation;
     let outcome = match snapshot {
         Ok(snapshot) => {
-            let explained = snapshot.situation.explain(host);
-            let of_host = explained
-                .iter()
-                .filter(|one| matches!(one.subject, HostOrInstance::Host(_)));
-            let needs = of_host.flat_map(|one| &one.needs);
-            let findings = needs.flat_map(|(_, findings)| findings);
-            allowed(findings.map(|one| (one.code, one.text.as_str())))
+            let blockers = snapshot.situation.recovery_blockers(host);
+            allowed(blockers.iter().map(|one| (one.code, one.text.as_str())))
         }
         Err(error) => Err(error.to_string()),
     };
@@ -43,22 +38,9 @@ fn graded(outcome: Result<String, String>, took: Duration) -> GradedAnswer {
     GradedAnswer::of(answer, Severity::Err)
 }
 
-/// Returns the findings that block each recovery, of those that concern the host.
+/// Describes the findings that block each recovery of the host, if there are any.
 fn allowed<'a>(findings: impl Iterator<Item = (FindingCode, &'a str)>) -> Result<String, String> {
-    let blockers: Vec<String> = findings
-        .filter(|(code, _)| {
-            matches!(
-                code,
-                FindingCode::HostOnMaintenance
-                    | FindingCode::HostNotBack
-                    | FindingCode::SegmentDisabled
-                    | FindingCode::Frozen
-                    | FindingCode::FencingStopped
-                    | FindingCode::FencingDryRun
-            )
-        })
-        .map(|(code, text)| format!("{code}: {text}"))
-        .collect();
+    let blockers: Vec<String> = findings.map(|(code, text)| format!("{code}: {text}")).collect();
     if blockers.is_empty() {
         Ok("maintenance, segment, freezes and fencing mode allow a recovery".to_owned())
     } else {
@@ -75,23 +57,13 @@ mod tests {
 
     #[test]
     fn a_host_of_which_nothing_would_be_recovered_is_not_ready() {
-        for (code, is_ready) in [
-            (FindingCode::HostOnMaintenance, false),
-            (FindingCode::HostNotBack, false),
-            (FindingCode::SegmentDisabled, false),
-            (FindingCode::Frozen, false),
-            (FindingCode::FencingStopped, false),
-            (FindingCode::FencingDryRun, false),
-            // The guards have a step of their own.
-            (FindingCode::RecoveryWouldHold, true),
-        ] {
-            let findings = [(FindingCode::NoRoom, "no room"), (code, "the reason")];
-            let answer = graded(allowed(findings.into_iter()), Duration::ZERO);
-            let expected = if is_ready { Severity::Ok } else { Severity::Err };
-            assert_eq!(answer.grade, expected, "{code}");
-            let outcome = answer.answer.outcome;
-            let named = outcome.is_err_and(|text| text.ends_with(&format!("{code}: the reason")));
-            assert_eq!(named, !is_ready, "{code}");
-        }
+        let answer = |found: &[(FindingCode, &str)]| graded(allowed(found.iter().copied()), Duration::ZERO);
+        assert_eq!(answer(&[]).grade, Severity::Ok);
+        let frozen = answer(&[(FindingCode::Frozen, "frozen for 2 h")]);
+        assert_eq!(frozen.grade, Severity::Err);
+        assert_eq!(
+            frozen.answer.outcome,
+            Err("nothing of it would be recovered: FROZEN: frozen for 2 h".to_owned())
+        );
     }
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::super::tests::{ALL_WELL, NONE, NOW, TestCase, ago, fine};
 use super::super::{Aspect, Facts, Rooms, RoomsState, Situation, TimedFact, assess};
 use super::*;
-use crate::forecast::{Capacity, Needs, Provider};
+use crate::forecast::{Capacity, Headroom, Needs, Provider};
+use crate::guard::{JointLoss, WouldHold};
 
 /// Sets the free memory of the hosts; each instance needs 100.
 pub(in super::super) fn rooms(facts: &mut Facts, free: [u64; 3]) {
@@ -251,6 +252,56 @@ fn room_is_assessed_as_soon_as_it_can_be() {
         state(facts).refused = true;
     };
     assert_eq!(outcome(refused), (true, None));
+}
+
+fn fact<T>(value: T) -> TimedFact<T> {
+    TimedFact {
+        as_of: ago(12),
+        value,
+    }
+}
+
+/// Covers R36.
+#[test]
+fn headroom_is_the_smaller_of_the_room_and_of_what_the_guards_let_fail() {
+    let held = |facts: &mut Facts, hosts: &[&str]| {
+        let hold = |host: &&str| WouldHold {
+            host: (*host).to_owned(),
+            why: vec!["G4 segment: 2 of 3 hosts are out".to_owned()],
+        };
+        facts.holds = Some(fact(hosts.iter().map(hold).collect()));
+    };
+    let loss = |host: &str, domain: Option<&str>, hosts| JointLoss {
+        host: host.to_owned(),
+        domain: domain.map(str::to_owned),
+        hosts,
+        why: Vec::new(),
+    };
+    for (joint, alone, expected) in [
+        (vec![], &[][..], (2, 2)),
+        (vec![loss("a", None, 2)], &[][..], (1, 2)),
+        (vec![loss("a", None, 3)], &[][..], (2, 2)),
+        // Neither another segment, nor a domain, nor one host that is held for a reason of its own.
+        (
+            vec![loss("z", None, 2), loss("a", Some("rack:r1"), 2)],
+            &["a"][..],
+            (2, 2),
+        ),
+        (vec![loss("a", None, 2)], &["a", "b", "c"][..], (0, 2)),
+    ] {
+        let situation = situation(|facts| {
+            rooms(facts, [400; 3]);
+            facts.joint_losses = Some(fact(joint.clone()));
+            held(facts, alone);
+        });
+        let segment = &situation.segments[0];
+        let hosts = |headroom: Option<Headroom>| headroom.unwrap().hosts;
+        assert_eq!(
+            (hosts(segment.headroom), hosts(segment.room)),
+            expected,
+            "{joint:?}, {alone:?}"
+        );
+    }
 }
 
 #[test]
