@@ -571,6 +571,7 @@ fn services(
             cell_down: service.is_none(),
             ambiguous: view.ambiguous.contains(host),
             drained: service.as_ref().is_some_and(is_drained),
+            forced_down: service.as_ref().is_some_and(Service::is_forced_down_alive),
             since: as_of,
         };
         if let Some(known) = known.get(host.as_str())

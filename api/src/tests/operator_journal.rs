@@ -209,6 +209,7 @@ impl FakeRegion {
             cell_down: false,
             ambiguous: false,
             drained: false,
+            forced_down: false,
             since: as_of,
         };
         let instance = Instance {

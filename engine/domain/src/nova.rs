@@ -36,6 +36,13 @@ pub struct Service {
 }
 
 impl Service {
+    /// True if the service is forced down although nova-compute has sent a heartbeat within a minute, Nova's usual limit.
+    pub fn is_forced_down_alive(&self) -> bool {
+        const MAX_HEARTBEAT_AGE_MICROS: i64 = 60_000_000;
+        let age = self.heartbeat_age_micros();
+        self.forced_down && age.is_some_and(|age| age <= MAX_HEARTBEAT_AGE_MICROS)
+    }
+
     /// Returns the age of the last heartbeat by Nova's own clock, in microseconds; `None` if Nova gave no heartbeat or no
     /// date.
     pub fn heartbeat_age_micros(&self) -> Option<i64> {
@@ -190,5 +197,34 @@ impl Server {
         self.task_state
             .as_deref()
             .is_some_and(|task| task.starts_with("rebuild"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Covers R36.
+    #[test]
+    fn a_forced_down_service_lives_while_its_heartbeats_continue() {
+        for (forced_down, age, expected) in [
+            (true, Some(9), true),
+            (true, Some(61), false),
+            (true, None, false),
+            (false, Some(9), false),
+        ] {
+            let now = Timestamp::from_micros(1_700_000_000_000_000);
+            let service = Service {
+                id: ServiceId(uuid::Uuid::nil()),
+                host: "c1".to_owned(),
+                enabled: true,
+                disabled_reason: None,
+                up: false,
+                forced_down,
+                last_heartbeat: age.map(|age| now.minus_seconds(age)),
+                nova_now: Some(now),
+            };
+            assert_eq!(service.is_forced_down_alive(), expected, "{forced_down}, {age:?}");
+        }
     }
 }

@@ -326,6 +326,7 @@ mod tests {
             cell_down: false,
             ambiguous: false,
             drained: false,
+            forced_down: false,
             since: snapshot.now,
         };
         let as_of = snapshot.now;

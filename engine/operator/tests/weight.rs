@@ -56,6 +56,7 @@ fn kept() -> Vec<Fact> {
             cell_down: false,
             ambiguous: false,
             drained: false,
+            forced_down: false,
             since: NOW,
         })
         .collect();

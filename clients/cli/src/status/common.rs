@@ -156,6 +156,7 @@ pub(crate) mod tests {
             cell_down: false,
             ambiguous: false,
             drained: false,
+            forced_down: false,
             since: now,
         };
         let watched = CloudSnapshot {

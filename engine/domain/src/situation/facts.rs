@@ -325,6 +325,9 @@ pub struct ComputeService {
     /// True if the service is disabled because an operator has drained the host, by the mark of the drain in the reason.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub drained: bool,
+    /// True if the service is forced down, and its heartbeats continue.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forced_down: bool,
     /// The time since when the service has been in this state, as far as was observed.
     pub since: Timestamp,
 }

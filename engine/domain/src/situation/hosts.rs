@@ -299,12 +299,23 @@ fn at_nova(
         );
         protection_state.worsen(Protection::Unknown, FindingCode::HostCellDown);
     } else if !compute.up {
-        let text = "down in Nova, and no recovery of it is open";
+        // No recovery begins while the heartbeats continue, so a report would end without a result.
+        let (text, fix) = if compute.forced_down {
+            (
+                "forced down in Nova by an operator, and its heartbeats continue",
+                format!("openstack compute service set --up {name} nova-compute"),
+            )
+        } else {
+            (
+                "down in Nova, and no recovery of it is open",
+                format!("tachi host report-down {name} --reason TEXT"),
+            )
+        };
         found.note(
             Finding::new(FindingCode::HostDown, text)
                 .about(name, instances)
                 .since(compute.since)
-                .fix(format!("tachi host report-down {name} --reason TEXT")),
+                .fix(fix),
         );
         protection_state.worsen(Protection::Down, FindingCode::HostDown);
     } else if host.maintenance.is_none() && ctx.takes_nothing(host) && !ctx.is_frozen_by_drain(host) {

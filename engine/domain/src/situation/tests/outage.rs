@@ -536,3 +536,20 @@ fn a_host_that_is_reported_or_recovered_is_a_warning_and_never_merely_degraded()
         assert_eq!(situation.hosts[0].protection, expected);
     }
 }
+
+/// Covers R36.
+#[test]
+fn a_living_host_that_is_forced_down_is_set_up_again() {
+    for (forced_down, expected) in [
+        (false, "tachi host report-down b --reason TEXT"),
+        (true, "openstack compute service set --up b nova-compute"),
+    ] {
+        let mut facts = fine();
+        let compute = &mut computes(&mut facts)[1];
+        (compute.up, compute.forced_down) = (false, forced_down);
+        let situation = assess(&facts, NOW);
+        let down = |finding: &&Finding| finding.code == FindingCode::HostDown;
+        let finding = situation.findings.iter().find(down).unwrap();
+        assert_eq!(finding.fix.as_deref(), Some(expected));
+    }
+}

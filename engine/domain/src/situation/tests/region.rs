@@ -42,6 +42,7 @@ pub(in super::super) fn compute(name: &str) -> ComputeService {
         cell_down: false,
         ambiguous: false,
         drained: false,
+        forced_down: false,
         since: ago(900),
     }
 }

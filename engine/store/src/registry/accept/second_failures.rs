@@ -236,6 +236,7 @@ async fn downtime_counts_from_the_first_report_after_an_abort_on_hold_if_nova_ha
                 cell_down: false,
                 ambiguous: false,
                 drained: false,
+                forced_down: false,
                 since: first.minus_seconds(-down_after),
             };
             let known = Fact {
