@@ -8,6 +8,7 @@ use tachi_domain::recovery::{is_drained, is_marked};
 
 use super::blocking_evacuations::BlockingEvacuations;
 use super::facts::ReturnFacts;
+use super::steps::nothing_to_clean_up;
 use crate::freezes::end_command;
 use crate::plans::stop_command;
 use crate::progress;
@@ -290,18 +291,23 @@ fn instances(facts: &ReturnFacts, report: &mut impl FnMut(CheckResult, String)) 
                 })
                 .collect();
             if !busy.is_empty() {
+                let count = count(
+                    busy.len(),
+                    "instance that Nova keeps on the host has",
+                    "instances that Nova keeps on the host have",
+                );
+                // Its nova-compute has run all the time, so nothing waits in its queue.
+                let (verdict, queue) = if nothing_to_clean_up(facts) {
+                    (CheckResult::Note, "")
+                } else {
+                    (
+                        CheckResult::Bad,
+                        "; before nova-compute starts, such tasks wait in the queue of the host, which must be purged",
+                    )
+                };
                 report(
-                    CheckResult::Bad,
-                    format!(
-                        "{} a task under way; before nova-compute starts, such tasks wait in the queue of the host, which must be purged: \
-                         {}",
-                        count(
-                            busy.len(),
-                            "instance that Nova keeps on the host has",
-                            "instances that Nova keeps on the host have",
-                        ),
-                        names(busy)
-                    ),
+                    verdict,
+                    format!("{count} a task under way{queue}: {}", names(busy)),
                 );
             }
             if !servers.is_empty() {

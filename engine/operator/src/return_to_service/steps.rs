@@ -140,7 +140,7 @@ pub(super) fn steps(facts: &ReturnFacts) -> Vec<Step> {
 
 /// True if the host runs and nothing was evacuated from it, or if it was drained after it had returned from its last failure: only a
 /// running host is drained, and its nova-compute closes the evacuations when it starts. False if that is not known.
-fn nothing_to_clean_up(facts: &ReturnFacts) -> bool {
+pub(super) fn nothing_to_clean_up(facts: &ReturnFacts) -> bool {
     let service = facts.service();
     let runs = service.is_some_and(|service| service.up && !service.forced_down);
     let drained = service.is_some_and(|service| service.disabled_reason.as_deref().is_some_and(is_drained));

@@ -401,3 +401,26 @@ fn long_lists_are_counted() {
     let text = names((0..12).map(|number| format!("vm{number}")));
     assert!(text.ends_with("vm9, and 2 more"), "{text}");
 }
+
+/// A drain that could not move everything leaves a host whose nova-compute has run all the time.
+/// Covers R36.
+#[test]
+fn a_task_blocks_only_the_return_of_a_host_that_was_recovered() {
+    for (why, migrations, expected) in [
+        (None, vec![], CheckResult::Note),
+        (Some(MaintenanceReason::Recovery), vec![], CheckResult::Bad),
+        (None, vec![evacuation("completed")], CheckResult::Bad),
+    ] {
+        let mut facts = back();
+        facts.view.why = why;
+        facts.migrations = Ok(migrations);
+        facts.servers = Ok(vec![server(Some("deleting"))]);
+        let all = checks(&facts);
+        let task = all
+            .iter()
+            .find(|one| one.text.contains("a task under way"))
+            .unwrap();
+        assert_eq!(task.verdict, expected, "{why:?}: {}", task.text);
+        assert_eq!(task.text.contains("queue"), expected == CheckResult::Bad);
+    }
+}
