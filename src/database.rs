@@ -183,6 +183,10 @@ impl Source for Database {
         if needs_person && !lines.is_empty() {
             let snapshot = self.snapshot().await?;
             lines.retain(|line| snapshot.still_waits(line));
+            let views = lines
+                .into_iter()
+                .map(|line| VmoveView::of(&snapshot, &VmoveLine::from(line)));
+            return converted(&views.collect());
         }
         let views = lines
             .into_iter()

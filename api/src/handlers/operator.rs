@@ -192,6 +192,9 @@ pub(crate) async fn instances(State(app): State<ApiState>, params: Params, _: Au
     if filter == MoveFilter::NeedsPerson && !lines.is_empty() {
         let snapshot = app.region.snapshot().await.map_err(database_unavailable)?;
         lines.retain(|line| snapshot.still_waits(line));
+        let lines = lines.into_iter().map(VmoveLine::from);
+        let views: Vec<_> = lines.map(|line| VmoveView::of(&snapshot, &line)).collect();
+        return reply::ok("instances", &views);
     }
     let lines = lines.into_iter().map(VmoveLine::from);
     let views: Vec<_> = lines.map(|line| VmoveView::from(&line)).collect();

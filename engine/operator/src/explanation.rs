@@ -59,9 +59,9 @@ impl<'a> Underway<'a> {
     }
 
     /// Returns the commands that end the wait, or show the recovery.
-    fn commands(&self) -> Vec<String> {
+    fn commands(&self, snapshot: &RegionSnapshot) -> Vec<String> {
         match (self.waiting, self.recovery) {
-            (Some(line), _) => waits::to_end_move(line),
+            (Some(line), _) => snapshot.commands_of(line),
             (None, Some(row)) if waits::what(row.wait.as_ref()).is_on_hold() => waits::to_end_recovery(row),
             (None, Some(row)) => vec![format!("tachi recovery show {}", row.id)],
             (None, None) => Vec::new(),
@@ -297,7 +297,7 @@ impl ExplanationView {
                 .recovery
                 .and_then(|row| row.message.as_deref())
                 .map(without_repeats),
-            commands: underway.commands(),
+            commands: underway.commands(snapshot),
             needs: needs.collect(),
             room: RoomView::of(snapshot, explanation.subject),
         }

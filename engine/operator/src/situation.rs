@@ -495,8 +495,8 @@ impl WaitingRecoveryView {
     }
 }
 
-impl From<&MoveLine> for WaitingInstanceView {
-    fn from(line: &MoveLine) -> Self {
+impl WaitingInstanceView {
+    fn of(snapshot: &RegionSnapshot, line: &MoveLine) -> Self {
         Self {
             instance: line.server.to_string(),
             name: line.name.clone(),
@@ -504,7 +504,7 @@ impl From<&MoveLine> for WaitingInstanceView {
             recovery: line.recovery,
             life: line.life,
             waits: line.wait.as_ref().map(WaitView::from),
-            commands: waits::to_end_move(line),
+            commands: snapshot.commands_of(line),
         }
     }
 }
@@ -558,7 +558,10 @@ impl From<&RegionSnapshot> for SituationView {
                     .on_hold()
                     .map(|row| WaitingRecoveryView::of(snapshot, row))
                     .collect(),
-                instances: snapshot.waiting().map(WaitingInstanceView::from).collect(),
+                instances: snapshot
+                    .waiting()
+                    .map(|line| WaitingInstanceView::of(snapshot, line))
+                    .collect(),
             },
             grade: snapshot.situation.grade,
             looked_at: snapshot.looked_at.map(Time),

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use tachi_domain::Timestamp;
+use tachi_domain::nova::StartBlocker;
 use tachi_domain::policy::{BareNormal, FencingMode};
 use tachi_domain::recovery::Life;
 use tachi_domain::situation::{
     DeviceTest, Facts, Forecast, MAX_FACT_AGE, MAX_ROOM_FACT_AGE, Situation, assess_with,
 };
+use tachi_domain::{Timestamp, WaitsFor};
 use tachi_engine::ports::engine_registry::EngineRow;
 use tachi_engine::ports::operator::{MoveLine, RecoverySummary};
 use tachi_engine::situation::{CloudSnapshot, ConfiguredFacts, Tables};
@@ -139,6 +140,40 @@ impl RegionSnapshot {
         !self.situation.resolved.contains(&line.server)
     }
 
+    /// Returns the commands with which an operator can end the wait of an instance now. A retry starts no instance on a host that is back:
+    /// one that was given up is started there by hand.
+    pub fn commands_of(&self, line: &MoveLine) -> Vec<String> {
+        let all = waits::to_end_move(line);
+        let Some(start) = self.start_on_its_host(line) else {
+            return all;
+        };
+        let others = all.into_iter().filter(|way| !way.contains(" recovery retry "));
+        std::iter::once(start).chain(others).collect()
+    }
+
+    /// Returns the command that starts a given-up instance on the host that failed, once that is back and Nova shows the instance there.
+    fn start_on_its_host(&self, line: &MoveLine) -> Option<String> {
+        let wait = line.wait.as_ref().filter(|wait| wait.what == WaitsFor::GivenUp)?;
+        let mut hosts = self.situation.hosts.iter();
+        let is_up = hosts.any(|host| host.name == line.host && host.up == Some(true));
+        let mut recoveries = self.facts.recoveries.iter();
+        let is_recovered = recoveries.any(|one| one.host == line.host && one.life == Life::Open);
+        if !is_up || is_recovered || line.life == Life::Open || !line.may_run.is_empty() {
+            return None;
+        }
+        let known = self.facts.instances.as_ref();
+        let known = known.filter(|known| known.is_fresh(self.now) && wait.since < known.as_of)?;
+        let mut on_host = known.value.on.get(&line.host)?.iter();
+        let instance = on_host.find(|one| one.id == line.server)?;
+        let command = match instance.start_blocker {
+            Some(StartBlocker::Task) => "event list",
+            Some(StartBlocker::Resize) => "resize confirm",
+            None if instance.rest.as_ref().is_some_and(|rest| rest.stopped) => "start",
+            None => "reboot --hard",
+        };
+        Some(format!("openstack server {command} {}", line.server))
+    }
+
     /// Returns the instances that need an operator. Every view and count shows this list.
     pub fn waiting(&self) -> impl Iterator<Item = &MoveLine> {
         self.tables.waiting.iter().filter(|line| self.still_waits(line))
@@ -179,37 +214,107 @@ fn ages(watched: &CloudSnapshot) -> Vec<Age> {
 
 #[cfg(test)]
 mod tests {
-    use tachi_domain::{RecoveryId, ServerId, Wait, WaitsFor};
+    use tachi_domain::situation::{ComputeService, Instance, Instances, TimedFact};
+    use tachi_domain::{RecoveryId, ServerId, Wait};
     use uuid::Uuid;
 
     use super::*;
     use crate::freezes::tests::fine;
     use crate::situation::SituationView;
 
-    /// The findings and the lists must name the same instances.
-    /// Covers R36.
-    #[test]
-    fn an_instance_that_was_given_up_and_deleted_needs_no_operator_in_any_list() {
-        let mut snapshot = fine();
-        let server = ServerId(Uuid::from_u128(2));
-        snapshot.tables.waiting.push(MoveLine {
+    fn given_up(snapshot: &RegionSnapshot) -> MoveLine {
+        MoveLine {
             recovery: RecoveryId(Uuid::from_u128(1)),
             host: "a".into(),
             life: Life::Closed,
             opened_at: snapshot.now,
-            server,
+            server: ServerId(Uuid::from_u128(2)),
             name: "web".into(),
             rank: 0,
             dest: None,
             wait: Some(Wait {
                 what: WaitsFor::GivenUp,
                 on: [].into(),
-                since: snapshot.now,
+                since: snapshot.now.minus_seconds(60),
             }),
             may_run: [].into(),
             message: None,
             state: "{}".into(),
+        }
+    }
+
+    /// Covers R36.
+    #[test]
+    fn an_instance_that_was_given_up_is_started_on_its_host_once_that_is_back() {
+        let mut snapshot = fine();
+        let line = given_up(&snapshot);
+        let id = line.server;
+        let retry = format!("tachi recovery retry {}", line.recovery);
+        assert_eq!(snapshot.commands_of(&line)[0], retry);
+        let service = |up| ComputeService {
+            host: "a".to_owned(),
+            up,
+            enabled: true,
+            cell_down: false,
+            drained: false,
+            forced_down: false,
+            since: snapshot.now,
+        };
+        let (up, down) = (service(true), service(false));
+        let instance = Instance {
+            id,
+            name: "web".into(),
+            left: None,
+            moving: false,
+            local_disk: None,
+            marked: true,
+            rest: None,
+            ended_by_boot: None,
+            start_blocker: None,
+            needs: None,
+        };
+        let as_of = snapshot.now;
+        snapshot.facts.instances = Some(TimedFact {
+            as_of,
+            value: Instances {
+                complete: true,
+                on: [("a".to_owned(), Arc::new(vec![instance]))].into(),
+                ..Instances::default()
+            },
         });
+        for (compute, expected) in [
+            (down, retry),
+            (up, format!("openstack server reboot --hard {id}")),
+        ] {
+            snapshot.facts.computes = Some(TimedFact {
+                as_of,
+                value: vec![compute],
+            });
+            snapshot.situation = assess_with(&snapshot.facts, &snapshot.forecast, as_of);
+            let commands = snapshot.commands_of(&line);
+            assert_eq!(commands[0], expected);
+            let retries = commands
+                .iter()
+                .filter(|way| way.contains("recovery retry"))
+                .count();
+            assert_eq!(retries, usize::from(expected.contains("retry")));
+        }
+        // It may still run on the other host of its migration.
+        let doubtful = MoveLine {
+            may_run: ["b".to_owned()].into(),
+            ..line
+        };
+        assert!(snapshot.commands_of(&doubtful)[0].contains("recovery retry"));
+    }
+
+    /// The findings and the lists must name the same instances.
+    /// Covers R36.
+    #[test]
+    fn an_instance_that_was_given_up_and_deleted_needs_no_operator_in_any_list() {
+        let mut snapshot = fine();
+        let line = given_up(&snapshot);
+        let server = line.server;
+        snapshot.tables.waiting.push(line);
         let listed = |snapshot: &RegionSnapshot| {
             let view = SituationView::from(snapshot);
             (snapshot.waiting().count(), view.needs_person.instances.len())

@@ -10,6 +10,7 @@ use tachi_engine::ports::operator::MoveLine;
 use utoipa::ToSchema;
 
 use crate::schema;
+use crate::snapshot::RegionSnapshot;
 use crate::waits::{self, WaitView};
 
 /// An instance of a recovery, with its parsed state if this version understands it.
@@ -100,6 +101,16 @@ impl From<&VmoveLine> for VmoveView {
             recovery: vmove.recovery,
             life: vmove.life,
             known: vmove.message.clone(),
+        }
+    }
+}
+
+impl VmoveView {
+    /// Builds the view with the commands that end the wait by what Nova shows now.
+    pub fn of(snapshot: &RegionSnapshot, line: &VmoveLine) -> Self {
+        Self {
+            commands: snapshot.commands_of(&line.line),
+            ..Self::from(line)
         }
     }
 }
