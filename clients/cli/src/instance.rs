@@ -77,6 +77,10 @@ fn hosted_sheet(found: Vec<ListedInstanceView>) -> TextTable<6> {
             (Some(wait), ..) => wait.about(),
             (None, Some(by), _) => format!("dismissed by {by}"),
             (None, None, Some(left)) => left.clone(),
+            (None, None, None) if listed.why.is_some() => {
+                let parts = listed.why.iter().chain(&listed.command);
+                parts.map(String::as_str).collect::<Vec<_>>().join(": ")
+            }
             (None, None, None) if reasons.is_empty() && one.protection != Protection::Protected => {
                 format!("as its host: tachi show {}", listed.host)
             }

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use tachi_domain::ServerId;
 use tachi_domain::recovery::ResolutionKind;
-use tachi_domain::situation::{InstanceSituation, Protection};
+use tachi_domain::situation::{Finding, FindingCode, InstanceSituation, Protection};
 use tachi_engine::ports::operator::RecoveryFilter;
 use tachi_engine::ports::{JournalError, OperatorJournal};
 use utoipa::ToSchema;
@@ -30,6 +31,14 @@ pub struct ListedInstanceView {
     /// The operator who dismissed the instance, with the reason; null unless it is down and was dismissed.
     #[schema(required)]
     pub dismissed_by: Option<String>,
+    /// The reason why it does not run, or may not; null if it runs, or its host is down.
+    #[serde(default)]
+    #[schema(required)]
+    pub why: Option<String>,
+    /// The command that starts it, or that shows its recovery; null if there is none.
+    #[serde(default)]
+    #[schema(required)]
+    pub command: Option<String>,
     #[serde(flatten)]
     pub hosted: HostedView,
 }
@@ -67,14 +76,42 @@ impl ListedInstanceView {
                 hosts_read += 1;
                 dismissed_by = dismissed(operator_journal, name, &views).await?;
             }
-            listed.extend(views.into_iter().map(|hosted| Self {
-                host: name.to_owned(),
-                dismissed_by: dismissed_by.remove(&hosted.id),
-                hosted,
+            listed.extend(views.into_iter().map(|hosted| {
+                Self {
+                    host: name.to_owned(),
+                    dismissed_by: dismissed_by.remove(&hosted.id),
+                    why: outage(snapshot, &hosted, name).map(|finding| finding.text.clone()),
+                    command: outage(snapshot, &hosted, name)
+                        .and_then(|finding| command(snapshot, &hosted, name, finding)),
+                    hosted,
+                }
             }));
         }
         Ok(listed)
     }
+}
+
+/// Returns the finding that the instance is down, or may be.
+fn outage<'a>(snapshot: &'a RegionSnapshot, one: &HostedView, host: &str) -> Option<&'a Finding> {
+    if !one.reasons.contains(&FindingCode::InstanceDown) {
+        return None;
+    }
+    let mut found = snapshot.situation.findings.iter();
+    found.find(|finding| {
+        let mut located = finding.subjects.iter().zip(&finding.hosts);
+        finding.code == FindingCode::InstanceDown
+            && located.any(|(name, on)| *name == one.name && on.as_str() == host)
+    })
+}
+
+/// Returns the command of the finding for this instance: that of a finding about several instances names the first one.
+fn command(snapshot: &RegionSnapshot, one: &HostedView, host: &str, finding: &Finding) -> Option<String> {
+    let id: ServerId = one.id.parse().ok()?;
+    if let Some(open) = snapshot.facts.failed.get(&id).and_then(|failed| failed.open) {
+        return Some(format!("tachi recovery show {open}"));
+    }
+    finding.fix.as_ref()?;
+    snapshot.start_command(host, id)
 }
 
 /// True if an operator may have dismissed it.
@@ -129,4 +166,89 @@ fn dismissed_by(history: &RecoveryHistoryView, instance: &str) -> Option<String>
     let last = actions.find(|action| action.instance == instance);
     let ignored = last.filter(|action| action.word == ResolutionKind::Ignore.as_str());
     acknowledged.or_else(|| ignored.map(|action| action.by.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tachi_domain::Timestamp;
+    use tachi_domain::nova::{Rest, StopReason};
+    use tachi_domain::situation::{ComputeService, Instance, Instances, TimedFact, assess_with};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::freezes::tests::fine;
+
+    fn instance(number: u128, why: Option<StopReason>, now: Timestamp) -> Instance {
+        Instance {
+            id: ServerId(Uuid::from_u128(number)),
+            name: format!("ha-{number}").into(),
+            left: None,
+            moving: false,
+            local_disk: None,
+            marked: true,
+            rest: why.map(|why| Rest {
+                since: now.minus_seconds(600),
+                why,
+                stopped: true,
+                busy: false,
+                observed: None,
+                judged: None,
+            }),
+            ended_by_boot: None,
+            start_blocker: None,
+            needs: None,
+        }
+    }
+
+    /// Covers R36.
+    #[test]
+    fn each_instance_that_is_down_has_its_own_reason_and_command() {
+        let mut snapshot = fine();
+        let as_of = snapshot.now;
+        let all = [
+            instance(1, Some(StopReason::Due), as_of),
+            instance(2, Some(StopReason::Due), as_of),
+            instance(3, None, as_of),
+        ];
+        snapshot.facts.instances = Some(TimedFact {
+            as_of,
+            value: Instances {
+                complete: true,
+                on: [("a".to_owned(), Arc::new(all.into()))].into(),
+                ..Instances::default()
+            },
+        });
+        let compute = ComputeService {
+            host: "a".to_owned(),
+            up: true,
+            enabled: true,
+            cell_down: false,
+            drained: false,
+            forced_down: false,
+            since: as_of,
+        };
+        snapshot.facts.computes = Some(TimedFact {
+            as_of,
+            value: vec![compute],
+        });
+        snapshot.situation = assess_with(&snapshot.facts, &snapshot.forecast, as_of);
+        let hosted = HostedView::on(&snapshot, "a").unwrap();
+        let found: Vec<_> = hosted
+            .iter()
+            .map(|one| {
+                let finding = outage(&snapshot, one, "a")?;
+                Some((finding.text.clone(), command(&snapshot, one, "a", finding)))
+            })
+            .collect();
+        let [Some((why, first)), Some((_, second)), None] = &found[..] else {
+            panic!("{found:?}");
+        };
+        assert_eq!(why, "it should run and does not: stopped without a request");
+        for (number, command) in [(1, first), (2, second)] {
+            let id = ServerId(Uuid::from_u128(number));
+            assert_eq!(*command, Some(format!("openstack server start {id}")));
+        }
+    }
 }

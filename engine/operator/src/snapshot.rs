@@ -8,7 +8,7 @@ use tachi_domain::recovery::Life;
 use tachi_domain::situation::{
     DeviceTest, Facts, Forecast, MAX_FACT_AGE, MAX_ROOM_FACT_AGE, Situation, assess_with,
 };
-use tachi_domain::{Timestamp, WaitsFor};
+use tachi_domain::{ServerId, Timestamp, WaitsFor};
 use tachi_engine::ports::engine_registry::EngineRow;
 use tachi_engine::ports::operator::{MoveLine, RecoverySummary};
 use tachi_engine::situation::{CloudSnapshot, ConfiguredFacts, Tables};
@@ -162,16 +162,22 @@ impl RegionSnapshot {
             return None;
         }
         let known = self.facts.instances.as_ref();
-        let known = known.filter(|known| known.is_fresh(self.now) && wait.since < known.as_of)?;
-        let mut on_host = known.value.on.get(&line.host)?.iter();
-        let instance = on_host.find(|one| one.id == line.server)?;
+        known.filter(|known| known.is_fresh(self.now) && wait.since < known.as_of)?;
+        self.start_command(&line.host, line.server)
+    }
+
+    /// Returns the command that starts an instance on a host that is up, or that ends what Nova refuses that for.
+    pub(crate) fn start_command(&self, host: &str, server: ServerId) -> Option<String> {
+        let known = self.facts.instances.as_ref()?;
+        let mut on_host = known.value.on.get(host)?.iter();
+        let instance = on_host.find(|one| one.id == server)?;
         let command = match instance.start_blocker {
             Some(StartBlocker::Task) => "event list",
             Some(StartBlocker::Resize) => "resize confirm",
             None if instance.rest.as_ref().is_some_and(|rest| rest.stopped) => "start",
             None => "reboot --hard",
         };
-        Some(format!("openstack server {command} {}", line.server))
+        Some(format!("openstack server {command} {server}"))
     }
 
     /// Returns the instances that need an operator. Every view and count shows this list.
@@ -215,7 +221,7 @@ fn ages(watched: &CloudSnapshot) -> Vec<Age> {
 #[cfg(test)]
 mod tests {
     use tachi_domain::situation::{ComputeService, Instance, Instances, TimedFact};
-    use tachi_domain::{RecoveryId, ServerId, Wait};
+    use tachi_domain::{RecoveryId, Wait};
     use uuid::Uuid;
 
     use super::*;
