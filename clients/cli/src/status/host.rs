@@ -155,11 +155,7 @@ fn of_host(situation: &SituationView, one: &ExplanationView) -> Vec<String> {
     entries.push(vec![format!("{:<10} {}", "watched", watched(situation))]);
     for monitor in &situation.monitors {
         let (kind, at) = (monitor.kind.as_str(), ago(monitor.signed_at.0, now));
-        let sign = if monitor.grade == Severity::Ok {
-            "●"
-        } else {
-            mark(monitor.grade)
-        };
+        let sign = monitor_sign(monitor.grade, one.up);
         let mut entry = vec![format!("{:<10} {sign} {kind} ({at})", "monitor")];
         entry.extend((!monitor.trouble.is_empty()).then(|| format!("info: {}", monitor.trouble)));
         entries.push(entry);
@@ -177,6 +173,15 @@ fn of_host(situation: &SituationView, one: &ExplanationView) -> Vec<String> {
     entries.push(entry);
     lines.extend(branches(&entries, "  "));
     lines
+}
+
+/// Returns the symbol of a monitor. The heartbeats of a host that Nova shows down are from before its failure.
+const fn monitor_sign(grade: Severity, up: Option<bool>) -> &'static str {
+    match (grade, up) {
+        (Severity::Ok, Some(false)) => mark(Severity::Unknown),
+        (Severity::Ok, Some(true) | None) => "●",
+        (Severity::Info | Severity::Warn | Severity::Err | Severity::Unknown, _) => mark(grade),
+    }
 }
 
 fn is_out(host: &HostView) -> bool {
@@ -237,4 +242,22 @@ fn running_line(instance: &HostedView, width: usize, now: tachi_domain::Timestam
         lines.extend(own.map(|code| format!("info: {code}: {}", code.meaning())));
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Covers R36.
+    #[test]
+    fn the_monitors_of_a_host_that_is_down_are_unknown() {
+        for (grade, up, expected) in [
+            (Severity::Ok, Some(true), "●"),
+            (Severity::Ok, None, "●"),
+            (Severity::Ok, Some(false), mark(Severity::Unknown)),
+            (Severity::Err, Some(false), mark(Severity::Err)),
+        ] {
+            assert_eq!(monitor_sign(grade, up), expected, "{grade:?}, {up:?}");
+        }
+    }
 }

@@ -266,10 +266,15 @@ impl Situation {
             .filter(|need| !(is_host && **need == Need::Runs))
             .map(|need| (*need, Vec::new()))
             .collect();
+        // A hold is a finding of the host's recovery, and lowers no protection beside that.
+        let is_held = self.findings.iter().any(|finding| {
+            finding.code == FindingCode::RecoveryHeld && finding.subjects.iter().any(|name| name == host)
+        });
         // An instance that is down for its own reason carries only that reason, so the reasons of its host are added.
         let reasons: BTreeSet<FindingCode> = reasons
             .iter()
             .chain(of_host.into_iter().flatten())
+            .chain(is_held.then_some(&FindingCode::RecoveryHeld))
             .copied()
             .collect();
         for code in &reasons {

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
-use super::super::tests::{NOW, fine, waiting};
+use super::super::tests::{NOW, fine, recovery, waiting};
 use super::super::{Facts, FindingCode, assess};
 use super::*;
 use crate::entity::host::MaintenanceReason;
-use crate::{ServerId, WaitsFor};
+use crate::recovery::Life;
+use crate::{RecoveryId, ServerId, WaitsFor};
 
 fn blockers(explanation: &Explanation<'_>) -> Vec<(Need, FindingCode)> {
     let needs = explanation.needs.iter();
@@ -130,4 +131,16 @@ fn a_requirement_is_met_only_if_that_is_known() {
     assert_eq!(host_up(&facts), (Some(false), 0), "no reason is needed");
     facts.computes = None;
     assert_eq!(host_up(&facts), (None, 0));
+}
+
+/// Covers R36.
+#[test]
+fn a_hold_blocks_the_evacuation_of_its_host() {
+    let mut facts = fine();
+    facts.segments[0].hosts[0].recovery = Some((RecoveryId(Uuid::from_u128(9)), Life::Open));
+    facts.recoveries.push(recovery("a", WaitsFor::Approval));
+    let situation = assess(&facts, NOW);
+    let held = (Need::Movable, FindingCode::RecoveryHeld);
+    assert!(blockers(&situation.explain("a")[0]).contains(&held));
+    assert!(!blockers(&situation.explain("b")[0]).contains(&held));
 }
