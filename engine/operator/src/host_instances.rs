@@ -241,6 +241,13 @@ impl HostedView {
         )
     }
 
+    /// True if a recovery of its host, with this protection, moves the instance: also one that does not run on a running host.
+    pub fn is_moved_with(&self, host: Protection) -> bool {
+        let is_recovered = |one| matches!(one, Protection::Protected | Protection::Degraded);
+        let is_only_down = self.reasons == [FindingCode::InstanceDown] && self.waits.is_none();
+        is_recovered(self.protection) || (is_only_down && self.left.is_none() && is_recovered(host))
+    }
+
     /// Builds the view of an instance, without the reasons `of_host` that apply to its host as a whole.
     pub(crate) fn of(
         waiting: &BTreeMap<ServerId, &MoveLine>,
@@ -291,5 +298,42 @@ mod tests {
             "Nova: up for 91 s; power: bmc on (18 s ago, before the hold), pdu on (2 s ago)"
         );
         assert_eq!(evidence.readings(), "Nova: up; power: bmc on, pdu on");
+    }
+
+    /// Covers R36.
+    #[test]
+    fn an_instance_that_does_not_run_on_a_running_host_is_moved_with_it() {
+        let view = |protection, reasons: &[FindingCode], left: Option<&str>| HostedView {
+            id: "1".to_owned(),
+            name: "ha-1".to_owned(),
+            protection,
+            reasons: reasons.to_vec(),
+            left: left.map(str::to_owned),
+            disk: None,
+            waits: None,
+        };
+        let down = &[FindingCode::InstanceDown][..];
+        for (one, host, expected) in [
+            (
+                view(Protection::Protected, &[], None),
+                Protection::Protected,
+                true,
+            ),
+            (view(Protection::Unknown, down, None), Protection::Degraded, true),
+            (view(Protection::Down, down, None), Protection::Protected, true),
+            (view(Protection::Down, down, None), Protection::Unprotected, false),
+            (
+                view(Protection::NotMeant, down, Some("tag")),
+                Protection::Protected,
+                false,
+            ),
+            (
+                view(Protection::Down, &[FindingCode::MoveFailed], None),
+                Protection::Protected,
+                false,
+            ),
+        ] {
+            assert_eq!(one.is_moved_with(host), expected, "{one:?} on {host}");
+        }
     }
 }

@@ -195,7 +195,7 @@ impl IfDies {
         let mut left = Vec::new();
         for hosted in home.and_then(|home| home.hosted.as_ref()).into_iter().flatten() {
             let (id, name) = (hosted.id.clone(), hosted.name.clone());
-            if recovered(hosted.protection) == Some(true) {
+            if home.is_some_and(|home| hosted.is_moved_with(home.protection)) {
                 let landing = landing.iter().find(|one| one.id == id).cloned();
                 moved.push(EvacuatedInstance { id, name, landing });
                 continue;
