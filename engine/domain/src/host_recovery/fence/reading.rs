@@ -355,7 +355,12 @@ impl Suspect<'_> {
         if let Some(heartbeat) = self.service.up_evidence(now.elapsed) {
             let evidence = proof.summary();
             // In every failure the power device answers "off" before Nova's heartbeat is stale.
-            let doubt = if now.elapsed.since(fence.began) < ctx.policy.heartbeat_stale {
+            let readings = fence
+                .device_states
+                .values()
+                .filter_map(|one| one.first_off.as_ref());
+            let off_since = readings.map(|first| first.started).min().unwrap_or(fence.began);
+            let doubt = if now.elapsed.since(off_since) < ctx.policy.heartbeat_stale {
                 " (normal until the Nova heartbeat is stale)"
             } else {
                 " (of another machine? see `tachi fence test`)"

@@ -42,6 +42,28 @@ fn off_from_another_machines_controller_is_no_proof_while_the_host_is_up_in_nova
     assert_eq!(harness.state.stage, Stage::Done);
 }
 
+/// A host that was reported while it ran may lose its power much later.
+/// Covers C2.
+#[test]
+fn the_machine_is_doubted_only_after_a_silence_from_the_first_off_reading_on() {
+    let mut harness = Harness::engine().begun();
+    while harness.at < 50_000 {
+        harness.heartbeat_age(1_000).service().power(Power::On);
+        harness.tick(3_500);
+    }
+    let off = harness.at;
+    while harness.at < off + 9_000 {
+        harness.heartbeat_age(1_000).service().power(Power::Off);
+        let message = harness.message.clone().unwrap_or_default();
+        assert!(
+            !message.contains("another machine"),
+            "{} ms: {message}",
+            harness.at - off
+        );
+        harness.tick(3_500);
+    }
+}
+
 /// Covers C2.
 #[test]
 fn a_host_found_off_is_believed_as_soon_as_it_is_down_in_nova_too() {
