@@ -70,7 +70,7 @@ pub trait Source: Send + Sync {
     /// Returns one recovery; `None` if it does not exist.
     async fn recovery(&self, id: RecoveryId) -> Result<Option<RecoveryHistoryView>, Failure>;
 
-    /// Returns the instances on all hosts or one; with `down` only those that are down.
+    /// Returns the instances on all hosts or one; with `down` only those that are down, or may be.
     async fn hosted_instances(
         &self,
         host: Option<&str>,

@@ -44,7 +44,7 @@ pub struct ListedInstanceView {
 }
 
 impl ListedInstanceView {
-    /// Lists the instances on all hosts or one; with `down` only those that are down. Empty if no engine has listed Nova's instances yet.
+    /// Lists the instances on all hosts or one; with `down` only those that are down, or may be. Empty if no engine has listed Nova's instances yet.
     ///
     /// # Errors
     ///
@@ -57,7 +57,7 @@ impl ListedInstanceView {
     ) -> Result<Vec<Self>, JournalError> {
         let mut on: BTreeMap<&str, Vec<&InstanceSituation>> = BTreeMap::new();
         for one in snapshot.situation.instances.iter().flatten() {
-            if !down || one.protection == Protection::Down {
+            if !down || may_be_down(one) {
                 on.entry(&one.host).or_default().push(one);
             }
         }
@@ -89,6 +89,12 @@ impl ListedInstanceView {
         }
         Ok(listed)
     }
+}
+
+/// True if the instance is down, or has a finding that it may be. The command of that finding names this list.
+fn may_be_down(one: &InstanceSituation) -> bool {
+    let has_finding = one.reasons.contains(&FindingCode::InstanceDown);
+    one.protection == Protection::Down || (has_finding && one.protection != Protection::NotMeant)
 }
 
 /// Returns the finding that the instance is down, or may be.
@@ -211,6 +217,7 @@ mod tests {
             instance(1, Some(StopReason::Due), as_of),
             instance(2, Some(StopReason::Due), as_of),
             instance(3, None, as_of),
+            instance(4, Some(StopReason::Unclear), as_of),
         ];
         snapshot.facts.instances = Some(TimedFact {
             as_of,
@@ -242,11 +249,21 @@ mod tests {
                 Some((finding.text.clone(), command(&snapshot, one, "a", finding)))
             })
             .collect();
-        let [Some((why, first)), Some((_, second)), None] = &found[..] else {
+        let [
+            Some((why, first)),
+            Some((_, second)),
+            None,
+            Some((unclear, fourth)),
+        ] = &found[..]
+        else {
             panic!("{found:?}");
         };
+        assert!(unclear.contains("name no user who stopped it"), "{unclear}");
+        let all = snapshot.situation.instances.as_ref().unwrap().iter();
+        let listed: Vec<&str> = all.filter(|one| may_be_down(one)).map(|one| &*one.name).collect();
+        assert_eq!(listed, ["ha-1", "ha-2", "ha-4"]);
         assert_eq!(why, "it should run and does not: stopped without a request");
-        for (number, command) in [(1, first), (2, second)] {
+        for (number, command) in [(1, first), (2, second), (4, fourth)] {
             let id = ServerId(Uuid::from_u128(number));
             assert_eq!(*command, Some(format!("openstack server start {id}")));
         }

@@ -68,7 +68,7 @@ const PAST: &[Filter] = &[
 
 const HOSTED: &[Filter] = &[
     exact("host", "Only instances on the host with this name"),
-    boolean("down", "Only instances that are down"),
+    boolean("down", "Only instances that are down, or may be"),
 ];
 
 const INSTANCES: &[Filter] = &[boolean("needs_person", "Only instances that need an operator")];

@@ -23,7 +23,7 @@ pub enum InstanceCommand {
 pub struct InstanceListArgs {
     #[command(flatten)]
     pub source: SourceArgs,
-    /// Only those that are down
+    /// Only those that are down, or may be
     #[arg(long)]
     pub down: bool,
     /// Only those that wait for an operator
