@@ -391,9 +391,13 @@ impl Scene {
             let what: Vec<_> = check_states.get(*check).into_iter().flatten().copied().collect();
             let expected: &[&str] = match of_check(check) {
                 None => &["failed", "good"],
-                Some(Remedy::Printed | Remedy::InList(_) | Remedy::ByHand(_) | Remedy::CoveredBy(_)) => {
-                    &["failed", "good", "remedy"]
-                }
+                Some(
+                    Remedy::Printed
+                    | Remedy::InList(_)
+                    | Remedy::ByHand(_)
+                    | Remedy::CoveredBy(_)
+                    | Remedy::NoFinding,
+                ) => &["failed", "good", "remedy"],
             };
             assert_eq!(what, expected, "{check}");
         }

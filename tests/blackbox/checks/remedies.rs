@@ -21,11 +21,13 @@ pub(super) enum Remedy {
     InList(&'static str),
     /// An operator removes the cause, which no command can. The printed command, if there is one, is typed afterwards.
     ByHand(&'static str),
-    /// Another test types the printed command.
+    /// Another test types the printed command; its name.
     CoveredBy(&'static str),
+    /// The code is never a finding of its own.
+    NoFinding,
 }
 
-use Remedy::{ByHand, CoveredBy, InList, Printed};
+use Remedy::{ByHand, CoveredBy, InList, NoFinding, Printed};
 
 /// Returns the remedy of a finding.
 #[rustfmt::skip] // A line for a code.
@@ -34,7 +36,7 @@ pub(super) const fn remedy(code: FindingCode) -> Remedy {
     match code {
         FindingCode::MoveNeedsPerson => InList("an operator has to look where the instance runs"),
         FindingCode::MoveFailed => InList("an operator decides what becomes of the instance"),
-        FindingCode::InstanceDown => CoveredBy("r36_an_instance_whose_restart_failed_is_down_in_every_view_until_it_runs"),
+        FindingCode::InstanceDown => CoveredBy("an_instance_whose_restart_failed_is_down_in_every_view_until_it_runs"),
         FindingCode::RecoveryHeld => ByHand("the cause of the hold ends, or an operator decides against what is known"),
         FindingCode::NoEngine => Printed,
         FindingCode::NovaAway => ByHand("Nova has to be mended"),
@@ -67,8 +69,7 @@ pub(super) const fn remedy(code: FindingCode) -> Remedy {
         FindingCode::HostUnderRecovery => ByHand("it ends with the recovery"),
         FindingCode::PlaneLost => ByHand("the network of the host has to be mended"),
         FindingCode::LocalDisk => Printed,
-        // Never a finding of its own.
-        FindingCode::InstanceMoving => CoveredBy(""),
+        FindingCode::InstanceMoving => NoFinding,
     }
 }
 
@@ -152,7 +153,8 @@ impl Scene {
         for check in checks {
             let (fixes, subjects) = self.printed(check, more);
             let remedy = of_check(check).unwrap();
-            assert!(!matches!(remedy, CoveredBy(_)), "{check} is cured elsewhere");
+            let is_elsewhere = matches!(remedy, CoveredBy(_) | NoFinding);
+            assert!(!is_elsewhere, "{check} is cured elsewhere");
             let is_printed = !fixes.is_empty() || matches!(remedy, ByHand(_));
             assert!(is_printed, "{}: {check}: nothing is printed", self.name);
             for line in fixes {
@@ -363,4 +365,23 @@ pub(super) fn runs_on(region: &Region, server: Uuid, host: &str) -> bool {
         .runs(server)
         .iter()
         .any(|run| &*run.host == host && run.to.is_none())
+}
+
+/// A test that another one refers to by its name is one of these.
+#[test]
+fn each_test_that_covers_a_remedy_exists() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/blackbox");
+    let files = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|file| file.unwrap().path());
+    let sources = files.filter(|path| path.extension().is_some_and(|suffix| suffix == "rs"));
+    let sources: Vec<String> = sources
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        .collect();
+    for code in FindingCode::ALL {
+        if let CoveredBy(name) = remedy(*code) {
+            let test = format!("fn {name}() {{");
+            assert!(sources.iter().any(|text| text.contains(&test)), "{code}: {name}");
+        }
+    }
 }
