@@ -149,7 +149,7 @@ impl Source for Database {
         let history = history.map_err(|error| self.wrong(error))?;
         let mut history = history.as_ref().map(RecoveryHistoryView::from);
         if let Some(unlisted) = history.take_if(|one| one.ended_unlisted()) {
-            history = Some(unlisted.with_still_down(&self.snapshot().await?));
+            history = Some(unlisted.with_still_down(self.snapshot().await?.as_ref()));
         }
         converted(&history)
     }

@@ -262,6 +262,7 @@ mod tests {
             up,
             enabled: true,
             cell_down: false,
+            ambiguous: false,
             drained: false,
             forced_down: false,
             since: snapshot.now,

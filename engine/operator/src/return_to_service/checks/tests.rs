@@ -329,7 +329,7 @@ fn blockers_of_a_return_are_shown() {
                 f.freezes.push(FreezeLine {
                     by_drain: true,
                     ..frozen()
-                })
+                });
             },
             Bad,
             "`tachi host undrain cmp1 --reason TEXT` ends it",
