@@ -121,7 +121,7 @@ mod tests {
                 Err("no internal endpoint of type instance-ha in region two"),
             ),
             (Admin, Some("two"), Err("not http")),
-            (Public, Some("three"), Err("compute (public@one)")),
+            (Public, Some("three"), Err("in region three; it has: instance-ha")),
         ];
         for (interface, region, expected) in cases {
             let region = Region::from(region.map(str::to_owned));

@@ -116,6 +116,6 @@ fn an_instance_that_is_being_started_counts_as_running() {
     (server.vm_state, server.task_state) = (VmState::Active, None);
     let (status, text) = bench.end();
     assert_eq!(status, NotificationStatus::Failed, "{text}");
-    assert!(text.contains("0 instances moved, 1 left running: vm-1"), "{text}");
+    assert!(text.contains("no instance moved, 1 left running: vm-1"), "{text}");
     assert!(!bench.froze());
 }
