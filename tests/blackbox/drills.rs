@@ -42,7 +42,9 @@ async fn operator_a_shadow_drill_queries_every_service_and_changes_nothing() {
     let (code, printed, _) = run(&harness, &["drill", "compute-001", "--shadow"]);
     assert_eq!(code, 2);
     assert!(
-        printed.contains("NOT READY: engines: none is running"),
+        printed.contains("engines")
+            && printed.contains("none is running")
+            && printed.contains("NOT READY: engines;"),
         "{printed}"
     );
     let _engine = working(&harness).await;

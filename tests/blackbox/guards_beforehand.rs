@@ -66,7 +66,7 @@ async fn a_host_whose_recovery_the_guards_would_hold_is_named_in_every_view() {
     .await;
     let (_, text, _) = run(&harness, &["forecast", "--lose", "compute-002,compute-003"]);
     assert!(
-        text.contains("the recovery would be on hold: G4 segment: "),
+        text.contains("the recovery would be on hold: ") && text.contains("G4 segment: "),
         "{text}"
     );
     let (_, text, _) = run(&harness, &["forecast", "--lose", "compute-002"]);

@@ -131,7 +131,7 @@ async fn operator_api_and_command_forecast_the_same_and_what_is_full_is_told() {
     );
     let (_, status, _) = run(&harness, &["status"]);
     assert!(
-        status.contains("\nall      auto    3/3 ") && status.contains("  2    -\n"),
+        status.contains("\nall      auto    3/3 ") && status.contains("  1 (room 2)  -\n"),
         "{status}"
     );
     let id =
