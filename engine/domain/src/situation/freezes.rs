@@ -64,13 +64,17 @@ pub(super) fn assess(ctx: &AssessContext<'_>, all: &mut ProtectionState, found: 
         if drained {
             finding.text = format!("disabled in Nova and {}", finding.text);
         }
-        // The end of the drain is refused while an operator has frozen the host.
-        let fix = if drained && ice.by_drain {
-            format!("tachi host undrain {} --reason TEXT", ice.freeze.name)
-        } else {
-            ice.freeze.thaw()
-        };
-        found.note(about(finding, ice, ctx).fix(fix));
+        let finding = about(finding, ice, ctx);
+        // The end of the drain is refused while an operator has frozen the host, too: that freeze's finding has its end.
+        let is_frozen_twice = ctx.facts.freezes.iter().any(|other| {
+            !other.by_drain
+                && (other.freeze.scope, &other.freeze.name) == (ice.freeze.scope, &ice.freeze.name)
+        });
+        found.note(match (drained && ice.by_drain, is_frozen_twice) {
+            (true, true) => finding,
+            (true, false) => finding.fix(format!("tachi host undrain {} --reason TEXT", ice.freeze.name)),
+            (false, _) => finding.fix(ice.freeze.thaw()),
+        });
     }
 }
 
@@ -223,6 +227,15 @@ mod tests {
         assert_eq!(about, ["b"]);
         let fix = situation.findings[0].fix.as_deref();
         assert_eq!(fix, Some("tachi host undrain b --reason TEXT"));
+        // With an operator's freeze beside it, only that one's end is accepted.
+        facts.freezes.push(ice(FreezeScope::Host, "b"));
+        let situation = assess(&facts, NOW);
+        let fixes: Vec<_> = situation
+            .findings
+            .iter()
+            .filter_map(|finding| finding.fix.as_deref())
+            .collect();
+        assert_eq!(fixes, ["tachi thaw host b"]);
         // Another freeze does not explain why it is disabled.
         facts.freezes = vec![ice(FreezeScope::Segment, "s1")];
         let situation = assess(&facts, NOW);

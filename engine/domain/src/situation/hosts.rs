@@ -139,10 +139,12 @@ fn under_recovery(
         .is_some_and(|wait| wait.what.needs_person());
     let (protection, text) = if ctx.is_up(name) == Some(true) {
         // A report about a host that is up in Nova is checked first.
-        (
-            Protection::Unknown,
-            "it is reported down, but is up in Nova: the report is being checked".to_owned(),
-        )
+        let text = if waits {
+            "it is reported down, but is up in Nova; its recovery waits for an operator"
+        } else {
+            "it is reported down, but is up in Nova: the report is being checked"
+        };
+        (Protection::Unknown, text.to_owned())
     } else {
         let text = if waits {
             "its recovery waits for an operator"

@@ -553,3 +553,21 @@ fn a_living_host_that_is_forced_down_is_set_up_again() {
         assert_eq!(finding.fix.as_deref(), Some(expected));
     }
 }
+
+#[test]
+fn a_recovery_on_hold_of_a_host_that_is_up_is_not_said_to_be_checked() {
+    let mut facts = fine();
+    facts.segments[0].hosts[0].recovery = Some((RecoveryId(Uuid::from_u128(9)), Life::Open));
+    for (wait, expected) in [
+        (WaitsFor::Nothing, "the report is being checked"),
+        (WaitsFor::Approval, "its recovery waits for an operator"),
+    ] {
+        facts.recoveries = vec![recovery("a", wait)];
+        let situation = assess(&facts, NOW);
+        let found = situation
+            .findings
+            .iter()
+            .find(|finding| finding.code == FindingCode::HostUnderRecovery);
+        assert!(found.unwrap().text.ends_with(expected), "{found:?}");
+    }
+}
