@@ -100,8 +100,8 @@ class Region:
     def codes(self):
         return {one["code"] for one in self.situation()["findings"]}
 
-    def headroom(self):
-        return self.situation()["segments"][0]["headroom"]
+    def room_headroom(self):
+        return self.situation()["segments"][0]["room_headroom"]
 
     def down(self):
         return self.situation()["instances"]["down"]
@@ -147,7 +147,7 @@ class Night:
         for name, host in (("db-1", 1), ("web-1", 1), ("web-2", 2)):
             body = {"host": "compute-%03d" % host, "name": name, "numbered": False, "metadata": {"HA_Enabled": "True"}}
             self.ids[name] = self.region.sandbox("/servers", body)["ids"][0]
-        return wait(lambda: self.region.type("tachi status --check")[1] == 0 and self.region.headroom() == 4, 60)
+        return wait(lambda: self.region.type("tachi status --check")[1] == 0 and self.region.room_headroom() == 4, 60)
 
     def alarm(self):
         self.region.sandbox("/servers/%s/half-move" % self.ids["db-1"], {"dest": "compute-004", "kind": "live-migration", "guest_at_dest": False})
@@ -158,7 +158,7 @@ class Night:
             back = "1/2 instances back" in self.region.type("tachi recovery list")[0]
             # An engine looks at Nova and Placement every 15 s: by then it has seen web-1 where it is now, and that compute-001 is none
             # to choose any more.
-            room = "it fits on 4 of 4 hosts" in self.region.type("tachi show db-1")[0] and self.region.headroom() == 3
+            room = "it fits on 4 of 4 hosts" in self.region.type("tachi show db-1")[0] and self.region.room_headroom() == 3
             return back and room and {"MOVE_NEEDS_PERSON", "FENCE_LEVEL_FAILING"} <= self.region.codes() and self.region.down() == 1
         return wait(rings, 90)
 
@@ -177,7 +177,7 @@ class Night:
 
     def watched_again(self):
         # For five minutes after the fence, the guards would hold the recovery of another host.
-        return wait(lambda: self.region.type("tachi status --check")[1] == 0 and self.region.headroom() == 4, 400)
+        return wait(lambda: self.region.type("tachi status --check")[1] == 0 and self.region.room_headroom() == 4, 400)
 
 
 def walk(page, region, same, checks):
