@@ -24,7 +24,7 @@ SAME = [
     (r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)", "2026-11-23 03:05:00+00:00"),
     (r"\d\d:\d\d:\d\d, Nova read", "03:05:00, Nova read"),
     (r"\b\d+(\.\d+)? (s|min|h) ago", "2 min ago"),
-    (r"(  [0-9] +)[0-9a-f]{8} (?=compute-001 \[)", r"\g<1>00000002 "),
+    (r"(  [0-9](?: \(room [0-9]\))? +)[0-9a-f]{8} (?=compute-001 \[)", r"\g<1>00000002 "),
     (r"; for \d+(\.\d+)? (s|min)\b", "; for 2 min"),
     (r"\bafter \d+\.\d s", "after 5.0 s"),
     (r"\b\d+\.\d s after", "5.0 s after"),
