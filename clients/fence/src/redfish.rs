@@ -303,7 +303,7 @@ impl Redfish {
             let reset = system.reset_type(&self.client, login, reset_types).await?;
             // A process that was stopped meanwhile must not send a command that another engine may have repeated.
             if self.clock.boot() > not_after {
-                let text = format!("{} was not sent {reset}: its time was over", self.endpoint);
+                let text = format!("{reset} was not sent to {} in time", self.endpoint);
                 return Err(fault(FaultClass::Transient, None, false, text));
             }
             self.client

@@ -139,7 +139,7 @@ pub async fn submit(
 
 fn too_many(id: RecoveryId) -> ActionError {
     ActionError::Refused(format!(
-        "recovery {id} has too many actions on instances that no engine may have read yet: nothing was written. Repeat this in two minutes"
+        "too many actions on instances of recovery {id} wait for an engine: nothing was written. Repeat this in two minutes"
     ))
 }
 

@@ -77,12 +77,12 @@ impl ListedInstanceView {
                 dismissed_by = dismissed(operator_journal, name, &views).await?;
             }
             listed.extend(views.into_iter().map(|hosted| {
+                let outage = outage(snapshot, &hosted, name);
                 Self {
                     host: name.to_owned(),
                     dismissed_by: dismissed_by.remove(&hosted.id),
-                    why: outage(snapshot, &hosted, name).map(|finding| finding.text.clone()),
-                    command: outage(snapshot, &hosted, name)
-                        .and_then(|finding| command(snapshot, &hosted, name, finding)),
+                    why: outage.map(|finding| finding.text.clone()),
+                    command: outage.and_then(|finding| command(snapshot, &hosted, name, finding)),
                     hosted,
                 }
             }));

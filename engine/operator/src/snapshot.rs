@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use tachi_domain::nova::StartBlocker;
 use tachi_domain::policy::{BareNormal, FencingMode};
 use tachi_domain::recovery::Life;
 use tachi_domain::situation::{
@@ -170,14 +169,9 @@ impl RegionSnapshot {
     pub(crate) fn start_command(&self, host: &str, server: ServerId) -> Option<String> {
         let known = self.facts.instances.as_ref()?;
         let mut on_host = known.value.on.get(host)?.iter();
-        let instance = on_host.find(|one| one.id == server)?;
-        let command = match instance.start_blocker {
-            Some(StartBlocker::Task) => "event list",
-            Some(StartBlocker::Resize) => "resize confirm",
-            None if instance.rest.as_ref().is_some_and(|rest| rest.stopped) => "start",
-            None => "reboot --hard",
-        };
-        Some(format!("openstack server {command} {server}"))
+        on_host
+            .find(|one| one.id == server)
+            .map(tachi_domain::situation::Instance::start_command)
     }
 
     /// Returns the instances that need an operator. Every view and count shows this list.

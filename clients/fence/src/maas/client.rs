@@ -223,7 +223,7 @@ impl Client {
         }
         // A process that was stopped meanwhile must not send a command that another engine may have repeated.
         if request.not_after.is_some_and(|limit| self.clock.boot() > limit) {
-            let text = format!("{line} was not sent: its time was over");
+            let text = format!("{line} was not sent in time");
             return Err(fault(FaultClass::Transient, None, false, text));
         }
         *left = true;

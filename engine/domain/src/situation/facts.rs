@@ -381,3 +381,16 @@ pub struct Instance<N = Arc<Needs>> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub needs: Option<N>,
 }
+
+impl<N> Instance<N> {
+    /// Returns the command that starts its guest where it is, or that shows or ends what Nova refuses that for.
+    pub fn start_command(&self) -> String {
+        let command = match self.start_blocker {
+            Some(StartBlocker::Task) => "event list",
+            Some(StartBlocker::Resize) => "resize confirm",
+            None if self.rest.as_ref().is_some_and(|rest| rest.stopped) => "start",
+            None => "reboot --hard",
+        };
+        format!("openstack server {command} {}", self.id)
+    }
+}

@@ -243,7 +243,7 @@ impl Outage<'_> {
                     .graded(Severity::Err)
                     .about_instance(&*instance.name, host)
                     .since(*booted);
-                with_start(finding, instance, false, host, ctx)
+                with_start(finding, instance, host, ctx)
             }
         }
     }
@@ -266,7 +266,6 @@ fn reported(instance: &Instance, failed: &ReportedFailure, host: &str, ctx: &Ass
         .as_deref()
         .unwrap_or("tachi recovery list --all shows the reason");
     let text = format!("it should run, and its recovery gave up: {reason}");
-    let is_stopped = instance.rest.as_ref().is_some_and(|rest| rest.stopped);
     let since = instance
         .rest
         .as_ref()
@@ -275,18 +274,12 @@ fn reported(instance: &Instance, failed: &ReportedFailure, host: &str, ctx: &Ass
         .graded(Severity::Err)
         .about_instance(&*instance.name, host)
         .since(since);
-    with_start(finding, instance, is_stopped, host, ctx)
+    with_start(finding, instance, host, ctx)
 }
 
 /// Adds the command that starts the instance, or that ends what Nova refuses that for. A host that is down or being recovered gets none: Nova would execute it when the host
 /// returns, and the instance may run elsewhere by then (R12).
-fn with_start(
-    finding: Finding,
-    instance: &Instance,
-    is_stopped: bool,
-    host: &str,
-    ctx: &AssessContext<'_>,
-) -> Finding {
+fn with_start(finding: Finding, instance: &Instance, host: &str, ctx: &AssessContext<'_>) -> Finding {
     if ctx.is_up(host) == Some(false) || ctx.open_host_recovery(host).is_some() {
         let text = format!(
             "{}; its host is down or being recovered, so do not start it there",
@@ -294,20 +287,13 @@ fn with_start(
         );
         return Finding { text, ..finding };
     }
-    let (blocker, command) = match instance.start_blocker {
-        Some(StartBlocker::Task) => (
-            "; Nova refuses to start it before its current task has ended",
-            "event list",
-        ),
-        Some(StartBlocker::Resize) => (
-            "; Nova refuses to start it before its resize is confirmed or reverted",
-            "resize confirm",
-        ),
-        None if is_stopped => ("", "start"),
-        None => ("", "reboot --hard"),
+    let blocker = match instance.start_blocker {
+        Some(StartBlocker::Task) => "; Nova refuses to start it before its current task has ended",
+        Some(StartBlocker::Resize) => "; Nova refuses to start it before its resize is confirmed or reverted",
+        None => "",
     };
     let text = format!("{}{blocker}", finding.text);
-    Finding { text, ..finding }.fix(format!("openstack server {command} {}", instance.id))
+    Finding { text, ..finding }.fix(instance.start_command())
 }
 
 /// Time that Nova may work on an instance that should run before that is reported as an outage.
@@ -357,7 +343,7 @@ fn resting(instance: &Instance, rest: &Rest, host: &str, ctx: &AssessContext<'_>
         .graded(grade)
         .about_instance(&*instance.name, host)
         .since(rest.since);
-    let with_start = with_start(finding.clone(), instance, rest.stopped, host, ctx);
+    let with_start = with_start(finding.clone(), instance, host, ctx);
     if is_startable || with_start.fix.is_none() {
         with_start
     } else {
