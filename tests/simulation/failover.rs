@@ -43,6 +43,7 @@ impl Journal {
         let lost = std::mem::replace(self, then.clone());
         self.now = lost.now;
         self.given = lost.given;
+        self.freezes.goes_back(&lost.freezes, lost.now);
         for (host, was) in lost.reserve.rows {
             if let Some(row) = self.reserve.rows.get_mut(&host) {
                 row.lost = was.lost || was.holder.is_some() && was.holder != row.holder;

@@ -121,6 +121,11 @@ impl World {
     /// Checks for a freeze right before the first byte of a call.
     pub(crate) fn check_frozen(&mut self, owner: Owner, host: HostIx, command: &Command) {
         let now = self.now;
+        let thaw_lost = self.journal.freezes.thaw_lost;
+        if thaw_lost.is_some_and(|at| now - at <= MAX_HEARTBEAT_AGE) {
+            // The call's intent was written while the freeze was thawed.
+            return;
+        }
         let row = &self.journal.recs[owner.rec];
         let touched = row.touched;
         let of_host = self.journal.freezes.since(host, None, now);

@@ -54,6 +54,8 @@ impl Row {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Freezes {
     pub rows: Vec<Row>,
+    /// The time at which a failover last lost a thaw.
+    pub thaw_lost: Option<u64>,
 }
 
 impl Freezes {
@@ -86,6 +88,16 @@ impl Freezes {
 
     pub(crate) fn thaw(&mut self, what: Target, now: u64) {
         self.end(|row| row.what == what, now);
+    }
+
+    /// Starts the freezes again whose thaw a failover has lost: before it, nobody could know of them.
+    pub(crate) fn goes_back(&mut self, lost: &Self, now: u64) {
+        for (row, was) in self.rows.iter_mut().zip(&lost.rows) {
+            if row.in_force(now) && !was.in_force(now) {
+                row.since = now;
+                self.thaw_lost = Some(now);
+            }
+        }
     }
 
     fn end(&mut self, which: impl Fn(&Row) -> bool, now: u64) {

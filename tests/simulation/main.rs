@@ -142,6 +142,7 @@ const REGRESSION_SEEDS: &[u64] = &[
     985_151_013,
     999_162_949,
     665_916_304_592,
+    955_126_200,
 ];
 
 /// Seeds with faults that fewer than one in 300 has, so that each fault happens in every run, whatever its first seed is. If a
