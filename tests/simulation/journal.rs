@@ -562,7 +562,9 @@ impl Journal {
         }
         let source = write.unless_elsewhere.as_ref().map(|rule| &rule.host);
         let source = source.filter(|_| self.recs[rec].kind.is_planned());
-        let mut hosts = write.unless_host_recovery.iter().chain(source);
+        let own = host_name(self.recs[rec].host);
+        let own = write.unless_host_recovery.as_ref().map(|_| &own);
+        let mut hosts = write.unless_host_recovery.iter().chain(own).chain(source);
         if hosts.any(|host| self.host_is_recovered(rec, host)) && !crate::mutate::mutated("exclusion") {
             return Some(WriteOutcome::HostUnderRecovery);
         }

@@ -143,6 +143,7 @@ const REGRESSION_SEEDS: &[u64] = &[
     999_162_949,
     665_916_304_592,
     955_126_200,
+    955_196_844,
 ];
 
 /// Seeds with faults that fewer than one in 300 has, so that each fault happens in every run, whatever its first seed is. If a
