@@ -533,16 +533,19 @@ impl World {
                     | Command::ConfirmMigration(_)
                     | Command::Activate { .. }
             );
+            let own = self.journal.recs[owner.rec].host;
             // The instance's host in Nova, whatever the reporter claims.
-            let host = command
+            let server = command
                 .server_call()
-                .map_or(self.journal.recs[owner.rec].host, |(server, _)| {
-                    self.nova.servers[crate::calls::index_of(server)].host
-                });
+                .map(|(server, _)| crate::calls::index_of(server));
+            let host = server.map_or(own, |server| self.nova.servers[server].host);
+            let is_unseen = host != own
+                && server.is_some_and(|server| self.may_have_been_shown_elsewhere(server, written));
             let mut rows = self.journal.recs.iter();
             // A recovery opened after the intent became durable cannot prevent the call.
             if is_instance_call
                 && rows.any(|row| row.is_open_for_host() && row.host == host && row.opened < written)
+                && !is_unseen
             {
                 self.violate(format!(
                     "an instance receives {} on host {host}, which is being recovered (R12)",

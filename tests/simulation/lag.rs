@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::journal::RecIx;
 use crate::mishap::Mishap;
-use crate::nova::{Nova, ServerRow};
+use crate::nova::{Nova, ServerIx, ServerRow};
 use crate::rng::Rng;
 use crate::world::{Owner, World, note};
 
@@ -49,6 +49,17 @@ impl Snapshot {
         let reached = self.2.get(&rec)?.saturating_sub(MAX_CONSTANT_LAG);
         let older = self.0.iter().rev().find(|(at, _)| *at <= reached);
         older.or(self.0.front()).map(|(_, nova)| nova)
+    }
+}
+
+impl World {
+    /// True if a replica may have shown the instance on another host at this time.
+    pub(crate) fn may_have_been_shown_elsewhere(&self, server: ServerIx, at: u64) -> bool {
+        let host = self.nova.servers[server].host;
+        let shown = |nova: &Nova| nova.servers.get(server).is_some_and(|row| row.host != host);
+        let oldest = at.saturating_sub(MAX_CONSTANT_LAG);
+        let mut past = self.past.0.iter();
+        past.any(|(time, nova)| *time + SNAPSHOT_INTERVAL >= oldest && shown(nova))
     }
 }
 

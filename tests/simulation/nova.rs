@@ -89,6 +89,8 @@ pub(crate) struct ServiceRow {
     pub updated: u64,
     /// Number of times the record was created again.
     pub registered: u32,
+    /// The time of the latest of these, in ms.
+    pub registered_at: u64,
     /// True if the record is deleted.
     pub gone: bool,
 }

@@ -69,6 +69,7 @@ impl World {
         }
         *row = ServiceRow {
             registered: row.registered + 1,
+            registered_at: self.now,
             ..ServiceRow::default()
         };
         note!(self, "the compute service of host {host} is registered again");
