@@ -526,7 +526,8 @@ fn exclusion(script: &mut Script) {
     script.written(0, unless(0));
     script.opened(0, 1);
     script.refused(0, unless(0), Outcome::HostUnderRecovery);
-    script.written(0, unless(1));
+    // The instance may still be on the host that reported it.
+    script.refused(0, unless(1), Outcome::HostUnderRecovery);
     // Its own recovery does not block it.
     script.written(1, unless(0));
     script.written(1, ends(Life::Watching));
