@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::planned::PlannedOrder;
 use tachi_domain::recovery::RecoveryKind;
@@ -14,7 +13,7 @@ use tachi_engine::ports::{Freezes as _, OperatorJournal as _, Plans as _};
 use tachi_sandbox::{ApiEffect, ApiFault, MigrationKind, MoveFault, MoveFaultRule};
 use uuid::Uuid;
 
-use super::crash::{CrashPoint, CrashingJournal};
+use super::crash::{CrashPoint, CrashingJournal, die_at_commits};
 use super::support::{Harness, json, quick_policy, quick_region, run, until};
 
 const HOST: &str = "compute-001";
@@ -442,18 +441,7 @@ async fn die_at(kind: RecoveryKind, at: usize, crash_point: CrashPoint) -> bool 
 }
 
 async fn die_at_every_commit(kind: RecoveryKind, crash_point: CrashPoint) {
-    const CONCURRENT_RUNS: usize = 6;
-    let (mut next, mut deaths) = (0, 0);
-    loop {
-        let round = (next..next + CONCURRENT_RUNS).map(|at| die_at(kind, at, crash_point));
-        next += CONCURRENT_RUNS;
-        let died = join_all(round).await.into_iter().filter(|died| *died).count();
-        deaths += died;
-        if died < CONCURRENT_RUNS {
-            break;
-        }
-    }
-    assert!(deaths >= 6, "{kind:?} has more commits than {deaths}");
+    die_at_commits(|at| die_at(kind, at, crash_point)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
