@@ -77,7 +77,7 @@ impl ListedInstanceView {
                 dismissed_by = dismissed(operator_journal, name, &views).await?;
             }
             listed.extend(views.into_iter().map(|hosted| {
-                let outage = outage(snapshot, &hosted, name);
+                let outage = outage(snapshot, &hosted);
                 Self {
                     host: name.to_owned(),
                     dismissed_by: dismissed_by.remove(&hosted.id),
@@ -98,16 +98,13 @@ fn may_be_down(one: &InstanceSituation) -> bool {
 }
 
 /// Returns the finding that the instance is down, or may be.
-fn outage<'a>(snapshot: &'a RegionSnapshot, one: &HostedView, host: &str) -> Option<&'a Finding> {
+fn outage<'a>(snapshot: &'a RegionSnapshot, one: &HostedView) -> Option<&'a Finding> {
     if !one.reasons.contains(&FindingCode::InstanceDown) {
         return None;
     }
+    let id: ServerId = one.id.parse().ok()?;
     let mut found = snapshot.situation.findings.iter();
-    found.find(|finding| {
-        let mut located = finding.subjects.iter().zip(&finding.hosts);
-        finding.code == FindingCode::InstanceDown
-            && located.any(|(name, on)| *name == one.name && on.as_str() == host)
-    })
+    found.find(|finding| finding.code == FindingCode::InstanceDown && finding.servers.contains(&id))
 }
 
 /// Returns the command of the finding for this instance: that of a finding about several instances names the first one.
@@ -209,22 +206,15 @@ mod tests {
         }
     }
 
-    /// Covers R36.
-    #[test]
-    fn each_instance_that_is_down_has_its_own_reason_and_command() {
+    /// A region with these instances on host `a`.
+    fn region(instances: impl Into<Vec<Instance>>) -> RegionSnapshot {
         let mut snapshot = fine();
         let as_of = snapshot.now;
-        let all = [
-            instance(1, Some(StopReason::Due), as_of),
-            instance(2, Some(StopReason::Due), as_of),
-            instance(3, None, as_of),
-            instance(4, Some(StopReason::Unclear), as_of),
-        ];
         snapshot.facts.instances = Some(TimedFact {
             as_of,
             value: Instances {
                 complete: true,
-                on: [("a".to_owned(), Arc::new(all.into()))].into(),
+                on: [("a".to_owned(), Arc::new(instances.into()))].into(),
                 ..Instances::default()
             },
         });
@@ -243,14 +233,50 @@ mod tests {
             value: vec![compute],
         });
         snapshot.situation = assess_with(&snapshot.facts, &snapshot.forecast, as_of);
-        let hosted = HostedView::on(&snapshot, "a").unwrap();
-        let found: Vec<_> = hosted
-            .iter()
-            .map(|one| {
-                let finding = outage(&snapshot, one, "a")?;
-                Some((finding.text.clone(), command(&snapshot, one, "a", finding)))
-            })
+        snapshot
+    }
+
+    /// The reason and the command of each instance on host `a`, by name.
+    fn outages(snapshot: &RegionSnapshot) -> Vec<Option<(String, Option<String>)>> {
+        let hosted = HostedView::on(snapshot, "a").unwrap();
+        let of = |one: &HostedView| {
+            let finding = outage(snapshot, one)?;
+            Some((finding.text.clone(), command(snapshot, one, "a", finding)))
+        };
+        hosted.iter().map(of).collect()
+    }
+
+    #[test]
+    fn instances_with_one_name_have_their_own_reasons() {
+        let now = fine().now;
+        let twin = |number, why| Instance {
+            name: "twin".into(),
+            ..instance(number, Some(why), now)
+        };
+        let snapshot = region([twin(1, StopReason::Due), twin(2, StopReason::Unclear)]);
+        let whys: Vec<String> = outages(&snapshot)
+            .into_iter()
+            .flatten()
+            .map(|(why, _)| why)
             .collect();
+        let [due, unclear] = &whys[..] else {
+            panic!("{whys:?}");
+        };
+        assert!(due.contains("stopped without a request"), "{due}");
+        assert!(unclear.contains("name no user who stopped it"), "{unclear}");
+    }
+
+    /// Covers R36.
+    #[test]
+    fn each_instance_that_is_down_has_its_own_reason_and_command() {
+        let as_of = fine().now;
+        let snapshot = region([
+            instance(1, Some(StopReason::Due), as_of),
+            instance(2, Some(StopReason::Due), as_of),
+            instance(3, None, as_of),
+            instance(4, Some(StopReason::Unclear), as_of),
+        ]);
+        let found = outages(&snapshot);
         let [
             Some((why, first)),
             Some((_, second)),

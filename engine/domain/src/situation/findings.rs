@@ -1,10 +1,11 @@
 //! Findings of an assessment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use super::{Acknowledgement, FindingCode, Severity};
+use crate::id::ServerId;
 use crate::timestamp::Timestamp;
 
 /// A finding about one subject, or about several subjects with the same text.
@@ -17,6 +18,9 @@ pub struct Finding {
     pub subjects: Vec<String>,
     /// The host of each subject, in the same order, if these are instances; else empty. An empty name is an unknown host.
     pub hosts: Vec<String>,
+    /// The ids of the subjects, as far as they are known, if these are instances. Instances on one host may have the same name.
+    #[serde(skip)]
+    pub servers: BTreeSet<ServerId>,
     /// The number of affected instances.
     pub instances: u64,
     /// The start of the condition, as far as it is known, in microseconds of Unix time.
@@ -39,6 +43,7 @@ impl Finding {
             grade: code.grade(),
             subjects: Vec::new(),
             hosts: Vec::new(),
+            servers: BTreeSet::new(),
             instances: 0,
             since: None,
             text: text.into(),
@@ -55,8 +60,14 @@ impl Finding {
     }
 
     /// Makes the finding one about an instance.
-    pub(super) fn about_instance(mut self, name: impl Into<String>, host: impl Into<String>) -> Self {
+    pub(super) fn about_instance(
+        mut self,
+        id: impl Into<Option<ServerId>>,
+        name: impl Into<String>,
+        host: impl Into<String>,
+    ) -> Self {
         self.hosts.push(host.into());
+        self.servers.extend(id.into());
         self.about(name, 1)
     }
 
@@ -143,6 +154,7 @@ impl<'a> Findings<'a> {
         };
         before.subjects.extend(finding.subjects);
         before.hosts.extend(finding.hosts);
+        before.servers.extend(finding.servers);
         before.instances += finding.instances;
         before.since = match (before.since, finding.since) {
             (Some(one), Some(other)) => Some(one.min(other)),

@@ -117,7 +117,7 @@ fn about(finding: Finding, ice: &ActiveFreeze, ctx: &AssessContext<'_>) -> Findi
         FreezeScope::Host => finding.about(name, ctx.instances_on(name)),
         FreezeScope::Instance => {
             let host = ice.server.and_then(|server| ctx.host_of(server));
-            finding.about_instance(name, host.unwrap_or_default())
+            finding.about_instance(ice.server, name, host.unwrap_or_default())
         }
     }
 }

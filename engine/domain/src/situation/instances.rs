@@ -241,7 +241,7 @@ impl Outage<'_> {
                 let text = "it should run, and its guest ended with the last boot of its host: Nova has not noticed yet";
                 let finding = Finding::new(FindingCode::InstanceDown, text)
                     .graded(Severity::Err)
-                    .about_instance(&*instance.name, host)
+                    .about_instance(instance.id, &*instance.name, host)
                     .since(*booted);
                 with_start(finding, instance, host, ctx)
             }
@@ -257,7 +257,7 @@ fn reported(instance: &Instance, failed: &ReportedFailure, host: &str, ctx: &Ass
             "reported down, and its recovery is open",
         )
         .graded(Severity::Warn)
-        .about_instance(&*instance.name, host)
+        .about_instance(instance.id, &*instance.name, host)
         .since(failed.at)
         .fix(format!("tachi recovery show {recovery}"));
     }
@@ -272,7 +272,7 @@ fn reported(instance: &Instance, failed: &ReportedFailure, host: &str, ctx: &Ass
         .map_or(failed.at, |rest| rest.since.min(failed.at));
     let finding = Finding::new(FindingCode::InstanceDown, text)
         .graded(Severity::Err)
-        .about_instance(&*instance.name, host)
+        .about_instance(instance.id, &*instance.name, host)
         .since(since);
     with_start(finding, instance, host, ctx)
 }
@@ -341,7 +341,7 @@ fn resting(instance: &Instance, rest: &Rest, host: &str, ctx: &AssessContext<'_>
     };
     let finding = Finding::new(FindingCode::InstanceDown, text)
         .graded(grade)
-        .about_instance(&*instance.name, host)
+        .about_instance(instance.id, &*instance.name, host)
         .since(rest.since);
     let with_start = with_start(finding.clone(), instance, host, ctx);
     if is_startable || with_start.fix.is_none() {
@@ -426,7 +426,7 @@ fn waiting(ctx: &AssessContext<'_>, resolved: &BTreeSet<ServerId>, found: &mut F
         let finding = Finding::new(code(line), about(line.wait.as_ref()));
         found.note(
             finding
-                .about_instance(&line.name, &line.host)
+                .about_instance(line.server, &line.name, &line.host)
                 .since(line.wait.as_ref().map(|wait| wait.since))
                 .fix("tachi instance list --waiting"),
         );
