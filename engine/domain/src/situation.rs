@@ -41,7 +41,6 @@ pub use facts::{
     WaitingInstance, WrongMachine,
 };
 pub use findings::{Finding, name_in_command, position_in_command};
-pub use guard_limit::guard_limit;
 pub use hosts::HostSituation;
 pub use instances::InstanceSituation;
 pub use local_disk::{DiskPlace, InstanceDisk};

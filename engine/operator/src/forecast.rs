@@ -8,8 +8,7 @@ use tachi_domain::Timestamp;
 use tachi_domain::forecast::{Landing, Outcome, Room, SegmentForecast};
 use tachi_domain::guard::JointLoss;
 use tachi_domain::situation::{
-    Facts, Forecast, Segment, forecast_loss, forecast_region, guard_limit, is_fresh_for_room,
-    possible_destinations,
+    Facts, Forecast, Segment, forecast_loss, forecast_region, is_fresh_for_room, possible_destinations,
 };
 use utoipa::ToSchema;
 
@@ -297,7 +296,9 @@ impl ForecastView {
             as_of: forecast.as_of.map(Time),
             trouble: forecast.trouble.as_ref().map(|failure| failure.text.clone()),
             unread: forecast.unread,
-            segments: segments.map(|segment| answers.of_segment(segment)).collect(),
+            segments: segments
+                .map(|segment| answers.of_segment(segment, guard_limit(snapshot, &segment.segment)))
+                .collect(),
             domains: answers.domains(only),
             lost: outcome.as_ref().map(|outcome| answers.of_outcome(outcome)),
             landing: landing.into_iter().map(LandingView::from).collect(),
@@ -310,6 +311,12 @@ impl ForecastView {
                 .collect(),
         })
     }
+}
+
+/// Returns the number of hosts of the segment that the guards let fail together, as it was assessed.
+fn guard_limit(snapshot: &RegionSnapshot, segment: &str) -> Option<u64> {
+    let mut segments = snapshot.situation.segments.iter();
+    segments.find(|one| one.name == segment)?.guard_limit
 }
 
 /// The recoveries that the guards would hold, as an engine has asked them: by the code that will decide then.
@@ -367,13 +374,11 @@ impl<'a> GuardAnswers<'a> {
         view
     }
 
-    fn of_segment(&self, forecast: &SegmentForecast) -> SegmentForecastView {
+    /// `limit`: the number of hosts that the guards let fail together.
+    fn of_segment(&self, forecast: &SegmentForecast, limit: Option<u64>) -> SegmentForecastView {
         let mut view = SegmentForecastView::from(forecast);
         view.hosts = forecast.hosts.iter().map(|one| self.of_outcome(one)).collect();
         view.worst = forecast.worst.as_ref().map(|one| self.of_outcome(one));
-        let mut segments = self.facts.segments.iter();
-        let segment = segments.find(|one| one.name == forecast.segment);
-        let limit = segment.and_then(|segment| guard_limit(self.facts, segment));
         let headroom = forecast.headroom.map(|room| room.within(limit));
         view.headroom = headroom.map(|headroom| headroom.hosts as u64);
         view.exact = headroom.is_none_or(|headroom| headroom.exact);
@@ -459,7 +464,35 @@ impl Forecasts {
 
 #[cfg(test)]
 mod tests {
+    use tachi_domain::forecast::Headroom;
+
     use super::*;
+    use crate::freezes::tests::fine;
+
+    #[test]
+    fn the_forecast_has_the_limit_of_the_guards_that_status_shows() {
+        let mut snapshot = fine();
+        snapshot.forecast = Arc::new(Forecast {
+            segments: vec![SegmentForecast {
+                segment: "all".to_owned(),
+                hosts: Vec::new(),
+                worst: None,
+                headroom: Some(Headroom {
+                    hosts: 4,
+                    exact: false,
+                }),
+            }],
+            ..Forecast::clone(&snapshot.forecast)
+        });
+        let view = |limit| {
+            snapshot.situation.segments[0].guard_limit = limit;
+            let forecast = ForecastView::of(&snapshot, None, &[]).unwrap();
+            let segment = &forecast.segments[0];
+            (segment.headroom, segment.exact, segment.room_headroom)
+        };
+        let views = [None, Some(1)].map(view);
+        assert_eq!(views, [(Some(4), false, Some(4)), (Some(1), true, Some(4))]);
+    }
 
     #[test]
     fn headroom_is_rendered_as_a_table_cell() {

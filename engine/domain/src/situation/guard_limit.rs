@@ -6,7 +6,7 @@ use crate::recovery::Life;
 
 /// Returns the number of hosts that may fail together, whichever they are, before the guards put recoveries on hold; `None` if no number is
 /// too large for them, or no engine has asked them. A host that is held for a reason of its own does not count: it has a finding.
-pub fn guard_limit(facts: &Facts, segment: &Segment) -> Option<u64> {
+pub(super) fn guard_limit(facts: &Facts, segment: &Segment) -> Option<u64> {
     let holds = facts.holds.iter().flat_map(|known| &known.value);
     let held: Vec<&str> = holds.map(|one| one.host.as_str()).collect();
     let runs = segment.hosts.iter().filter(|host| {

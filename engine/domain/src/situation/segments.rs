@@ -31,6 +31,8 @@ pub struct SegmentSituation {
     pub headroom: Option<Headroom>,
     /// The same by the room alone.
     pub room: Option<Headroom>,
+    /// The number of hosts that the guards let fail together; `None` if no number is too large for them, or no engine has asked them.
+    pub guard_limit: Option<u64>,
     /// The hosts that are being recovered.
     pub under_recovery: Vec<String>,
 }
@@ -151,6 +153,7 @@ pub(super) fn summary(
 ) -> SegmentSituation {
     let own = |all: &[InstanceSituation]| Counts::of(hosts.iter().flat_map(|host| of_host(all, host.name)));
     let open = |name: &&str| ctx.open_host_recovery(name).is_some();
+    let guard_limit = guard_limit(ctx.facts, segment);
     SegmentSituation {
         name: segment.name.clone(),
         method: segment.method,
@@ -158,8 +161,9 @@ pub(super) fn summary(
         working: hosts.iter().filter(|host| host.works).count(),
         hosts: hosts.len(),
         counts: instances.map(own),
-        headroom: room.map(|room| room.within(guard_limit(ctx.facts, segment))),
+        headroom: room.map(|room| room.within(guard_limit)),
         room,
+        guard_limit,
         under_recovery: hosts
             .iter()
             .map(|host| host.name)
