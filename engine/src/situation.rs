@@ -328,6 +328,7 @@ fn waiting(line: &MoveLine) -> WaitingInstance {
         host: line.host.clone(),
         recovery: line.recovery,
         wait: line.wait.clone(),
+        reason: line.message.clone(),
     }
 }
 

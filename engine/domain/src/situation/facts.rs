@@ -188,6 +188,8 @@ pub struct WaitingInstance {
     pub recovery: RecoveryId,
     /// The condition that the instance waits for.
     pub wait: Option<Wait>,
+    /// The reason, for people; `None` if it is not known.
+    pub reason: Option<String>,
 }
 
 /// The reported failure of an instance that no recovery has repaired.

@@ -415,15 +415,41 @@ pub(super) fn resolved(ctx: &AssessContext<'_>) -> BTreeSet<ServerId> {
     found.into_keys().collect()
 }
 
+/// Returns the reason why instances of a host were given up, as the end of a sentence: their common one, or that of one of them.
+fn given_up_reason(lines: &[&WaitingInstance]) -> String {
+    let Some((line, reason)) = lines
+        .iter()
+        .find_map(|line| Some((line, line.reason.as_deref()?)))
+    else {
+        return String::new();
+    };
+    if lines.iter().all(|line| line.reason.as_deref() == Some(reason)) {
+        format!(": {reason}")
+    } else {
+        format!(", {} for example: {reason}", line.name)
+    }
+}
+
 /// Reports the instances that wait for an operator, and the recoveries that are on hold.
 fn waiting(ctx: &AssessContext<'_>, resolved: &BTreeSet<ServerId>, found: &mut Findings) {
-    for line in ctx
-        .facts
-        .waiting
-        .iter()
-        .filter(|line| !resolved.contains(&line.server))
-    {
-        let finding = Finding::new(code(line), about(line.wait.as_ref()));
+    let is_open = |line: &&WaitingInstance| !resolved.contains(&line.server);
+    let lines: Vec<&WaitingInstance> = ctx.facts.waiting.iter().filter(is_open).collect();
+    let mut given_up: BTreeMap<&str, Vec<&WaitingInstance>> = BTreeMap::new();
+    for line in lines.iter().filter(|line| code(line) == FindingCode::MoveFailed) {
+        given_up.entry(&line.host).or_default().push(line);
+    }
+    // A reason may name its instance, and a finding for each instance of a host would hide the others.
+    let reasons: BTreeMap<&str, String> = given_up
+        .into_iter()
+        .map(|(host, lines)| (host, given_up_reason(&lines)))
+        .collect();
+    for line in lines {
+        let code = code(line);
+        let mut text = about(line.wait.as_ref());
+        if code == FindingCode::MoveFailed {
+            text.extend(reasons.get(line.host.as_str()).map(String::as_str));
+        }
+        let finding = Finding::new(code, text);
         found.note(
             finding
                 .about_instance(line.server, &line.name, &line.host)

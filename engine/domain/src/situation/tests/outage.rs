@@ -137,6 +137,42 @@ pub(super) fn cases() -> Vec<TestCase> {
     ]
 }
 
+/// Covers R36.
+#[test]
+fn an_instance_that_was_given_up_has_the_reason_of_its_move() {
+    let refused = |number: u32| Some(format!("Nova failed the evacuation of vm-{number} (3 attempts)"));
+    let cases = [
+        (vec![None], "it was given up (b)".to_owned()),
+        (
+            vec![Some("no reserved host for it".to_owned()); 2],
+            "it was given up (b): no reserved host for it".to_owned(),
+        ),
+        (
+            vec![None, refused(71), refused(72)],
+            "it was given up (b), vm-71 for example: Nova failed the evacuation of vm-71 (3 attempts)"
+                .to_owned(),
+        ),
+    ];
+    for (reasons, text) in cases {
+        let mut facts = fine();
+        facts.waiting = (70..)
+            .zip(&reasons)
+            .map(|(number, reason)| {
+                let mut line = waiting(number, WaitsFor::GivenUp);
+                line.wait.as_mut().unwrap().since = ago(4);
+                line.reason.clone_from(reason);
+                line
+            })
+            .collect();
+        let situation = assess(&facts, NOW);
+        let [finding] = &situation.findings[..] else {
+            panic!("{text}: {:?}", situation.findings);
+        };
+        assert_eq!(finding.text, text);
+        assert_eq!(finding.subjects.len(), reasons.len(), "{text}");
+    }
+}
+
 /// The reason is named until the instance is known to run; Nova may not have noticed yet that it does not.
 /// Covers C3, R36.
 #[test]

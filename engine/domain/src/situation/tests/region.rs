@@ -205,5 +205,6 @@ pub(in super::super) fn waiting(number: u128, what: WaitsFor) -> WaitingInstance
             on: ["b".to_owned()].into(),
             since: ago(257),
         }),
+        reason: None,
     }
 }
