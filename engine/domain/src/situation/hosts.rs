@@ -88,6 +88,9 @@ pub(super) fn registered<'a>(
                 monitors::assess_host(name, ctx, &mut protection_state, found);
             }
             would_hold(name, ctx, &mut protection_state, found);
+            if is_muted(name, ctx) {
+                protection_state.worsen(Protection::Degraded, FindingCode::ReporterDoubted);
+            }
         }
     }
     // A host that is down has lost all networks, and is reported as down.
@@ -103,6 +106,12 @@ pub(super) fn registered<'a>(
         up,
         works: works(host, ctx),
     }
+}
+
+/// True if the reports of the host's own monitors, such as the death of an instance, are stored and start nothing.
+fn is_muted(name: &str, ctx: &AssessContext<'_>) -> bool {
+    let mut muted = ctx.facts.muted_reporters.iter().filter(|one| one.is_muted);
+    muted.any(|one| one.reporter.host.as_deref() == Some(name))
 }
 
 /// True if a failure of the host would be recovered, also if one of its processes has put it in maintenance.

@@ -73,6 +73,29 @@ pub(super) fn cases() -> Vec<TestCase> {
             [0, 0, 6, 0, 0, 0],
         ),
         (
+            "one of which a muted reporter may have reported the death",
+            |facts| {
+                facts.muted_reporters.push(MutedReporter {
+                    number: 1,
+                    reporter: crate::Reporter {
+                        user_id: "c9".into(),
+                        host: Some("a".into()),
+                        ..crate::Reporter::default()
+                    },
+                    since: ago(60),
+                    why: "it lied".into(),
+                    is_muted: true,
+                    ignored_reports: 1,
+                });
+            },
+            &[(
+                FindingCode::ReporterDoubted,
+                "reporter c9 (bound to a)",
+                "start nothing (1 report so far): it lied",
+            )],
+            [4, 2, 0, 0, 0, 0],
+        ),
+        (
             "one that was given up and is in no list since",
             |facts| {
                 facts.waiting.push(waiting(77, WaitsFor::GivenUp));
