@@ -1,6 +1,7 @@
 //! Report of one recovery, for readers who were not there. It is made from the recovery's history alone, so the same history always gives
 //! the same report.
 
+mod actions;
 pub(crate) mod escape;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use crate::downtime::{Figures, rounded};
 use crate::history::{InstanceView, RecoveryHistoryView, left_there};
 use crate::proof::{ProofView, shown};
 use crate::when::Time;
+use actions::operator_actions;
 
 /// A report: the recovery's history with a summary.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -514,39 +516,6 @@ fn left(kind: RecoveryKind, instance: &InstanceView) -> Option<Left<'_>> {
         message: instance.message.as_deref(),
         commands: &instance.commands,
     })
-}
-
-fn operator_actions(history: &RecoveryHistoryView) -> Vec<ReportedAction<'_>> {
-    // Older versions return the last action only.
-    let last = history.word.iter().filter(|_| history.words.is_empty());
-    let of_recovery = history.words.iter().chain(last).map(|action| ReportedAction {
-        by: &action.by,
-        word: action.word.clone(),
-        at: Some(action.at),
-    });
-    let name = |id: &str| {
-        let found = history.instances.iter().find(|instance| instance.id == id);
-        found.map_or_else(|| id.to_owned(), |instance| format!("{} ({id})", instance.name))
-    };
-    let of_instances = history.instance_words.iter().map(|resolution| {
-        let on = resolution
-            .on
-            .as_deref()
-            .map_or_else(String::new, |host| format!(" on {host}"));
-        ReportedAction {
-            by: &resolution.by,
-            word: format!("{}{on} of {}", resolution.word, name(&resolution.instance)),
-            at: None,
-        }
-    });
-    let seen_to = history.instances.iter().filter_map(|instance| {
-        Some(ReportedAction {
-            by: instance.seen_to.as_deref()?,
-            word: format!("acknowledged {} ({})", instance.name, instance.id),
-            at: None,
-        })
-    });
-    of_recovery.chain(of_instances).chain(seen_to).collect()
 }
 
 impl Milestone {

@@ -145,6 +145,11 @@ pub struct MoveLine {
     pub state: String,
 }
 
+/// Returns the text of the step that records that an operator has acknowledged an instance, which was given up.
+pub fn acknowledgement_text(by: &str) -> String {
+    format!("acknowledged by {by}")
+}
+
 /// A fencing proof, as shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProofLine {

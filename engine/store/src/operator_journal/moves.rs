@@ -10,7 +10,7 @@ use sea_orm::{
 use tachi_domain::entity::Vmove;
 use tachi_domain::recovery::Life;
 use tachi_domain::{NotificationId, RecoveryId, ServerId, Timestamp, WaitsFor};
-use tachi_engine::ports::operator::{ActionOutcome, MoveFilter, MoveLine};
+use tachi_engine::ports::operator::{ActionOutcome, MoveFilter, MoveLine, acknowledgement_text};
 
 use crate::batches::batches;
 use crate::convert::{self, Cell, recovery_cell};
@@ -207,7 +207,7 @@ impl Transaction for Acknowledge<'_> {
             kind: Set("note".to_owned()),
             progress: Set(1.0),
             failed: Set(false),
-            text: Set(format!("acknowledged by {}", self.by)),
+            text: Set(acknowledgement_text(self.by)),
             at: Set(self.at.micros()),
             ..Default::default()
         };
