@@ -34,14 +34,13 @@ pub(super) fn view(history: &RecoveryHistory) -> Option<InstanceView> {
         Life::Closed => VmoveStatus::Ignored,
     };
     let is_back = status == VmoveStatus::Succeeded;
-    let commands = if status == VmoveStatus::Failed {
-        // The right command depends on the state that the instance has now; on a host that is being recovered there is none (R12).
-        vec![
-            format!("tachi show {id}"),
-            format!("tachi recovery retry {}", summary.id),
-        ]
-    } else {
-        Vec::new()
+    // The right command depends on the state that the instance has now; on a host that is being recovered there is none (R12).
+    let show = || format!("tachi show {id}");
+    let commands = match status {
+        VmoveStatus::Failed => vec![show(), format!("tachi recovery retry {}", summary.id)],
+        // It may be down: nothing was done because of its segment or its mark.
+        VmoveStatus::Ignored => vec![show()],
+        VmoveStatus::Pending | VmoveStatus::Ongoing | VmoveStatus::Succeeded => Vec::new(),
     };
     Some(InstanceView {
         name: text("name").unwrap_or_else(|| id.clone()),

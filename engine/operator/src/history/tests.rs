@@ -152,10 +152,13 @@ fn the_instance_of_a_recovery_without_moves_is_its_one_row() {
         assert_eq!(one.to.as_deref(), is_back.then_some("compute-002"));
         assert_eq!(one.message.is_none(), is_back, "{status}");
         assert_eq!(view.downtime.ha_enabled.back, usize::from(is_back), "{status}");
-        assert_eq!(
-            one.commands.len(),
-            2 * usize::from(expected == VmoveStatus::Failed)
-        );
+        let show = format!("tachi show {SERVER}");
+        let commands = match expected {
+            VmoveStatus::Failed => vec![show, format!("tachi recovery retry {}", history.summary.id)],
+            VmoveStatus::Ignored => vec![show],
+            VmoveStatus::Pending | VmoveStatus::Ongoing | VmoveStatus::Succeeded => Vec::new(),
+        };
+        assert_eq!(one.commands, commands, "{status}");
     }
     // A state that an older version wrote has no name; without a notification and a state, the instance is unknown.
     let mut old = history(RecoveryKind::Vm, "failed", &json!({"server": SERVER}));
