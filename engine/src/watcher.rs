@@ -9,6 +9,7 @@ mod boots;
 mod failed;
 pub mod kind;
 mod preview;
+mod reasons;
 mod rooms;
 mod roster;
 
@@ -20,9 +21,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tachi_domain::Timestamp;
-use tachi_domain::fault::FaultClass;
 use tachi_domain::guard::{JointLoss, WouldHold};
-use tachi_domain::nova::{Service, StopReason};
+use tachi_domain::nova::Service;
 use tachi_domain::policy::Policy;
 use tachi_domain::recovery;
 use tachi_domain::situation::{ComputeService, DeviceTest, TimedFact};
@@ -47,17 +47,11 @@ const GATHER_TIME: Duration = Duration::from_secs(1);
 /// 45 s, and the next round starts within 19 s.
 const MAX_SKIP_AGE_SECONDS: i64 = 20;
 
-/// Minimum interval between queries for the reason why an instance is not running.
-const REASON_INTERVAL: Duration = Duration::from_millis(200);
-
 /// Limit of such queries within a round, so that the reason of a recent stop is published together with it.
 const MAX_REASONS_PER_ROUND: usize = 5;
 
 /// Limit of pages of changes per round, so that a round does not outlast its interval.
 const MAX_CHANGE_PAGES: usize = 5;
-
-/// Pause of the queries for stop reasons after a failed one, or if all instances were queried.
-const REASON_PAUSE: Duration = Duration::from_secs(8);
 
 /// Maximum age, in seconds, of a list of another engine from which to resume.
 const MAX_RESUME_AGE_SECONDS: i64 = 3_600;
@@ -457,50 +451,6 @@ impl Watcher {
             }
         }
         answered
-    }
-
-    /// Queries the stop reason of one instance after the other, without end. May be dropped at any time: a query without
-    /// an answer is repeated.
-    async fn query_reasons(&mut self) {
-        loop {
-            let paused = self.reasons_due_at.saturating_sub(self.sources.clock.boot());
-            sleep(paused.max(REASON_INTERVAL)).await;
-            if matches!(self.turn, WatchTurn::Ours(_)) && !self.sources.moves.are_under_way() {
-                self.query_reason().await;
-            }
-        }
-    }
-
-    /// Queries the reason why one instance is not running. Returns true if Nova answered.
-    async fn query_reason(&mut self) -> bool {
-        let (boot, now) = (self.sources.clock.boot(), self.sources.clock.wall());
-        if boot < self.reasons_due_at {
-            return false;
-        }
-        let next = self.roster.next_unexplained(now).or_else(|| {
-            self.reasons_due_at = boot.saturating_add(REASON_PAUSE);
-            self.roster.next_recheck()
-        });
-        let Some(server) = next else {
-            return false;
-        };
-        let why = match self.sources.inventory.orders(server).await {
-            Ok(Some(orders)) => self.roster.judge(server, &orders),
-            // The instance was deleted; the next list omits it.
-            Ok(None) => StopReason::Unasked,
-            // A repeated query would be refused too.
-            Err(error) if matches!(error.fault.class, FaultClass::Permanent | FaultClass::Fatal) => {
-                tracing::debug!(%error, "Nova refused to show why an instance does not run");
-                self.roster.judge(server, &[])
-            }
-            Err(error) => {
-                tracing::debug!(%error, "failed to read why an instance does not run");
-                self.reasons_due_at = boot.saturating_add(REASON_PAUSE);
-                return false;
-            }
-        };
-        self.roster.judged(server, why, now);
-        true
     }
 
     async fn ask(&mut self, ask: PageRequest) -> bool {

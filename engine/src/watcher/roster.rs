@@ -15,6 +15,7 @@ use tachi_domain::situation::{Instance, Instances};
 use tachi_domain::{ServerId, Timestamp};
 
 use super::boots::{self, Boots};
+use super::reasons::ReasonQueries;
 use crate::ports::ServerPage;
 
 /// Overlap of two reads of changes: Nova's clock may be behind ours, and Nova may write a change after its timestamp.
@@ -70,6 +71,7 @@ pub(super) struct Roster {
     pub(super) running_again: BTreeMap<ServerId, Timestamp>,
     /// Instances to query again: Nova's timestamps have whole seconds, so a change may have been missed.
     recheck: Ring,
+    queries: ReasonQueries,
 }
 
 struct RosterEntry {
@@ -259,6 +261,8 @@ impl Roster {
         }
         self.unlisted.clone_from(&self.cells_down);
         self.needs.tidy();
+        let known = &self.known;
+        self.queries.retain(|id| known.contains_key(&id));
         if self.changes_known.is_none() {
             self.changes_known = Some(self.walk_began.unwrap_or(now));
         }
@@ -291,9 +295,11 @@ impl Roster {
             let ended_by_boot = self.boots.ended(&host, updated, now).filter(|_| rest.is_none());
             let ended_by_boot = boots::same(known.and_then(|known| known.ended_by_boot), ended_by_boot);
             if left.is_none() && at_rest(&server) == Some(StopReason::Unasked) {
-                let is_new = rest.as_ref().is_some_and(Rest::needs_reading);
-                let ring = if is_new { &mut self.why } else { &mut self.recheck };
-                ring.ids.insert(server.id);
+                if rest.as_ref().is_some_and(Rest::needs_reading) {
+                    self.why.ids.insert(server.id);
+                } else if !self.queries.is_settled(server.id) {
+                    self.recheck.ids.insert(server.id);
+                }
             }
             if let Some(failed_at) = self.failed.get(&server.id)
                 && was_at_rest
@@ -457,8 +463,8 @@ impl Roster {
         self.get(&place.host, id)?.rest.as_ref()
     }
 
-    /// Records the reason why an instance is not running.
-    pub(super) fn judged(&mut self, id: ServerId, why: StopReason, now: Timestamp) {
+    /// Records the reason why an instance is not running, as queried at `now`. `is_read`: Nova has shown its actions.
+    pub(super) fn judged(&mut self, id: ServerId, why: StopReason, is_read: bool, now: Timestamp) {
         let Some(place) = self.known.get(&id) else {
             return;
         };
@@ -470,6 +476,7 @@ impl Roster {
         let Some(rest) = &mut instance.rest else {
             return;
         };
+        let is_same = is_read && !rest.needs_reading() && rest.why == why;
         rest.why = why;
         rest.judged = rest.observed.or(Some(now));
         if *before != instance {
@@ -477,7 +484,12 @@ impl Roster {
             self.changed.insert(host.to_string());
         }
         self.why.ids.remove(&id);
-        self.recheck.ids.insert(id);
+        self.queries.note(id, is_same, now);
+        if self.queries.is_settled(id) {
+            self.recheck.ids.remove(&id);
+        } else {
+            self.recheck.ids.insert(id);
+        }
     }
 
     /// Returns the time up to which everything is known; `None` until all are listed and all changes read.

@@ -6,7 +6,9 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use tachi_domain::fault::{Fault, FaultClass};
 use tachi_domain::forecast::{Group, Provider};
-use tachi_domain::nova::{Actor, InstanceTraits, PowerState, Rest, Server, ServerAction, Service, VmState};
+use tachi_domain::nova::{
+    Actor, InstanceTraits, PowerState, Rest, Server, ServerAction, Service, StopReason, VmState,
+};
 use tachi_domain::reserved::Aggregate;
 use tachi_domain::{ServerId, ServiceId};
 use uuid::Uuid;

@@ -313,3 +313,33 @@ async fn a_thousand_stopped_instances_cost_few_requests() {
     let reads_before = world.reason_reads.lock().unwrap().len();
     assert!(reads_before < 10, "{reads_before} requests in a minute at rest");
 }
+
+/// Nova's timestamps hide only what has changed in the same second.
+/// Covers R36.
+#[tokio::test]
+async fn instances_that_stay_stopped_cost_nothing_once_they_were_read_again() {
+    let world = Arc::new(World::default());
+    let guests = [1, 2].map(|number| world.boot("a", number));
+    for guest in guests {
+        world.stop(guest, &[("stop", Actor::Person)]);
+    }
+    let mut watcher = world.watcher("one");
+    let reads_in_two_minutes = async |watcher: &mut Watcher| {
+        world.reason_reads.lock().unwrap().clear();
+        for second in 0..120 {
+            if second % 15 == 0 {
+                world.round(watcher).await;
+            }
+            watcher.query_reason().await;
+            world.pass(1);
+        }
+        world.reason_reads.lock().unwrap().len()
+    };
+    let first = reads_in_two_minutes(&mut watcher).await;
+    assert!((4..=6).contains(&first), "{first}");
+    assert_eq!(reads_in_two_minutes(&mut watcher).await, 0, "at rest");
+    world.stop(guests[0], &[("start", Actor::Person)]);
+    let again = reads_in_two_minutes(&mut watcher).await;
+    assert!((2..=3).contains(&again), "{again}: only the one that has changed");
+    assert_eq!(rest(&watcher, guests[0]).unwrap().why, StopReason::Due);
+}
