@@ -37,6 +37,7 @@ struct CloudReading {
     problem: Option<String>,
     services: BTreeMap<String, Option<Service>>,
     ambiguous: BTreeSet<String>,
+    scheduler_up: bool,
     cadences: Cadences,
 }
 
@@ -51,6 +52,8 @@ pub struct CloudView {
     pub services: BTreeMap<String, Option<Service>>,
     /// The hosts that have several records.
     pub ambiguous: BTreeSet<String>,
+    /// True if a scheduler is up.
+    pub scheduler_up: bool,
     /// The maximum age of heartbeats of running hosts; `None` until it is learnt.
     pub heartbeat_age: Option<Duration>,
 }
@@ -73,6 +76,7 @@ impl CloudCache {
             heartbeat_age: reading.cadences.usual(),
             services: reading.services,
             ambiguous: reading.ambiguous,
+            scheduler_up: reading.scheduler_up,
         }
     }
 
@@ -114,6 +118,7 @@ impl CloudCache {
                 numbers::heartbeat_age(reading.cadences.usual());
                 reading.services = services.computes;
                 reading.ambiguous = services.ambiguous.into_keys().collect();
+                reading.scheduler_up = services.scheduler_up;
                 reading.answered_at = Some(now);
             }
             Err(error) => {

@@ -46,6 +46,14 @@ enum Kind {
     Open,
 }
 
+/// The treatment of the ages of events that a reading does not contain.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum AgeRetention {
+    DropMissing,
+    /// All are kept: a scan at the same time may have just found them.
+    KeepAll,
+}
+
 /// The age of each event when it was first seen, by the database's clock, and the boot time then.
 #[derive(Default)]
 struct Ages(HashMap<(Kind, i64), (Duration, Duration)>);
@@ -104,10 +112,16 @@ impl RegionScan {
 
     /// Returns all hosts, as scanned after this call.
     pub(crate) async fn scan(&self) -> Result<Arc<Region>, Fault> {
-        self.region.get(self.read()).await
+        self.region
+            .get(self.read(self.read_nova(), AgeRetention::DropMissing))
+            .await
     }
 
-    async fn read(&self) -> Result<Region, CallError> {
+    async fn read(
+        &self,
+        nova: impl Future<Output = Result<NovaView, CallError>>,
+        retention: AgeRetention,
+    ) -> Result<Region, CallError> {
         if !self.note_start().await {
             return Err(unknown("the first start of an engine is not recorded yet".into()));
         }
@@ -120,8 +134,7 @@ impl RegionScan {
             let standing = self.ports.journal.host_records(lately).await;
             standing.map_err(|error| unknown(format!("{error}: {}", error.source)))
         };
-        let (standing, nova, witnesses) =
-            tokio::join!(standing, self.read_nova(), witness_source.witnesses());
+        let (standing, nova, witnesses) = tokio::join!(standing, nova, witness_source.witnesses());
         let mut standing = standing?;
         let mut names: BTreeSet<String> = standing.hosts.iter().map(|host| host.name.clone()).collect();
         if let Ok(nova) = &nova {
@@ -153,7 +166,9 @@ impl RegionScan {
                 host.reported_ago = Some(ages.age((Kind::Open, *row), Duration::ZERO, boot));
             }
         }
-        ages.keep(&found);
+        if retention == AgeRetention::DropMissing {
+            ages.keep(&found);
+        }
         Ok(Region {
             running_for: ages.age((Kind::Start, 0), Duration::ZERO, boot),
             hosts,
@@ -190,8 +205,16 @@ impl RegionScan {
 
 #[async_trait]
 impl Preview for RegionScan {
-    async fn would_hold(&self) -> Option<Holds> {
-        let region = self.scan().await.ok()?;
+    async fn would_hold(&self, nova: Option<NovaView>) -> Option<Holds> {
+        let region = match nova {
+            // Not shared: a recovery that scans at the same time needs services that were read after its request.
+            Some(nova) => Arc::new(
+                self.read(std::future::ready(Ok(nova)), AgeRetention::KeepAll)
+                    .await
+                    .ok()?,
+            ),
+            None => self.scan().await.ok()?,
+        };
         // Without Nova, the guards cannot be evaluated, and no power-off would be requested.
         region.nova.as_ref().ok()?;
         let rules = self.policy.borrow().clone();

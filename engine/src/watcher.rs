@@ -21,7 +21,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tachi_domain::Timestamp;
-use tachi_domain::guard::{JointLoss, WouldHold};
+use tachi_domain::guard::{JointLoss, NovaView, WouldHold};
 use tachi_domain::nova::Service;
 use tachi_domain::policy::Policy;
 use tachi_domain::recovery;
@@ -46,6 +46,10 @@ const GATHER_TIME: Duration = Duration::from_secs(1);
 /// Maximum age, in seconds, of facts with which a round may skip polling while a recovery evacuates. Facts are valid for
 /// 45 s, and the next round starts within 19 s.
 const MAX_SKIP_AGE_SECONDS: i64 = 20;
+
+/// Maximum age of Nova's services with which the guards are evaluated beforehand. A round starts right after a poll and may take some
+/// seconds.
+const MAX_SHARED_AGE: Duration = Duration::from_secs(10);
 
 /// Limit of such queries within a round, so that the reason of a recent stop is published together with it.
 const MAX_REASONS_PER_ROUND: usize = 5;
@@ -230,7 +234,7 @@ impl Watcher {
             }
             self.rooms.poll(self.sources.rooms.as_ref(), now).await;
         }
-        if polled && let Some(value) = self.sources.preview.would_hold().await {
+        if polled && let Some(value) = self.sources.preview.would_hold(self.nova_read(now)).await {
             self.holds = Some(TimedFact {
                 as_of: now,
                 value: value.hosts,
@@ -301,6 +305,18 @@ impl Watcher {
         }
         round.discard.append(&mut discard);
         self.write(turn, &round).await
+    }
+
+    /// Returns what the poll before this round, and the round itself, have read of Nova; `None` if one of them has failed.
+    fn nova_read(&self, now: Timestamp) -> Option<NovaView> {
+        let view = self.sources.cloud.view();
+        let aggregates = self.rooms.aggregates_of(now)?;
+        let is_recent = view.problem.is_none() && view.age.is_some_and(|age| age <= MAX_SHARED_AGE);
+        is_recent.then(|| NovaView {
+            services: view.services,
+            scheduler_up: view.scheduler_up,
+            aggregates: aggregates.to_vec(),
+        })
     }
 
     /// True if the data is fresh enough to stay valid until after the next round.

@@ -44,6 +44,7 @@ mod tests {
             problem: problem.map(str::to_owned),
             services: BTreeMap::new(),
             ambiguous: [].into(),
+            scheduler_up: true,
             heartbeat_age: None,
         };
         for (view, expected) in [

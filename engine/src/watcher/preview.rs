@@ -1,7 +1,7 @@
 //! The guards' answers before a failure.
 
 use async_trait::async_trait;
-use tachi_domain::guard::{JointLoss, WouldHold};
+use tachi_domain::guard::{JointLoss, NovaView, WouldHold};
 
 /// The guards' answers before a failure.
 #[derive(Clone, Debug, Default)]
@@ -15,7 +15,7 @@ pub struct Holds {
 /// The guards, evaluated before a failure.
 #[async_trait]
 pub trait Preview: Send + Sync {
-    /// Returns the recoveries that would be on hold if hosts failed now; `None` if unknown. May be dropped at any
-    /// time.
-    async fn would_hold(&self) -> Option<Holds>;
+    /// Returns the recoveries that would be on hold if hosts failed now; `None` if unknown. `nova`: what was just read from
+    /// Nova, so that it is not read twice; `None` if it has to be read. May be dropped at any time.
+    async fn would_hold(&self, nova: Option<NovaView>) -> Option<Holds>;
 }

@@ -131,6 +131,11 @@ impl Rooms {
         self.as_of
     }
 
+    /// Returns all aggregates as read at `now`; `None` if they were not.
+    pub(super) fn aggregates_of(&self, now: Timestamp) -> Option<&[Aggregate]> {
+        (self.last_success == Some(now)).then_some(&*self.aggregates)
+    }
+
     /// Returns the capacity of all hosts.
     pub(super) fn snapshot(&self) -> Option<TimedFact<ObservedRooms>> {
         let providers = self.read.iter().filter_map(|(id, read)| {

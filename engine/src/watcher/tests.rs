@@ -19,6 +19,7 @@ use crate::ports::{CallError, ProviderLine, ServerPage};
 
 mod cells;
 mod first_listing;
+mod guard_previews;
 mod reasons;
 mod successor;
 
@@ -47,6 +48,10 @@ struct World {
     moves: Mutex<bool>,
     /// The answer of the guards.
     holds: Mutex<Option<Vec<WouldHold>>>,
+    /// What the guards were given of Nova.
+    previewed: Mutex<Vec<Option<NovaView>>>,
+    /// True if the capacity of hosts cannot be read.
+    rooms_fail: Mutex<bool>,
     /// The number of requests of each kind.
     orders: Mutex<BTreeMap<ServerId, Vec<ServerAction>>>,
     /// The instances whose recovery has failed.
@@ -156,7 +161,8 @@ impl World {
 
 #[async_trait]
 impl Preview for World {
-    async fn would_hold(&self) -> Option<Holds> {
+    async fn would_hold(&self, nova: Option<NovaView>) -> Option<Holds> {
+        self.previewed.lock().unwrap().push(nova);
         let hosts = self.holds.lock().unwrap().clone()?;
         let together = vec![JointLoss {
             host: "a".to_owned(),
@@ -177,6 +183,9 @@ impl Moves for World {
 #[async_trait]
 impl crate::ports::Rooms for World {
     async fn providers(&self) -> Result<Vec<ProviderLine>, CallError> {
+        if *self.rooms_fail.lock().unwrap() {
+            return Err(CallError::refused("refused"));
+        }
         Ok(vec![ProviderLine {
             id: "node".into(),
             generation: 1,
@@ -189,7 +198,13 @@ impl crate::ports::Rooms for World {
         Ok(Some((1, Provider::default())))
     }
     async fn all_aggregates(&self) -> Result<Vec<Aggregate>, CallError> {
-        Ok(Vec::new())
+        Ok(vec![Aggregate {
+            id: 7,
+            name: "rack".into(),
+            zone: None,
+            hosts: ["a".to_owned()].into(),
+            metadata: BTreeMap::new(),
+        }])
     }
     async fn groups(&self) -> Result<Vec<Group>, CallError> {
         Ok(Vec::new())
@@ -655,29 +670,6 @@ async fn a_failing_device_is_stored_before_the_next_poll_of_nova() {
     assert_eq!(*observed.0.lock().unwrap(), ["seen", "seen"]);
     stop.cancel();
     running.await.unwrap();
-}
-
-#[tokio::test]
-async fn guard_previews_are_stored_and_become_stale() {
-    let world = Arc::new(World::default());
-    let mut watcher = world.watcher("a");
-    let kept = || {
-        CloudSnapshot::from_stored(&world.kept.lock().unwrap().values().cloned().collect::<Vec<_>>()).holds
-    };
-    assert!(world.round(&mut watcher).await);
-    assert_eq!(kept(), None, "no observer was notified");
-    let holds = vec![WouldHold {
-        host: "compute-1".into(),
-        why: vec!["G11 protected: it is listed".into()],
-    }];
-    *world.holds.lock().unwrap() = Some(holds.clone());
-    assert!(world.round(&mut watcher).await);
-    let observed = kept().unwrap();
-    assert_eq!(observed.value, holds);
-    *world.holds.lock().unwrap() = None;
-    world.pass(15);
-    assert!(world.round(&mut watcher).await);
-    assert_eq!(kept().unwrap().as_of, observed.as_of, "as old as it is");
 }
 
 #[tokio::test]
