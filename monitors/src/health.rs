@@ -39,6 +39,8 @@ struct State {
     processes_down: BTreeMap<String, Stamp>,
     /// The guests whose disk is on this host alone; `None` before the first reading.
     local_disks: Option<BTreeSet<Uuid>>,
+    /// The guests that have shut themselves down; empty while that is not known.
+    shut_down: BTreeSet<Uuid>,
 }
 
 /// The hosts that a host monitor watches.
@@ -80,6 +82,7 @@ impl Health {
             planes: Planes::default(),
             processes_down: BTreeMap::new(),
             local_disks: None,
+            shut_down: BTreeSet::new(),
         })))
     }
 
@@ -193,6 +196,16 @@ impl Health {
     /// Returns the last value of [`Self::set_local_disks`]; `None` if there was no reading.
     pub(crate) fn local_disks(&self) -> Option<BTreeSet<Uuid>> {
         self.state().local_disks.clone()
+    }
+
+    /// Sets the guests that have shut themselves down, and were not started since.
+    pub(crate) fn set_shut_down(&self, guests: BTreeSet<Uuid>) {
+        self.state().shut_down = guests;
+    }
+
+    /// Returns the last value of [`Self::set_shut_down`].
+    pub(crate) fn shut_down(&self) -> BTreeSet<Uuid> {
+        self.state().shut_down.clone()
     }
 
     /// Returns the problem of a subsystem.

@@ -45,6 +45,9 @@ const MAX_PROCESSES: usize = 64;
 /// Limit of reported instances.
 const MAX_LOCAL_DISKS: usize = 1_000;
 
+/// Limit of reported guests that have shut themselves down.
+const MAX_SHUT_DOWN: usize = 1_000;
+
 /// Limit of reported seconds.
 const MAX_SECONDS: u32 = 86_400;
 
@@ -93,7 +96,9 @@ pub(crate) struct DetectionTime {
 enum OmittedFields {
     #[default]
     Nothing,
-    /// The instances on local disks.
+    /// The guests that have shut themselves down.
+    ShutDown(Instant),
+    /// The instances on local disks as well.
     LocalDisks(Instant),
     /// The lost planes and the processes that are down as well.
     Faults(Instant),
@@ -105,38 +110,60 @@ impl OmittedFields {
     /// Returns what is still omitted: it is tried again after a while, because the API may have been upgraded.
     fn current(self) -> Self {
         match self {
-            Self::LocalDisks(since) | Self::Faults(since) | Self::FaultsAndBoot(since)
+            Self::ShutDown(since)
+            | Self::LocalDisks(since)
+            | Self::Faults(since)
+            | Self::FaultsAndBoot(since)
                 if since.elapsed() >= OMISSION_TIMEOUT =>
             {
                 Self::Nothing
             }
-            Self::Nothing | Self::LocalDisks(_) | Self::Faults(_) | Self::FaultsAndBoot(_) => self,
+            Self::Nothing
+            | Self::ShutDown(_)
+            | Self::LocalDisks(_)
+            | Self::Faults(_)
+            | Self::FaultsAndBoot(_) => self,
         }
     }
 
     /// Returns what to omit after a refusal of this heartbeat; `None` if no field is left that the API may not know.
     fn more(self, refused: &MonitorHeartbeat) -> Option<Self> {
         let has_faults = refused.planes.is_some() || !refused.processes_down.is_empty();
+        let now = Instant::now();
+        let candidates = [
+            (!refused.shut_down.is_empty(), Self::ShutDown(now)),
+            (refused.local_disks.is_some(), Self::LocalDisks(now)),
+            (has_faults, Self::Faults(now)),
+            (refused.boot_id.is_some(), Self::FaultsAndBoot(now)),
+        ];
+        let is_more = |(is_sent, next): &(bool, Self)| *is_sent && next.rank() > self.rank();
+        candidates.into_iter().find(is_more).map(|(_, next)| next)
+    }
+
+    /// Returns the number of groups of fields that are omitted.
+    const fn rank(self) -> u8 {
         match self {
-            Self::Nothing if refused.local_disks.is_some() => Some(Self::LocalDisks(Instant::now())),
-            Self::Nothing | Self::LocalDisks(_) if has_faults => Some(Self::Faults(Instant::now())),
-            Self::Nothing | Self::LocalDisks(_) | Self::Faults(_) if refused.boot_id.is_some() => {
-                Some(Self::FaultsAndBoot(Instant::now()))
-            }
-            Self::Nothing | Self::LocalDisks(_) | Self::Faults(_) | Self::FaultsAndBoot(_) => None,
+            Self::Nothing => 0,
+            Self::ShutDown(_) => 1,
+            Self::LocalDisks(_) => 2,
+            Self::Faults(_) => 3,
+            Self::FaultsAndBoot(_) => 4,
         }
     }
 
     fn apply(self, heartbeat: &mut MonitorHeartbeat) {
-        if self == Self::Nothing {
-            return;
+        let rank = self.rank();
+        if rank >= 1 {
+            heartbeat.shut_down.clear();
         }
-        heartbeat.local_disks = None;
-        if let Self::Faults(_) | Self::FaultsAndBoot(_) = self {
+        if rank >= 2 {
+            heartbeat.local_disks = None;
+        }
+        if rank >= 3 {
             heartbeat.planes = None;
             heartbeat.processes_down.clear();
         }
-        if let Self::FaultsAndBoot(_) = self {
+        if rank >= 4 {
             (heartbeat.boot_id, heartbeat.uptime_ms) = (None, None);
         }
     }
@@ -259,6 +286,13 @@ impl HeartbeatSource {
                 let ids = instances.iter().take(MAX_LOCAL_DISKS);
                 ids.map(ToString::to_string).collect()
             }),
+            shut_down: self
+                .health
+                .shut_down()
+                .iter()
+                .take(MAX_SHUT_DOWN)
+                .map(ToString::to_string)
+                .collect(),
             uptime_ms: has_boot.then_some(stamp.up / 1_000),
             boot_id: has_boot.then_some(stamp.boot),
         }
@@ -442,6 +476,7 @@ mod tests {
         let (health, stop) = (Health::default(), CancellationToken::new());
         health.planes(|planes| planes.observe(crate::planes::LostPlanes::new()));
         health.set_local_disks([uuid::Uuid::from_u128(1)].into());
+        health.set_shut_down([uuid::Uuid::from_u128(2)].into());
         let sending = HeartbeatSource {
             sink: paper.clone(),
             host: "cmp1".to_owned(),
@@ -454,20 +489,25 @@ mod tests {
         };
         *paper.answer.lock().unwrap() = Some(failed(Some(400)));
         let task = tokio::spawn(sending.run(stop.clone()));
-        tokio::time::sleep(Duration::from_secs(36)).await;
+        tokio::time::sleep(Duration::from_secs(46)).await;
         {
             let written = paper.written.lock().unwrap();
             let sent = |heartbeat: &MonitorHeartbeat| {
-                let fields = (heartbeat.local_disks.is_some(), heartbeat.planes.is_some());
-                (fields, heartbeat.boot_id.is_some())
+                [
+                    !heartbeat.shut_down.is_empty(),
+                    heartbeat.local_disks.is_some(),
+                    heartbeat.planes.is_some(),
+                    heartbeat.boot_id.is_some(),
+                ]
             };
             assert_eq!(
                 written.iter().map(sent).collect::<Vec<_>>(),
                 [
-                    ((true, true), true),
-                    ((false, true), true),
-                    ((false, false), true),
-                    ((false, false), false)
+                    [true, true, true, true],
+                    [false, true, true, true],
+                    [false, false, true, true],
+                    [false, false, false, true],
+                    [false, false, false, false],
                 ]
             );
         }

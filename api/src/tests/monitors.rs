@@ -125,6 +125,7 @@ async fn the_boot_and_the_local_disks_of_a_host_are_taken_from_a_caller_that_is_
     with_boot["monitor"]["boot_id"] = "boot".into();
     with_boot["monitor"]["uptime_ms"] = 61_000.into();
     with_boot["monitor"]["local_disks"] = json!(["00000000-0000-0000-0000-000000000007"]);
+    with_boot["monitor"]["shut_down"] = json!(["00000000-0000-0000-0000-000000000008"]);
     for (kind, token, body) in [
         ("host", "masakari-monitor-cmp1", &with_boot),
         ("process", "masakari-monitor-cmp1", &body()),
@@ -155,6 +156,14 @@ async fn the_boot_and_the_local_disks_of_a_host_are_taken_from_a_caller_that_is_
     assert_eq!(disks(MonitorKind::Host), Some(1));
     assert_eq!(disks(MonitorKind::Process), None, "it does not say");
     assert_eq!(disks(MonitorKind::Instance), None, "it is bound to no host");
+    let shut_down = |kind| {
+        let one = written.iter().find(|one| one.kind == kind).unwrap();
+        one.shut_down.len()
+    };
+    assert_eq!(
+        [MonitorKind::Host, MonitorKind::Process, MonitorKind::Instance].map(shut_down),
+        [1, 0, 0]
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tachi_domain::monitor::{
     Boot, Guests, HeartbeatUse, LostPlanes, MAX_FAILED_PROCESSES, MAX_LOCAL_DISKS, MAX_LOST_PLANES,
-    MAX_NOTICE_SECONDS, MAX_PARTS, MAX_WATCHED_HOSTS, MonitorHeartbeat, MonitorKind, Notice, Resume,
+    MAX_NOTICE_SECONDS, MAX_PARTS, MAX_SHUT_DOWN, MAX_WATCHED_HOSTS, MonitorHeartbeat, MonitorKind, Notice,
+    Resume,
 };
 use tachi_domain::{ServerId, Timestamp};
 
@@ -38,6 +39,7 @@ pub(crate) struct NewHeartbeat {
     processes_down: BTreeMap<String, u64>,
     boot: Option<Boot>,
     local_disks: Option<BTreeSet<ServerId>>,
+    shut_down: BTreeSet<ServerId>,
 }
 
 impl Body for NewHeartbeat {
@@ -63,7 +65,8 @@ impl Body for NewHeartbeat {
         let processes_down = fields.optional("processes_down", PROCESSES);
         let boot_id: Option<String> = fields.optional("boot_id", BOOT_ID);
         let uptime = fields.optional("uptime_ms", UPTIME_LIMITS);
-        let local_disks = fields.optional("local_disks", Instances);
+        let local_disks = fields.optional("local_disks", LOCAL_DISKS);
+        let shut_down = fields.optional("shut_down", SHUT_DOWN);
         Some(Self {
             version: version?,
             troubles: troubles.unwrap_or_default(),
@@ -85,6 +88,7 @@ impl Body for NewHeartbeat {
                 up: Duration::from_millis(uptime),
             }),
             local_disks,
+            shut_down: shut_down.unwrap_or_default(),
         })
     }
 }
@@ -140,6 +144,7 @@ impl NewHeartbeat {
             },
             boot: self.boot.filter(|_| bound),
             local_disks: self.local_disks.filter(|_| bound),
+            shut_down: if bound { self.shut_down } else { BTreeSet::new() },
         }
     }
 }
@@ -248,9 +253,21 @@ impl Rule for Planes {
     }
 }
 
-/// A list of instances.
+/// A list of instances, a limited number of them.
 #[derive(Clone, Copy, Debug)]
-struct Instances;
+struct Instances {
+    most: usize,
+    description: &'static str,
+}
+
+const LOCAL_DISKS: Instances = Instances {
+    most: MAX_LOCAL_DISKS,
+    description: "The instances whose disk is on this host alone; absent if the monitor does not read that.",
+};
+const SHUT_DOWN: Instances = Instances {
+    most: MAX_SHUT_DOWN,
+    description: "The instances on this host that have shut themselves down, and were not started since.",
+};
 
 const INSTANCE: Text = Text { least: 36, most: 36 };
 
@@ -263,10 +280,11 @@ impl Rule for Instances {
         let Value::Array(ids) = value else {
             return Err(Objection::Reason(wrong_type(value, "array")));
         };
-        if ids.len() > MAX_LOCAL_DISKS {
+        if ids.len() > self.most {
             return Err(Objection::Reason(format!(
-                "it has {} instances; the limit is {MAX_LOCAL_DISKS}",
-                ids.len()
+                "it has {} instances; the limit is {}",
+                ids.len(),
+                self.most
             )));
         }
         let id = |value: &Value| -> Result<ServerId, Objection> {
@@ -281,9 +299,9 @@ impl Rule for Instances {
     fn schema(&self) -> Value {
         json!({
             "type": "array",
-            "maxItems": MAX_LOCAL_DISKS,
+            "maxItems": self.most,
             "items": {"type": "string", "minLength": 36, "maxLength": 36, "pattern": UUID_PATTERN},
-            "description": "The instances whose disk is on this host alone; absent if the monitor does not read that.",
+            "description": self.description,
         })
     }
 }

@@ -55,6 +55,9 @@ pub struct MonitorHeartbeat {
     /// The instances whose disk is on its host alone. `None` if it has not read that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub local_disks: Option<Vec<String>>,
+    /// The instances on its host that have shut themselves down, and were not started since.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shut_down: Vec<String>,
 }
 
 #[derive(Serialize)]

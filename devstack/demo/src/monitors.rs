@@ -196,5 +196,6 @@ fn signature(host: &HostSnapshot, kind: MonitorKind, hosts: &[HostSnapshot]) -> 
         boot_id: None,
         uptime_ms: None,
         local_disks: None,
+        shut_down: Vec::new(),
     }
 }

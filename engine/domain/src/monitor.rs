@@ -119,6 +119,9 @@ pub const MAX_FAILED_PROCESSES: usize = 64;
 /// The maximum number of instances on a local disk in a heartbeat.
 pub const MAX_LOCAL_DISKS: usize = 1_000;
 
+/// The maximum number of instances that have shut themselves down in a heartbeat.
+pub const MAX_SHUT_DOWN: usize = 1_000;
+
 /// The networks that hosts have lost while their management network works, by host, each with the time since when.
 pub type LostPlanes = BTreeMap<String, BTreeMap<String, Timestamp>>;
 
@@ -146,6 +149,8 @@ pub struct MonitorHeartbeat {
     pub processes_down: BTreeMap<String, Timestamp>,
     /// The instances on the local disk of its host; `None` if the heartbeat has none, or its caller is bound to no host.
     pub local_disks: Option<BTreeSet<ServerId>>,
+    /// The instances on its host that have shut themselves down, and were not started since; empty if its caller is bound to no host.
+    pub shut_down: BTreeSet<ServerId>,
     /// The boot of its host; `None` unless its heartbeats count.
     pub boot: Option<Boot>,
     /// The use of its heartbeats.

@@ -196,6 +196,7 @@ pub fn assess_with(facts: &Facts, forecast: &Forecast, now: Timestamp) -> Situat
         instance_counts: instances::instance_counts(facts),
         ice: freezes::direct_freezes(facts),
         watchers: monitors::watchers(facts, now),
+        shutdowns: monitors::shutdowns(facts),
         holds: facts
             .holds
             .iter()
@@ -288,6 +289,8 @@ struct AssessContext<'a> {
     ice: freezes::DirectFreeze<'a>,
     /// The monitors that watch each host.
     watchers: monitors::Watchers<'a>,
+    /// The instances whose guests have shut themselves down, with the time of the heartbeat that shows it.
+    shutdowns: BTreeMap<(&'a str, ServerId), Timestamp>,
     /// The reasons for which the guards would put the recovery of a host on hold.
     holds: BTreeMap<&'a str, &'a [String]>,
 }
@@ -336,13 +339,23 @@ impl AssessContext<'_> {
         let mut on = known
             .filter_map(|known| known.value.on.get(host))
             .flat_map(|all| all.iter());
-        let is_meant = |instance: &Instance| {
-            instance
-                .rest
-                .as_ref()
-                .is_some_and(|rest| rest.why == StopReason::Meant)
-        };
+        let is_meant = |instance: &Instance| self.is_meant_to_rest(instance, host);
         on.any(|instance| instance.left.is_none() && !is_meant(instance))
+    }
+
+    /// True if a person has stopped the instance, or its guest has shut itself down: Nova has stopped it by itself, and a heartbeat
+    /// after that shows the shutdown on its host.
+    fn is_meant_to_rest(&self, instance: &Instance, host: &str) -> bool {
+        let Some(rest) = &instance.rest else {
+            return false;
+        };
+        let is_shown =
+            |at: &Timestamp| *at >= rest.since && rest.observed.is_none_or(|observed| *at >= observed);
+        match rest.why {
+            StopReason::Meant => true,
+            StopReason::Unclear => self.shutdowns.get(&(host, instance.id)).is_some_and(is_shown),
+            StopReason::Due | StopReason::Unasked => false,
+        }
     }
 
     /// True if the host is up and disabled in Nova, and is not a reserved host, which is disabled until it is needed.

@@ -1,5 +1,7 @@
 //! The heartbeats of monitors.
 
+mod says;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
@@ -8,8 +10,7 @@ use sea_orm::{
     ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
     QuerySelect as _, QueryTrait as _, Select, Set,
 };
-use serde::{Deserialize, Serialize};
-use tachi_domain::monitor::{Guests, HeartbeatUse, LostPlanes, MonitorHeartbeat, MonitorKind, Notice};
+use tachi_domain::monitor::{MonitorHeartbeat, MonitorKind};
 use tachi_domain::situation::Monitor;
 use tachi_domain::{ServerId, Timestamp};
 use tachi_engine::ports::{JournalError, Monitors, ReceivedHeartbeat};
@@ -24,6 +25,7 @@ use crate::error::{Failure, Stop};
 use crate::heartbeats::{self, StoredHeartbeat};
 use crate::local_disks;
 use crate::transaction::{Transaction, Tx, TxOutcome};
+use says::Says;
 
 /// Limit of heartbeats per statement.
 const BATCH: usize = 64;
@@ -122,36 +124,10 @@ fn monitor(row: Model) -> Result<Monitor, Failure> {
             processes_down: says.processes_down,
             boot: None,
             local_disks: None,
+            shut_down: says.shut_down,
             heartbeat_use: says.heartbeats,
         },
     })
-}
-
-/// The additional fields of a monitor's heartbeat.
-#[derive(Default, Serialize, Deserialize)]
-struct Says {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    guests: Option<Guests>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    notice: Option<Notice>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    planes: Option<LostPlanes>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    processes_down: BTreeMap<String, Timestamp>,
-    #[serde(default)]
-    heartbeats: HeartbeatUse,
-}
-
-impl Says {
-    fn of(heartbeat: &MonitorHeartbeat) -> Self {
-        Self {
-            guests: heartbeat.guests.clone(),
-            notice: heartbeat.notice.clone(),
-            planes: heartbeat.planes.clone(),
-            processes_down: heartbeat.processes_down.clone(),
-            heartbeats: heartbeat.heartbeat_use,
-        }
-    }
 }
 
 struct HeartbeatRow<'a> {
@@ -358,7 +334,7 @@ impl Transaction for Forget<'_> {
 pub(crate) mod tests {
     use std::time::Duration;
 
-    use tachi_domain::monitor::{Boot, BootHeartbeats, Resume};
+    use tachi_domain::monitor::{Boot, BootHeartbeats, Guests, HeartbeatUse, Notice, Resume};
     use tachi_engine::ports::Journal as _;
     use tokio::time::Instant;
 
@@ -379,6 +355,7 @@ pub(crate) mod tests {
             processes_down: BTreeMap::new(),
             boot: None,
             local_disks: None,
+            shut_down: BTreeSet::new(),
             heartbeat_use: HeartbeatUse::Unknown,
         }
     }
@@ -541,6 +518,7 @@ pub(crate) mod tests {
             BTreeMap::from([("storage".to_owned(), since)]),
         )]));
         twice[2].processes_down.insert("libvirtd".to_owned(), since);
+        twice[2].shut_down.insert(ServerId(uuid::Uuid::from_u128(7)));
         let strangers = table.store_heartbeats(&received(&twice)).await.unwrap();
         assert_eq!(strangers, [("nobody".to_owned(), MonitorKind::Host)].into());
         let all = table.monitors().await.unwrap();

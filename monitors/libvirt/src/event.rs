@@ -150,6 +150,8 @@ pub mod lifecycle {
     pub const STOPPED_FAILED: i32 = 5;
     /// `Shutdown`: finished.
     pub const SHUTDOWN_FINISHED: i32 = 0;
+    /// `Shutdown`: requested by the guest.
+    pub const SHUTDOWN_GUEST: i32 = 1;
     /// `Crashed`: the guest panicked.
     pub const CRASHED_PANICKED: i32 = 0;
 }

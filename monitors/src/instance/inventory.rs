@@ -39,6 +39,16 @@ pub(crate) enum GuestState {
     Down,
 }
 
+/// A shutdown that the guest has requested itself, such as `poweroff`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum OwnShutdown {
+    /// The guest has requested it, and has not ended yet.
+    Requested,
+    /// The guest has ended, and was not started since.
+    Done,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Guest {
     /// The name, for the log.
@@ -51,6 +61,9 @@ pub(crate) struct Guest {
     /// True if a disk fault or its watchdog has paused it; reported, or found in this state at first.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) halted: bool,
+    /// The guest's own shutdown, if that was the last thing that was observed of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) own_shutdown: Option<OwnShutdown>,
 }
 
 /// All guests of this host.
@@ -125,6 +138,7 @@ mod tests {
                 persistent: true,
                 life,
                 halted: false,
+                own_shutdown: None,
             };
             inventory.guests.insert(Uuid::from_u128(number), guest);
         }

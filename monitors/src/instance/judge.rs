@@ -1,13 +1,13 @@
 //! Decisions on events and lists of guests. Pure: [`super::watch`] carries them out.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use tachi_libvirt::{DomainEventKind, DomainState, Lifecycle, lifecycle, paused, shutoff};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::instance::inventory::{Guest, GuestState, Inventory};
+use crate::instance::inventory::{Guest, GuestState, Inventory, OwnShutdown};
 use crate::instance::texts::{EventNames, event_names};
 
 /// The rules for reports.
@@ -130,6 +130,15 @@ impl Judge {
         self.inventory.guests.get(&uuid).map(|guest| guest.nova)
     }
 
+    /// Returns Nova's instances whose guests have shut themselves down, and were not started since.
+    pub(crate) fn shut_down(&self) -> BTreeSet<Uuid> {
+        let is_done = |guest: &Guest| guest.nova && guest.own_shutdown == Some(OwnShutdown::Done);
+        let all = self.inventory.guests.iter();
+        all.filter(|(_, guest)| is_done(guest))
+            .map(|(uuid, _)| *uuid)
+            .collect()
+    }
+
     /// Returns the inventory if it has changed since the last call.
     pub(crate) fn take_changed(&mut self) -> Option<&Inventory> {
         std::mem::take(&mut self.changed).then_some(&self.inventory)
@@ -156,6 +165,7 @@ impl Judge {
                 GuestState::Up
             },
             halted: false,
+            own_shutdown: None,
         };
         self.inventory.guests.entry(guest_event.uuid).or_insert(guest);
         self.changed = true;
@@ -267,6 +277,7 @@ impl Judge {
                 _,
             ) => {}
         }
+        guest.own_shutdown = own_shutdown(before.own_shutdown, event, detail);
         if guest.life == GuestState::Panicked && before.life != GuestState::Panicked && self.rules.panics {
             self.panicked
                 .insert(guest_event.uuid, now + self.rules.panic_wait);
@@ -392,6 +403,7 @@ impl Judge {
                 persistent: guest.persistent,
                 life,
                 halted: halt.is_some(),
+                own_shutdown: old.and_then(|old| own_shutdown_listed(old, guest)),
             };
             self.inventory.guests.insert(guest.uuid, new);
         }
@@ -513,6 +525,34 @@ impl Judge {
             },
         }
     }
+}
+
+/// Returns the guest's own shutdown after an event.
+const fn own_shutdown(before: Option<OwnShutdown>, event: Lifecycle, detail: i32) -> Option<OwnShutdown> {
+    match (event, detail, before) {
+        (Lifecycle::Shutdown, lifecycle::SHUTDOWN_GUEST, _) => Some(OwnShutdown::Requested),
+        (Lifecycle::Stopped, lifecycle::STOPPED_SHUTDOWN, Some(OwnShutdown::Requested)) => {
+            Some(OwnShutdown::Done)
+        }
+        (Lifecycle::Started | Lifecycle::Stopped | Lifecycle::Shutdown, _, _) => None,
+        (
+            Lifecycle::Defined
+            | Lifecycle::Undefined
+            | Lifecycle::Suspended
+            | Lifecycle::Resumed
+            | Lifecycle::PmSuspended
+            | Lifecycle::Crashed
+            | Lifecycle::Other(_),
+            _,
+            before,
+        ) => before,
+    }
+}
+
+/// Returns the guest's own shutdown after an interruption, in which its end may have been missed.
+fn own_shutdown_listed(old: &Guest, guest: &GuestListing) -> Option<OwnShutdown> {
+    let is_down = guest.state == DomainState::Shutoff && guest.reason == shutoff::SHUTDOWN;
+    old.own_shutdown.filter(|_| is_down).map(|_| OwnShutdown::Done)
 }
 
 /// True if a guest is paused because its memory is still arriving. A guest that is about to leave this host looks the

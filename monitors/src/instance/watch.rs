@@ -1,5 +1,6 @@
 //! Subscribes to libvirtd, passes events to [`Judge`], and carries out its decisions.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -139,6 +140,8 @@ impl Watch {
             };
             metrics::counter!("tachi_monitor_libvirt_losses_total").increment(1);
             self.health.bad(LIBVIRT, why);
+            // A guest may start unseen from now on.
+            self.health.set_shut_down(BTreeSet::new());
             if started.elapsed() > Duration::from_secs(10) {
                 backoff = Backoff::default();
             }
@@ -379,6 +382,7 @@ impl Watch {
             return;
         };
         let (inventory, folder) = (inventory.clone(), self.monitor.folder.clone());
+        self.health.set_shut_down(self.judge.shut_down());
         let written = tokio::task::spawn_blocking(move || inventory.write(&folder)).await;
         let error = match written {
             Ok(Ok(())) => {

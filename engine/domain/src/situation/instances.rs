@@ -203,7 +203,8 @@ enum Outage<'a> {
     HostBooted(Timestamp),
 }
 
-/// Returns why an instance is down, if policy includes it and no person is known to have stopped it.
+/// Returns why an instance is down, if policy includes it, no person is known to have stopped it, and its guest is not known to have shut
+/// itself down.
 fn outage<'a>(instance: &'a Instance, host: &str, ctx: &AssessContext<'a>) -> Option<Outage<'a>> {
     if instance.left.is_some() {
         return None;
@@ -212,6 +213,7 @@ fn outage<'a>(instance: &'a Instance, host: &str, ctx: &AssessContext<'a>) -> Op
     match (failed, instance.rest.as_ref()) {
         (_, Some(rest)) if rest.why == StopReason::Meant => None,
         (Some(failed), _) if failed.open.is_some() => Some(Outage::Reported(failed)),
+        (_, Some(_)) if ctx.is_meant_to_rest(instance, host) => None,
         // A user has started it since, and what stopped it then is unclear.
         (_, Some(rest)) if rest.why == StopReason::Unclear => Some(Outage::Rests(rest)),
         (Some(failed), _) => Some(Outage::Reported(failed)),

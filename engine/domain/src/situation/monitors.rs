@@ -12,6 +12,7 @@ use super::{
     AssessContext, Finding, FindingCode, Findings, MAX_FACT_AGE, Monitor, Protection, ProtectionState,
     Severity,
 };
+use crate::id::ServerId;
 use crate::monitor::{Guests, HeartbeatUse, MonitorKind, Notice, Resume};
 use crate::timestamp::Timestamp;
 
@@ -148,6 +149,20 @@ pub(super) fn watchers(facts: &super::Facts, now: Timestamp) -> Watchers<'_> {
         }
     }
     Watchers(by_host)
+}
+
+/// Returns the instances whose guests have shut themselves down, with their host and the time of the heartbeat that shows it.
+pub(super) fn shutdowns(facts: &super::Facts) -> BTreeMap<(&str, ServerId), Timestamp> {
+    let monitors = facts.monitors.iter();
+    let of = |monitor: &'_ Monitor| monitor.heartbeat.kind == MonitorKind::Instance;
+    monitors
+        .filter(|monitor| of(monitor))
+        .flat_map(|monitor| {
+            let host = monitor.heartbeat.host.as_str();
+            let all = monitor.heartbeat.shut_down.iter();
+            all.map(move |id| ((host, *id), monitor.signed_at))
+        })
+        .collect()
 }
 
 /// Judges a running host by its watchers, and by the state of its own monitors.

@@ -332,6 +332,7 @@ async fn the_api_removes_monitors_and_leaves_actions_that_start_work_to_a_contro
             up: Duration::from_secs(9),
         }),
         local_disks: Some([tachi_domain::ServerId(uuid::Uuid::from_u128(1))].into()),
+        shut_down: std::collections::BTreeSet::new(),
         heartbeat_use: HeartbeatUse::Counts,
     };
     let received = ReceivedHeartbeat {

@@ -88,6 +88,29 @@ type Cause = (
     &'static [&'static str],
 );
 
+/// Covers R36.
+#[tokio::test]
+async fn a_guest_that_shuts_itself_down_is_listed_until_it_starts() {
+    let (request, signal) = (life(Lifecycle::Shutdown, 1), life(Lifecycle::Shutdown, 2));
+    let end = |detail| life(Lifecycle::Stopped, detail);
+    let now = Instant::now();
+    for (case, events, expected) in [
+        ("shut down by itself", vec![request.clone(), end(0)], 1),
+        ("its end is missed", vec![request.clone()], 1),
+        ("ended by a signal", vec![signal, end(0)], 0),
+        ("destroyed meanwhile", vec![request.clone(), end(1)], 0),
+        ("started since", vec![request.clone(), end(0), started()], 0),
+    ] {
+        let mut judge = judge(Rules::default());
+        judge.compare(&[listed(ONE, DomainState::Running, 1)], 1, now);
+        feed(&mut judge, &events);
+        judge.compare(&[listed(ONE, DomainState::Shutoff, shutoff::SHUTDOWN)], 2, now);
+        assert_eq!(judge.shut_down().len(), expected, "{case}");
+        judge.compare(&[listed(ONE, DomainState::Running, 1)], 3, now);
+        assert!(judge.shut_down().is_empty(), "{case}");
+    }
+}
+
 /// Covers MW12.
 #[tokio::test]
 async fn by_default_only_events_that_the_engine_handles_are_reported() {

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::tests::{ALL_WELL, NONE, NOW, TestCase, ago, computes, fine};
 use super::super::{Aspect, assess};
@@ -20,6 +20,7 @@ pub(in super::super) fn monitor(host: &str, kind: MonitorKind, seconds: i64, wat
             processes_down: BTreeMap::new(),
             boot: None,
             local_disks: None,
+            shut_down: BTreeSet::new(),
             heartbeat_use: HeartbeatUse::Unknown,
         },
         signed_at: ago(seconds),

@@ -1,6 +1,8 @@
 //! Findings about failed hosts and instances, and about fence devices after the start of an engine.
 
+use super::super::monitors::tests::monitor;
 use super::*;
+use crate::monitor::MonitorKind;
 
 #[expect(clippy::too_many_lines, reason = "a table")]
 pub(super) fn cases() -> Vec<TestCase> {
@@ -534,6 +536,83 @@ fn an_acknowledged_host_is_an_alarm_again_when_it_is_down_with_instances_that_sh
             Severity::Info,
             "{code}: none should run"
         );
+    }
+}
+
+/// Nova has stopped it by itself: it does not know if its guest has died.
+/// Covers R36.
+#[test]
+fn an_instance_that_has_shut_itself_down_is_not_meant_to_run() {
+    let with = |kind, host: &str, seconds, why| {
+        let mut facts = fine();
+        rest(&mut facts, why, 60);
+        let mut observer = monitor(host, kind, seconds, &[]);
+        observer.heartbeat.shut_down = [instance(1).id].into();
+        facts.monitors = vec![observer];
+        let counts = assess(&facts, NOW).counts.unwrap();
+        (counts.protected, counts.unknown, counts.down)
+    };
+    let shut_down = (6, 0, 0);
+    for (case, kind, host, seconds, why, expected) in [
+        (
+            "seen",
+            MonitorKind::Instance,
+            "a",
+            5,
+            StopReason::Unclear,
+            shut_down,
+        ),
+        (
+            "seen, and the monitor is silent since",
+            MonitorKind::Instance,
+            "a",
+            50,
+            StopReason::Unclear,
+            // Its silence degrades the host.
+            (4, 0, 0),
+        ),
+        (
+            "seen before Nova showed it running",
+            MonitorKind::Instance,
+            "a",
+            70,
+            StopReason::Unclear,
+            (4, 1, 0),
+        ),
+        (
+            "seen on another host",
+            MonitorKind::Instance,
+            "b",
+            5,
+            StopReason::Unclear,
+            (5, 1, 0),
+        ),
+        (
+            "by another monitor",
+            MonitorKind::Process,
+            "a",
+            5,
+            StopReason::Unclear,
+            (5, 1, 0),
+        ),
+        (
+            "started since",
+            MonitorKind::Instance,
+            "a",
+            5,
+            StopReason::Due,
+            (5, 0, 1),
+        ),
+        (
+            "not read yet",
+            MonitorKind::Instance,
+            "a",
+            5,
+            StopReason::Unasked,
+            (5, 1, 0),
+        ),
+    ] {
+        assert_eq!(with(kind, host, seconds, why), expected, "{case}");
     }
 }
 
