@@ -527,11 +527,9 @@ impl Journal {
     fn host_is_recovered(&self, writer: RecIx, host: &str) -> bool {
         let watches = self.recs[writer].kind == RecoveryKind::Host;
         self.recs.iter().enumerate().any(|(rec, row)| {
-            if rec == writer {
-                return false;
-            }
             let younger = rec > writer && row.kind == RecoveryKind::Host && row.life == Life::Watching;
-            host_name(row.host) == *host && (row.is_open_for_host() || (watches && younger))
+            let owns = row.is_open_for_host() || watches && younger;
+            rec != writer && host_name(row.host) == *host && owns
         })
     }
 
@@ -562,9 +560,9 @@ impl Journal {
         }
         let source = write.unless_elsewhere.as_ref().map(|rule| &rule.host);
         let source = source.filter(|_| self.recs[rec].kind.is_planned());
-        let own = host_name(self.recs[rec].host);
-        let own = write.unless_host_recovery.as_ref().map(|_| &own);
-        let mut hosts = write.unless_host_recovery.iter().chain(own).chain(source);
+        let unless = write.unless_host_recovery.as_ref();
+        let own = unless.map(|_| host_name(self.recs[rec].host));
+        let mut hosts = unless.into_iter().chain(&own).chain(source);
         if hosts.any(|host| self.host_is_recovered(rec, host)) && !crate::mutate::mutated("exclusion") {
             return Some(WriteOutcome::HostUnderRecovery);
         }
