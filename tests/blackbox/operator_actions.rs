@@ -66,7 +66,7 @@ async fn operator_success_is_taken_where_nova_shows_the_instance_and_it_is_not_s
     .await;
     harness.until_finished(notification, LIMIT).await;
     assert!(
-        has_logged(&harness, "success on compute-002 requested for"),
+        has_logged(&harness, "running-on compute-002 requested for"),
         "the history shows who did it"
     );
     let shown = region.server(server).unwrap();

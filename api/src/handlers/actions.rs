@@ -200,11 +200,8 @@ impl Requester<'_> {
             let snapshot = self.app.region.snapshot().await.map_err(database_unavailable)?;
             actions::is_shown_on(&snapshot, &line, host).map_err(refused)?;
         }
-        let on = body
-            .on
-            .as_deref()
-            .map_or(String::new(), |host| format!(" on {host}"));
-        let text = format!("{kind} of instance {}{on}", line.line.server);
+        let verb = resolution.verb(body.on.as_deref());
+        let text = format!("{verb} for instance {}", line.line.server);
         self.log_intent(&line.line.host, id, &text).await?;
         actions::resolve_instance(operator_journal, &line, resolution, body.on.clone(), &self.by)
             .await
@@ -242,7 +239,7 @@ impl Requester<'_> {
                 ),
             });
         }
-        let text = format!("{} of instance {} on {}", body.kind, one.server, one.host);
+        let text = format!("{} for instance {}", word.verb(Some(&one.host)), one.server);
         self.log_intent(&one.host, one.recovery, &text).await?;
         one.runs(operator_journal, &self.by).await.map_err(refused)?;
         Ok(ActionView {

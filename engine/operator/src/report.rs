@@ -73,6 +73,8 @@ pub struct ReportedAction<'a> {
     pub by: &'a str,
     /// The action as it is stored, with the instance if it is about one.
     pub word: String,
+    /// The action as the commands name it, with the instance if it is about one.
+    pub action: String,
     /// The time of the action, if it is known.
     pub at: Option<Time>,
 }

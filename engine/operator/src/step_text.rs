@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tachi_domain::Timestamp;
-use tachi_domain::recovery::{InstanceResolution, OperatorCommand};
+use tachi_domain::recovery::{InstanceResolution, OperatorCommand, ResolutionKind};
 use tachi_engine::ports::operator::StepLine;
 use utoipa::ToSchema;
 
@@ -39,25 +39,40 @@ pub struct InstanceActionView {
     pub at: Option<Time>,
 }
 
+impl RecoveryActionView {
+    /// Returns the action as the commands name it.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        match OperatorCommand::from_value(&self.word) {
+            Some(command) => command.verb(),
+            None => &self.word,
+        }
+    }
+}
+
 impl InstanceActionView {
+    /// Returns the action as the commands name it, with its host.
+    #[must_use]
+    pub fn label(&self) -> String {
+        let kind = ResolutionKind::from_value(&self.word);
+        kind.map_or_else(|| self.word.clone(), |kind| kind.verb(self.on.as_deref()))
+    }
+
     /// Returns every action on an instance of a recovery, oldest first, each with the time of the step that records it.
     pub(crate) fn all(actions: &[InstanceResolution], steps: &[StepLine]) -> Vec<Self> {
         let mut notes: Vec<&StepLine> = steps.iter().filter(|line| line.kind == "note").collect();
         let view = actions.iter().map(|action_row| {
-            let on = action_row
-                .on
-                .as_deref()
-                .map_or_else(String::new, |host| format!(" on {host}"));
+            let (server, on) = (action_row.server, action_row.on.as_deref());
+            let verb = action_row.word.verb(on);
+            // Older engines wrote the stored value.
+            let old = on.map_or_else(String::new, |host| format!(" on {host}"));
+            let old = format!("{}{old}", action_row.word);
             let prefixes = [
                 // The recovery of a host names the instance, and the recovery of an instance gives its id.
-                (
-                    Some(action_row.server.to_string()),
-                    format!("{}{on} requested for ", action_row.word),
-                ),
-                (
-                    None,
-                    format!("{}{on} of instance {}{BY}", action_row.word, action_row.server),
-                ),
+                (Some(server.to_string()), format!("{verb} requested for ")),
+                (None, format!("{verb} for instance {server}{BY}")),
+                (Some(server.to_string()), format!("{old} requested for ")),
+                (None, format!("{old} of instance {server}{BY}")),
             ];
             let records = |line: &StepLine| {
                 prefixes.iter().any(|(server, prefix)| {
@@ -132,7 +147,6 @@ pub(crate) fn words(
 #[cfg(test)]
 mod tests {
     use tachi_domain::ServerId;
-    use tachi_domain::recovery::ResolutionKind;
     use uuid::Uuid;
 
     use super::*;
@@ -160,15 +174,16 @@ mod tests {
         let steps = [
             note(1, format!("retry of instance {server} by alice")),
             note(2, format!("failure on b of instance {server} by alice")),
-            note(3, format!("retry of instance {server} by alice")),
+            note(3, format!("retry for instance {server} by alice")),
             StepLine {
                 server: Some(ServerId(Uuid::from_u128(8)).to_string()),
-                ..note(5, "ignore requested for vm-8 by alice (broken)".to_owned())
+                ..note(5, "dismiss requested for vm-8 by alice (broken)".to_owned())
             },
             StepLine {
                 server: Some(server.to_string()),
-                ..note(6, "ignore requested for vm-7 by alice (broken)".to_owned())
+                ..note(6, "dismiss requested for vm-7 by alice (broken)".to_owned())
             },
+            note(7, format!("not-running-on c for instance {server} by alice")),
         ];
         let actions = [
             action(1, ResolutionKind::Retry, None),
@@ -176,13 +191,26 @@ mod tests {
             action(3, ResolutionKind::Failure, Some("b")),
             action(4, ResolutionKind::Retry, None),
             action(5, ResolutionKind::Ignore, None),
+            action(6, ResolutionKind::Failure, Some("c")),
         ];
         let rendered = InstanceActionView::all(&actions, &steps);
         let at: Vec<Option<i64>> = rendered
             .iter()
             .map(|row| row.at.map(|at| at.0.micros() / 1_000_000))
             .collect();
-        assert_eq!(at, [Some(1), Some(3), Some(2), None, Some(6)]);
+        assert_eq!(at, [Some(1), Some(3), Some(2), None, Some(6), Some(7)]);
+        let labels: Vec<String> = rendered.iter().map(InstanceActionView::label).collect();
+        assert_eq!(
+            labels,
+            [
+                "retry",
+                "retry",
+                "not-running-on b",
+                "retry",
+                "dismiss",
+                "not-running-on c"
+            ]
+        );
     }
 
     #[test]
@@ -232,5 +260,8 @@ mod tests {
         // The same action again, which no engine has read yet.
         assert_eq!(rendered(&steps, Some(&action(30)))[4], "30 reject bob");
         assert_eq!(rendered(&[], None), [""; 0]);
+        let shown = words(&steps, Some(&action(30)));
+        let labels: Vec<&str> = shown.iter().map(RecoveryActionView::label).collect();
+        assert_eq!(labels, ["approve", "confirm-off", "abort", "abort", "abort"]);
     }
 }

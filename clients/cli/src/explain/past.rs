@@ -185,7 +185,7 @@ fn recovery(one: &PastRecoveryView, view: &View) -> Vec<String> {
     }
     if let Some(word) = &one.word {
         let at = view.time(word.at.0);
-        lines.push(format!("    {at} {} by {}", word.word, word.by));
+        lines.push(format!("    {at} {} by {}", word.label(), word.by));
     }
     if one.steps.is_empty() {
         lines.push("    it was open, and has no entries in this time".to_owned());

@@ -19,6 +19,20 @@ string_enum! {
     }
 }
 
+impl ResolutionKind {
+    /// Returns the resolution as operators type it and as texts for them name it, with the host. The stored value may differ.
+    #[must_use]
+    pub fn verb(self, on: Option<&str>) -> String {
+        let (verb, separator) = match self {
+            Self::Success => ("running", "-on "),
+            Self::Failure => ("not-running", "-on "),
+            Self::Retry => ("retry", " on "),
+            Self::Ignore => ("dismiss", " on "),
+        };
+        on.map_or_else(|| verb.to_owned(), |host| format!("{verb}{separator}{host}"))
+    }
+}
+
 /// An operator's statement about one instance, numbered within its recovery, so that each is processed once.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct InstanceResolution {

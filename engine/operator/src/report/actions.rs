@@ -23,6 +23,7 @@ pub(super) fn operator_actions(history: &RecoveryHistoryView) -> Vec<ReportedAct
     let of_recovery = history.words.iter().chain(last).map(|action| ReportedAction {
         by: &action.by,
         word: action.word.clone(),
+        action: action.label().to_owned(),
         at: Some(action.at),
     });
     let name = |id: &str| {
@@ -34,17 +35,21 @@ pub(super) fn operator_actions(history: &RecoveryHistoryView) -> Vec<ReportedAct
             .on
             .as_deref()
             .map_or_else(String::new, |host| format!(" on {host}"));
+        let instance = name(&resolution.instance);
         ReportedAction {
             by: &resolution.by,
-            word: format!("{}{on} of {}", resolution.word, name(&resolution.instance)),
+            word: format!("{}{on} of {instance}", resolution.word),
+            action: format!("{} for {instance}", resolution.label()),
             at: resolution.at,
         }
     });
     let seen_to = history.instances.iter().filter_map(|instance| {
         let by = instance.seen_to.as_deref()?;
+        let acknowledged = format!("acknowledged {} ({})", instance.name, instance.id);
         Some(ReportedAction {
             by,
-            word: format!("acknowledged {} ({})", instance.name, instance.id),
+            word: acknowledged.clone(),
+            action: acknowledged,
             at: acknowledged_at(history, &instance.id, by),
         })
     });

@@ -143,13 +143,8 @@ impl MoveTrack {
         for resolution in resolutions.iter().filter(|resolution| resolution.number > last) {
             *last_applied = (*last_applied).max(resolution.number);
             ctx.record.head = true;
-            let place = resolution.on.as_deref().map(|host| format!(" on {host}"));
-            let text = format!(
-                "{}{} of instance {}",
-                resolution.word,
-                place.unwrap_or_default(),
-                resolution.server
-            );
+            let verb = resolution.word.verb(resolution.on.as_deref());
+            let text = format!("{verb} for instance {}", resolution.server);
             ctx.record.applied(text, &resolution.by);
             lists_anew |= self.apply_resolution(resolution, moves, ctx);
         }
@@ -164,12 +159,13 @@ impl MoveTrack {
     ) -> bool {
         let (now, record) = (ctx.now, &mut *ctx.record);
         let Some(instance) = moves.get_mut(&resolution.server) else {
-            let text = format!("{} by {}: no such instance here", resolution.word, resolution.by);
+            let verb = resolution.word.verb(resolution.on.as_deref());
+            let text = format!("{verb} by {}: no such instance here", resolution.by);
             record.step(Task::Evacuate, StepKind::Note, 0.5, text);
             return false;
         };
         let on = resolution.on.as_deref();
-        let place = on.map(|host| format!(" on {host}")).unwrap_or_default();
+        let verb = resolution.word.verb(on);
         let admitted = is_in_time(resolution)
             .and_then(|()| instance.accepts(resolution.word, on))
             .and_then(|()| self.check_stuck(instance, resolution.word, now));
@@ -178,14 +174,11 @@ impl MoveTrack {
         let text = match admitted {
             Ok(()) => {
                 self.apply_to_move(instance, resolution, now, record);
-                format!(
-                    "{}{place} requested for {} by {}",
-                    resolution.word, instance.name, resolution.by
-                )
+                format!("{verb} requested for {} by {}", instance.name, resolution.by)
             }
             Err(why) => format!(
-                "{}{place} requested for {} by {}: not done: {why}",
-                resolution.word, instance.name, resolution.by
+                "{verb} requested for {} by {}: not done: {why}",
+                instance.name, resolution.by
             ),
         };
         record.server_step(Task::Evacuate, StepKind::Note, instance.server, 0.5, text);
