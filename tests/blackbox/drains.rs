@@ -267,7 +267,7 @@ async fn slow_operator_what_a_drain_cannot_move_stays_is_named_and_keeps_the_hos
     assert_eq!(code, 1, "{printed} {note}");
     for part in [
         "PCI devices",
-        "gave up its migration",
+        "gave up migration",
         "aborted: it was not done within 10 s",
         "1 instance moved, 3 left running",
         "it is not frozen, so what is left stays protected",

@@ -49,7 +49,7 @@ fn assert_disks_are_shown(harness: &Harness, evacuated: Uuid, waits: Uuid, leave
     for (server, text) in [
         (
             evacuated,
-            "disk: on this host alone: if the host fails, it comes back from its image, without this disk",
+            "disk: on this host alone: if the host fails, the instance comes back from its image, without this disk",
         ),
         (
             waits,

@@ -99,7 +99,7 @@ impl World {
             let by_operator = note.contains("left as it is by");
             let unlaunched = note.contains("never launched") && !row.launched;
             let excluded = note.contains("exclude_instance_metadata") && row.excluded;
-            let for_disk = note.contains("local_disk is leave") || note.contains("its host is running again");
+            let for_disk = note.contains("local_disk is leave") || note.contains("the host is running again");
             let named = instance.step == MoveStep::Done(End::Left)
                 && (skipped || by_operator || unlaunched || excluded || for_disk);
             return (!named).then(|| {

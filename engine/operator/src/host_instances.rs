@@ -175,7 +175,7 @@ impl DiskView {
     pub fn sentence(&self) -> String {
         match (self.place, self.policy) {
             (DiskPlace::Local, LocalDisk::Evacuate) => {
-                "on this host alone: if the host fails, it comes back from its image, without this disk"
+                "on this host alone: if the host fails, the instance comes back from its image, without this disk"
                     .to_owned()
             }
             (DiskPlace::Local, LocalDisk::Wait(time)) => format!(

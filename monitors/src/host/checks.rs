@@ -224,7 +224,7 @@ fn damaged_state(settings: &Settings) -> Option<Finding> {
     let folder = settings.folder(MonitorKind::Host);
     let is_damaged = matches!(super::state::File::open(&folder).load(), Ok(None));
     let text = format!(
-        "the state in {} is damaged: the monitor moves it aside at its start and first reports only hosts that were fenced",
+        "the state in {} is damaged: the monitor renames the file when it starts, and at first reports only hosts that were fenced",
         folder.display()
     );
     is_damaged.then(|| Finding::note(SUBSYSTEM, text))

@@ -52,7 +52,7 @@ impl Machine {
     pub(super) fn ensure_switchable(&self, host: &str, proves_off: bool) -> Result<(), CallError> {
         if !proves_off && let Some((_, why)) = NO_PROOF.iter().find(|(name, _)| *name == self.power_type) {
             let text = format!(
-                "MAAS's off of host {host} does not prove that it is off: machine {} has the power type {:?}, {why}. If its off does \
+                "MAAS's off of host {host} does not prove that it is off: machine {} has the power type {:?}, {why}. If MAAS's off does \
                  mean that the power is off, set proves_off = true for the device in fencing.toml",
                 self.system_id, self.power_type
             );

@@ -129,7 +129,7 @@ fn unlisted_warning(state: &HostRecovery) -> String {
         return String::new();
     }
     format!(
-        "; the database may have lost its latest requests, and nothing could be listed since: further instances may have left {}, and may be locked ({}): openstack server list --all-projects --locked",
+        "; the database may have lost the latest requests of this recovery, and nothing could be listed since: further instances may have left {}, and may be locked ({}): openstack server list --all-projects --locked",
         state.host,
         mark(state.id)
     )

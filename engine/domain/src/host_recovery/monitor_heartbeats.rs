@@ -154,7 +154,7 @@ impl SeenHeartbeats<'_> {
             let last = beats.iter().rfind(counts)?;
             (last.up.saturating_sub(first.up) >= MIN_COUNTER_GAP).then(|| {
                 format!(
-                    "its {kind} monitor sent heartbeats at {} and {}, so it runs",
+                    "its {kind} monitor sent heartbeats at {} and {}, so the host runs",
                     time_text(first.received),
                     time_text(last.received)
                 )
@@ -214,7 +214,7 @@ impl MonitorHeartbeats {
         let lasting = latest.filter(|(_, ago)| again || long && *ago < MAX_HEARTBEAT_AGE);
         let lasting = lasting.map(|(heartbeat, _)| {
             let at = time_text(heartbeat.received);
-            format!("its monitors continued to send heartbeats, the last at {at}, so it ran then")
+            format!("its monitors continued to send heartbeats, the last at {at}, so the host ran then")
         });
         if let Some(why) = received.contradicts(claim).or(lasting) {
             self.shown.get_or_insert(now);

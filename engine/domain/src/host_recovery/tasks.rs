@@ -75,7 +75,7 @@ impl Move {
             |task: &&String| HOST_TASKS.contains(&task.as_str()) || EVACUATION_TASKS.contains(&task.as_str());
         if let Some(task) = self.task.as_ref().filter(|task| !reset(task)) {
             let text = format!(
-                "Nova shows the task {task}, which is not reset here, because another host or its owner may be using it: check that, \
+                "Nova shows the task {task}, which is not reset here, because another host or the instance's owner may be using it: check that, \
                  and then run openstack server set --state error {}",
                 self.server
             );

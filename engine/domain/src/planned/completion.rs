@@ -189,7 +189,7 @@ impl PlannedState {
             .collect();
         for (server, stage) in open {
             let (stage, text) = if stage == MoveStage::Asked {
-                let text = "its migration was in progress when its host's recovery started, which handles it";
+                let text = "a recovery of its host started during the migration, and handles it";
                 (MoveStage::Failed, text)
             } else {
                 (MoveStage::Left, "not started: its host is being recovered")

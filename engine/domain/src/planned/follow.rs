@@ -131,15 +131,15 @@ fn failure(state: &PlannedState, server: ServerId, ours: &Migration, fault: Opti
         .get(&server)
         .and_then(|instance| instance.abort_reason.as_deref());
     match (reason, &ours.status) {
-        (Some(why), MigrationStatus::Cancelled) => format!("aborted: {why}; it stays where it was"),
+        (Some(why), MigrationStatus::Cancelled) => format!("aborted: {why}; the instance stays where it was"),
         (None, MigrationStatus::Cancelled) => {
             format!(
-                "its migration {} was aborted outside Tachi; it stays where it was",
+                "migration {} was aborted outside Tachi; the instance stays where it was",
                 ours.id
             )
         }
         (_, status) => format!(
-            "Nova gave up its migration {} ({status}): {}; it stays where it was",
+            "Nova gave up migration {} ({status}): {}; the instance stays where it was",
             ours.id,
             fault_of(fault)
         ),
@@ -163,7 +163,7 @@ fn follow_record(
     if let Some(request) = instance.aborting {
         if now.elapsed.since(request.at) >= ABORT_LIMIT {
             let text = format!(
-                "its migration {} is still {} after the request to abort it: check it in Nova",
+                "migration {} is still {} after the request to abort it: check it in Nova",
                 ours.id, ours.status
             );
             state.close(server, MoveStage::Failed, &text, now, record);
@@ -182,7 +182,7 @@ fn follow_record(
         return state.abort(server, why, now, record, commands);
     }
     let text = format!(
-        "{why}, and its migration {} ({}) may belong to others, so it is not aborted: check it in Nova",
+        "{why}, and migration {} ({}) may belong to others, so Tachi does not abort it: check it in Nova",
         ours.id, ours.status
     );
     state.close(server, MoveStage::Failed, &text, now, record);
@@ -235,6 +235,6 @@ fn follow_unseen(
         );
         return record.server_step(Task::LiveMigrate, StepKind::Note, server, 0.0, text);
     }
-    let text = "the call had no effect: it stays where it was";
+    let text = "the call had no effect: the instance stays where it was";
     state.close(server, MoveStage::Failed, text, now, record);
 }

@@ -170,7 +170,7 @@ impl PlannedState {
         }
         self.blocker(
             format!(
-                "Nova shows {} down: nothing new is started, and its recovery would end this",
+                "Nova shows {} down: nothing new is started, and a recovery of the host would end this",
                 self.host
             ),
             now,

@@ -144,7 +144,7 @@ impl FindingCode {
                 "No fence device is configured for a host, so it cannot be confirmed off."
             }
             Self::FenceForeignMachine => {
-                "A fence device answers for another machine than its host, so its answers are ignored."
+                "A fence device answers for another machine than its host. Tachi ignores the device's answers."
             }
             Self::FenceFailing => {
                 "All fence devices of a host fail their tests, so it cannot be confirmed off now."

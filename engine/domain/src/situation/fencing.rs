@@ -49,7 +49,7 @@ pub(super) fn assess_region(facts: &Facts, all: &mut ProtectionState, found: &mu
     }
     for machine in &fencing.foreign {
         let text = format!(
-            "its device {} {}; its answers are ignored",
+            "its device {} {}; the device's answers are ignored",
             machine.device, machine.what
         );
         found.note(

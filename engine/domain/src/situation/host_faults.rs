@@ -117,7 +117,7 @@ fn planes(name: &str, ctx: &AssessContext<'_>, protection_state: &mut Protection
         (Severity::Err, text)
     } else {
         let text = format!(
-            "was cut off from its {networks} when the host monitor of {reporters} sent its last heartbeat"
+            "was cut off from its {networks} at the last heartbeat of the host monitor of {reporters}"
         );
         (Severity::Unknown, text)
     };

@@ -86,7 +86,7 @@ pub(super) fn assess(
             // Nova has an instance on a host for which it shows no service.
             base.worsen(Protection::Unprotected, FindingCode::HostUnknownToNova);
             if ctx.facts.computes.is_some() {
-                let text = "in no segment, and Nova has instances on it and no compute service of its name";
+                let text = "in no segment, and Nova has instances on it and no compute service of that name";
                 found.note(
                     Finding::new(FindingCode::HostUnknownToNova, text)
                         .about(host.as_str(), ctx.instances_on(host))
@@ -240,7 +240,7 @@ impl Outage<'_> {
             Self::Rests(rest) => resting(instance, rest, host, ctx),
             Self::Reported(failed) => reported(instance, failed, host, ctx),
             Self::HostBooted(booted) => {
-                let text = "it should run, and its guest ended with the last boot of its host: Nova has not noticed yet";
+                let text = "it should run, and its guest ended with the last boot of the host: Nova has not noticed yet";
                 let finding = Finding::new(FindingCode::InstanceDown, text)
                     .graded(Severity::Err)
                     .about_instance(instance.id, &*instance.name, host)
@@ -312,7 +312,7 @@ fn resting(instance: &Instance, rest: &Rest, host: &str, ctx: &AssessContext<'_>
         ),
         StopReason::Due if rest.may_run => (
             Severity::Warn,
-            "in error in Nova, which may not know if its guest runs: look before you reboot it",
+            "in error in Nova, and the guest may still run: check that before you reboot the instance",
             true,
         ),
         StopReason::Due if rest.stopped => (

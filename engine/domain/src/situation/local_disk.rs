@@ -98,7 +98,7 @@ impl<'a> HostDisks<'a> {
         if self.read.is_none() || count == 0 {
             return;
         }
-        let text = "on the local disk of their host: if it failed now, they would come back from their image, without that disk";
+        let text = "on the local disk of their host: if the host failed now, they would come back from their image, without that disk";
         found.note(
             Finding::new(FindingCode::LocalDisk, text)
                 .about(self.host, count)

@@ -247,7 +247,7 @@ fn guests(name: &str, ctx: &AssessContext<'_>, protection_state: &mut Protection
     match guests.resume {
         Resume::Yes => {
             let text = format!(
-                "its guests start by themselves when it does: resume_guests_state_on_host_boot is true ({})",
+                "its guests start by themselves when it boots: resume_guests_state_on_host_boot is true ({})",
                 guests.by
             );
             found.note(

@@ -20,7 +20,7 @@ const SEGMENT_DISABLED_MESSAGE: &str = "Recovery aborted: the segment HA is disa
 
 /// The end of a recovery whose instance a user has stopped.
 pub(super) const STOPPED_BY_USER_MESSAGE: &str =
-    "a user has stopped it meanwhile, as Nova's record of its actions shows: left to its owner";
+    "a user has stopped it meanwhile, as Nova's record of the instance's actions shows: left to its owner";
 
 /// True for the states that an owner sets: the instance should not run, and Nova would refuse to stop it.
 pub(super) fn is_set_by_owner(state: &VmState) -> bool {

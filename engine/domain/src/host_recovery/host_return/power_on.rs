@@ -196,7 +196,7 @@ impl PowerOn {
         record.unless_frozen.own = true;
         let names: Vec<String> = targets.iter().map(ToString::to_string).collect();
         let text = format!(
-            "powering on {} ({}): its instances are elsewhere, no evacuation of it is in progress, and it is off",
+            "powering on {} ({}): its instances are elsewhere, no evacuation from it is in progress, and it is off",
             host,
             names.join(", ")
         );

@@ -98,7 +98,7 @@ impl Move {
     pub(in super::super) fn hold_for_absence(&mut self, why: &str, record: &mut Record) {
         let hosts = self.possible_hosts_text();
         let finding = format!(
-            "Nova has recorded its evacuation as failed, but it may still run on {hosts}: check there (virsh domstate {})",
+            "Nova has recorded its evacuation as failed, but the instance may still run on {hosts}: check there (virsh domstate {})",
             self.server
         );
         self.hold_until_checked(&finding, record);

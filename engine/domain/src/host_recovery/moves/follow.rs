@@ -427,7 +427,7 @@ fn apply_location_report(
     }
     let shown = server.host.as_deref().unwrap_or("no host");
     let text = format!(
-        "{by} reported that it runs on {host}, but Nova shows it on {shown}: its evacuation is followed, and it is requested on no other host"
+        "{by} reported that it runs on {host}, but Nova shows it on {shown}: the evacuation is followed, and none to another host is requested"
     );
     record.server_step(Task::Evacuate, StepKind::Note, instance.server, 0.5, text);
     false

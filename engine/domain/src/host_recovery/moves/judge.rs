@@ -217,7 +217,7 @@ impl ListPair {
             // back in the middle and its nova-compute has closed the record; a destination may still be rebuilding.
             *absent = absent.saturating_add(1);
             if *absent >= MAX_DONE_LISTS && self.started.since(since) >= MAX_DONE_DURATION {
-                one.remark("its evacuation is recorded as completed, but it has not left the host: check where it runs");
+                one.remark("the evacuation is recorded as completed, but the instance has not left the host: check where it runs");
                 one.remark(&format!("it was {} before", one.was.vm_state));
                 finish(one, End::Person, now, record);
             }

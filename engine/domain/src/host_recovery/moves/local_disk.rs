@@ -33,7 +33,7 @@ impl DiskWait {
 }
 
 /// The note on an instance that has stayed where its disk is.
-const STAYED_NOTE: &str = "its host is running again: it stays there, with its disk";
+const STAYED_NOTE: &str = "the host is running again: the instance stays there, with its disk";
 
 /// Ends the moves that wait for their host once it is seen running: their disks are there. Nothing was requested for them, so
 /// they are started when the host has returned to service.

@@ -219,7 +219,7 @@ fn an_instance_whose_host_is_back_stays_there() {
         harness.one(1)
     );
     let note = harness.one(1).note.clone().unwrap();
-    assert!(note.contains("its host is running again"), "{note}");
+    assert!(note.contains("the host is running again"), "{note}");
     assert!(
         note.contains("it is started when its host has returned"),
         "{note}"

@@ -82,7 +82,7 @@ fn continued_monitor_heartbeats_contradict_a_bare_normal() {
         assert_eq!(hold.kind, HoldKind::Fence);
         let part = "its instance monitor sent heartbeats at 2023-11-14T22:16:";
         assert!(
-            hold.reason.contains(part) && hold.reason.contains("so it runs"),
+            hold.reason.contains(part) && hold.reason.contains("so the host runs"),
             "{}",
             hold.reason
         );
@@ -149,7 +149,7 @@ fn each_condition_of_a_contradiction_is_needed() {
         let beats = kept(&harness, &seconds, &counters);
         poll(&mut harness, &beats);
         let hold = harness.state.hold.as_ref();
-        let runs = hold.is_some_and(|hold| hold.reason.contains("so it runs"));
+        let runs = hold.is_some_and(|hold| hold.reason.contains("so the host runs"));
         assert_eq!(runs, contradicted, "{case}: {:?}", harness.state.hold);
     }
     let mut harness = waiting(3_600);

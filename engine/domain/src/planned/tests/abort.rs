@@ -27,7 +27,7 @@ fn a_migration_that_may_be_another_clients_is_followed_and_never_aborted() {
             assert!(bench.now < if aborted { 15_000 } else { 620_000 });
             let note = bench.one(1).note.clone().unwrap();
             assert!(
-                note.contains("its migration 1 (running) may belong to others"),
+                note.contains("and migration 1 (running) may belong to others"),
                 "{note}"
             );
             assert!(!bench.froze());
@@ -48,5 +48,5 @@ fn a_migration_by_others_after_ours_has_failed_is_not_aborted() {
     bench.end();
     assert_eq!(aborts(&bench), 0, "{:?}", bench.one(1));
     let note = bench.one(1).note.clone().unwrap();
-    assert!(note.contains("its migration 2 (running)"), "{note}");
+    assert!(note.contains("and migration 2 (running)"), "{note}");
 }

@@ -77,7 +77,7 @@ pub(in super::super) fn cases() -> Vec<TestCase> {
             &[(
                 FindingCode::PlaneLost,
                 "a",
-                "when the host monitor of z sent its last heartbeat",
+                "at the last heartbeat of the host monitor of z",
             )],
             [4, 0, 2, 0, 0, 0],
         ),

@@ -48,7 +48,7 @@ pub(super) fn cases() -> Vec<TestCase> {
             &[(
                 FindingCode::HostUnknownToNova,
                 "ghost",
-                "no compute service of its name",
+                "no compute service of that name",
             )],
             [6, 0, 0, 1, 0, 0],
         ),
