@@ -323,7 +323,7 @@ async fn assert_part_alone(harness: &Harness) {
     for part in [
         "host compute-001 (in segment all): DOWN  R.M..",
         "  ├─ nova ",
-        "  ├─ state      in maintenance: recovered, not yet returned to service; not back yet",
+        "  ├─ state      in maintenance: recovered, not yet returned to service (`tachi host return compute-001`)",
         "  └─ instances  ",
         "! HOST_NOT_BACK  ",
     ] {

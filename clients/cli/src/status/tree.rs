@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::recovery::Life;
 use tachi_domain::situation::Protection;
 use tachi_domain::{Timestamp, count};
@@ -296,7 +297,14 @@ fn note_with(
         }
     }
     if view.life == Some(Life::Watching) {
-        notes.push(format!("not back yet (`tachi host return {}`)", view.name));
+        let command = format!("(`tachi host return {}`)", view.name);
+        match notes.last_mut() {
+            // This note already says that the host is not back.
+            Some(note) if view.why == Some(MaintenanceReason::Recovery) => {
+                *note = format!("{note} {command}");
+            }
+            Some(_) | None => notes.push(format!("not back yet {command}")),
+        }
     }
     (!notes.is_empty()).then(|| notes.join("; "))
 }
@@ -310,7 +318,6 @@ fn protection_note(host: &HostView) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use tachi_domain::entity::host::MaintenanceReason;
     use tachi_domain::recovery::RecoveryKind;
     use tachi_domain::{HostId, NotificationId, RecoveryId, Timestamp, Wait, WaitsFor};
     use tachi_engine::ports::operator::{MoveCounts, RecoverySummary};
@@ -388,6 +395,29 @@ mod tests {
         snapshot.tables.engines.extend([silent, unhealthy_parts]);
         snapshot.situation = judged(&snapshot.tables);
         snapshot
+    }
+
+    #[test]
+    fn a_host_that_is_not_back_is_called_so_once() {
+        for (why, expected) in [
+            (
+                Some(MaintenanceReason::Recovery),
+                "in maintenance: recovered, not yet returned to service (`tachi host return a`)",
+            ),
+            (
+                Some(MaintenanceReason::Operator),
+                "in maintenance, set by an operator; not back yet (`tachi host return a`)",
+            ),
+            (None, "not back yet (`tachi host return a`)"),
+        ] {
+            let mut snapshot = night();
+            let one = &mut snapshot.tables.segments[0].hosts[0];
+            *one = host("a", false, why);
+            one.recovery = Some((RecoveryId(Uuid::from_u128(9)), Life::Watching));
+            let view = SituationView::from(&snapshot);
+            let shown = note(&view, &view.segments[0].hosts[0]);
+            assert_eq!(shown.as_deref(), Some(expected), "{why:?}");
+        }
     }
 
     /// Problems come first, each once, with the command to type below.

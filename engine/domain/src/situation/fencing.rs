@@ -106,8 +106,11 @@ pub(super) fn assess_host(
         .filter(|test| test.fault.is_some())
         .collect();
     let fix = format!("tachi fence test {host}");
-    let render =
-        |test: &DeviceTest| format!("{}: {}", test.device, test.fault.as_deref().unwrap_or_default());
+    let render = |test: &DeviceTest| {
+        // A device's own text may be a sentence, and more follows here.
+        let fault = test.fault.as_deref().unwrap_or_default().trim_end_matches('.');
+        format!("{}: {fault}", test.device)
+    };
     if let Some(worst) = bad.iter().max_by_key(|test| test.failures) {
         let since = bad.iter().map(|test| test.as_of).min();
         let hopeless = good.is_empty() && bad.iter().all(|test| test.failures >= MIN_FAILED_TESTS);

@@ -190,7 +190,8 @@ pub(in super::super) fn tests_of(facts: &mut Facts) -> &mut Vec<DeviceTest> {
 }
 
 pub(in super::super) fn failing(test: &mut DeviceTest, failures: u32) {
-    test.fault = Some("timed out".into());
+    // A device's own text may be a sentence; what follows it in a finding shows no ".;".
+    test.fault = Some("timed out.".into());
     test.failures = failures;
 }
 
