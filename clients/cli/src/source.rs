@@ -4,8 +4,11 @@
 mod remote;
 mod with_progress;
 
+use std::path::PathBuf;
+
 use async_trait::async_trait;
 use serde::Serialize;
+use tachi_clouds::ProcessEnvironment;
 use tachi_domain::monitor::MonitorKind;
 use tachi_domain::recovery::{OperatorCommand, ResolutionKind};
 use tachi_domain::{RecoveryId, Timestamp};
@@ -152,11 +155,87 @@ pub async fn open_quiet(args: &SourceArgs, controller: &dyn Controller) -> Resul
     }
 }
 
-/// Opens the selected source, with a notice about waiting.
+/// Opens the selected source, with a notice about waiting, and with one about the source if another may be meant.
 pub async fn open(args: &SourceArgs, controller: &dyn Controller) -> Result<Box<dyn Source>, Failure> {
     let (inner, what): (Box<dyn Source>, String) = match args.cloud() {
         Some(name) => (Box::new(Remote::open(&name)?), format!("the API of cloud {name}")),
-        None => controller.open(&args.config).await?,
+        None => {
+            let environment = ProcessEnvironment::current();
+            if let Some(note) = database_note(args, &environment, &tachi_config::default_search()) {
+                out::note(note);
+            }
+            controller.open(&args.config).await?
+        }
     };
     Ok(Box::new(WithProgress { inner, what }))
+}
+
+/// Returns a notice that the database is used, if a `clouds.yaml` suggests that the API of a cloud is meant: one in the current folder or
+/// named by a variable, or any on a machine without a configuration. `None` if a configuration is named.
+fn database_note(
+    args: &SourceArgs,
+    environment: &ProcessEnvironment,
+    configurations: &[PathBuf],
+) -> Option<String> {
+    if !args.config.config_file.is_empty() || !args.config.config_dir.is_empty() {
+        return None;
+    }
+    let clouds = environment.clouds_file()?;
+    let configuration = configurations.iter().find(|file| file.exists());
+    let database = match configuration {
+        Some(file) if environment.is_clouds_file_local() => format!("the database of {}", file.display()),
+        Some(_) => return None,
+        None => "the default database of this machine".to_owned(),
+    };
+    Some(format!(
+        "tachi: no cloud is named, so this command uses {database}; for a cloud in {} add --os-cloud NAME",
+        clouds.display()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_beside_a_clouds_yaml_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let (configuration, clouds) = (
+            folder.path().join("tachi.conf"),
+            folder.path().join("clouds.yaml"),
+        );
+        std::fs::write(&clouds, "clouds: {}\n").unwrap();
+        let anywhere = ProcessEnvironment {
+            folders: vec![folder.path().to_owned()],
+            ..ProcessEnvironment::default()
+        };
+        let mut named = anywhere.clone();
+        let path = clouds.display().to_string();
+        named
+            .variables
+            .insert("OS_CLIENT_CONFIG_FILE".to_owned(), path.clone());
+        let usual = [configuration.clone()];
+        let default = SourceArgs::default();
+        let note = |environment: &ProcessEnvironment| database_note(&default, environment, &usual);
+        let expected = |database: String| {
+            Some(format!(
+                "tachi: no cloud is named, so this command uses {database}; for a cloud in {path} add --os-cloud NAME"
+            ))
+        };
+
+        let without = expected("the default database of this machine".to_owned());
+        assert_eq!(note(&anywhere), without);
+        assert_eq!(note(&named), without);
+        assert_eq!(note(&ProcessEnvironment::default()), None);
+
+        // A controller usually has a clouds.yaml somewhere, and its database is meant.
+        std::fs::write(&configuration, "").unwrap();
+        assert_eq!(note(&anywhere), None);
+        let beside = expected(format!("the database of {}", configuration.display()));
+        assert_eq!(note(&named), beside);
+
+        let mut with_file = SourceArgs::default();
+        with_file.config.config_file.push(configuration);
+        assert_eq!(database_note(&with_file, &named, &usual), None);
+    }
 }

@@ -9,11 +9,14 @@ use crate::node::{self, Map, Node};
 /// Default name of the cloud that the `OS_*` variables define; `OS_CLOUD_NAME` overrides it.
 pub const ENVIRONMENT: &str = "envvars";
 
+/// Variable with the path of `clouds.yaml`.
+const CLOUDS_FILE_VARIABLE: &str = "OS_CLIENT_CONFIG_FILE";
+
 /// Variables that select a cloud but do not define one.
 const SELECTOR_VARIABLES: [&str; 5] = [
     "OS_CLOUD",
     "OS_REGION_NAME",
-    "OS_CLIENT_CONFIG_FILE",
+    CLOUDS_FILE_VARIABLE,
     "OS_CLIENT_SECURE_FILE",
     "OS_CLOUD_NAME",
 ];
@@ -91,6 +94,20 @@ impl ProcessEnvironment {
         self.variables().is_some()
     }
 
+    /// Returns the `clouds.yaml` that is read, if there is one.
+    pub fn clouds_file(&self) -> Option<PathBuf> {
+        self.file("clouds", Some(CLOUDS_FILE_VARIABLE))
+            .filter(|path| path.exists())
+    }
+
+    /// True if the `clouds.yaml` is in the current folder, or a variable names it: it was put there for this shell.
+    pub fn is_clouds_file_local(&self) -> bool {
+        self.variable(CLOUDS_FILE_VARIABLE).is_some()
+            || self
+                .clouds_file()
+                .is_some_and(|path| path.parent() == Some(Path::new(".")))
+    }
+
     fn listing(&self) -> String {
         let all: Vec<String> = self
             .folders
@@ -124,7 +141,7 @@ pub(crate) struct Found {
 
 /// Finds a cloud.
 pub(crate) fn find(name: &str, environment: &ProcessEnvironment) -> Result<Found, CloudError> {
-    let file = environment.file("clouds", Some("OS_CLIENT_CONFIG_FILE"));
+    let file = environment.file("clouds", Some(CLOUDS_FILE_VARIABLE));
     let mut clouds = match &file {
         Some(path) => clouds_of(path)?,
         None => Map::new(),
