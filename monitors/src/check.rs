@@ -14,6 +14,9 @@ use crate::kind::Kind;
 use crate::settings::Settings;
 use crate::{host, instance, introspective, out, process, run};
 
+/// Width of a finding's label with the blank after it.
+const LABEL_WIDTH: usize = 6;
+
 /// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -133,7 +136,9 @@ pub(crate) async fn run(args: &CheckArgs) -> Result<u8, Failure> {
         .iter()
         .all(|finding| finding.level != FindingLevel::Wrong);
     match args.format {
-        Format::Text => findings.iter().for_each(|finding| out::line(finding.line())),
+        Format::Text => findings
+            .iter()
+            .for_each(|finding| out::line(out::wrapped(&finding.line(), LABEL_WIDTH))),
         Format::Json => {
             let all = serde_json::json!({"good": good, "hostname": settings.hostname, "findings": findings});
             out::line(format!("{all:#}"));
