@@ -222,7 +222,7 @@ async fn operator_the_demo_can_be_watched_in_a_browser_until_it_is_stopped() {
     );
     let answer = reqwest::get(&board).await.unwrap();
     assert_eq!(answer.status(), 200, "{board}");
-    demo.until_printed("0 lost, 0 ran twice").await;
+    demo.until_printed("none lost, none ran twice").await;
     demo.until_printed("stop with Ctrl-C").await;
     let answer = reqwest::get(&board).await.unwrap();
     assert_eq!(answer.status(), 200, "it continues: {board}");

@@ -46,15 +46,16 @@ pub(super) fn print(outcome: &Outcome) {
         Some(proof) => print_text(&format!("proof: {proof}")),
         None => print_text("proof: none, so nothing was evacuated"),
     }
-    let (recovered, lost, doubled) = (outcome.recovered(), outcome.lost(), outcome.double_runs);
     let after = outcome.seconds().map_or_else(String::new, |(first, total)| {
         format!(" after {first:.1} to {total:.1} s")
     });
-    print_text(&format!(
-        "{} running again{after}; {} excluded, {lost} lost, {doubled} ran twice",
-        count(recovered, "instance is", "instances are"),
-        outcome.left_by_policy
-    ));
+    let counts = Counts {
+        recovered: outcome.recovered(),
+        excluded: outcome.left_by_policy,
+        lost: outcome.lost(),
+        doubled: outcome.double_runs,
+    };
+    print_text(&counts.sentence(&after));
     for (name, down) in downtime::parts(outcome.down()) {
         if let Some(line) = downtime::line(&down) {
             print_text(&format!("downtime, {name}: {line}"));
@@ -71,6 +72,70 @@ pub(super) fn print(outcome: &Outcome) {
     }
 }
 
+/// Counts of instances after a demo.
+#[derive(Clone, Copy)]
+struct Counts {
+    recovered: usize,
+    excluded: usize,
+    lost: usize,
+    doubled: usize,
+}
+
+impl Counts {
+    /// Returns the result in a sentence. A count of zero is shown only of the two guarantees.
+    fn sentence(self, after: &str) -> String {
+        let running = match (self.recovered, self.lost) {
+            (0, _) => "no instance is".to_owned(),
+            (all, 0) if all > 1 => format!("all {all} instances are"),
+            (some, _) => count(some, "instance is", "instances are"),
+        };
+        let excluded = match self.excluded {
+            0 => String::new(),
+            some => format!("{some} excluded, "),
+        };
+        let number = |number: usize, what: &str| match number {
+            0 => format!("none {what}"),
+            some => format!("{some} {what}"),
+        };
+        let (lost, doubled) = (number(self.lost, "lost"), number(self.doubled, "ran twice"));
+        format!("{running} running again{after}; {excluded}{lost}, {doubled}")
+    }
+}
+
 fn print_text(text: &str) {
     out::line(out::wrapped(text, 2));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_result_counts_what_happened_and_names_both_guarantees() {
+        let sentence = |[recovered, excluded, lost, doubled]: [usize; 4]| {
+            let counts = Counts {
+                recovered,
+                excluded,
+                lost,
+                doubled,
+            };
+            counts.sentence(" after 5.7 to 7.0 s")
+        };
+        for (counts, expected) in [
+            (
+                [8, 0, 0, 0],
+                "all 8 instances are running again after 5.7 to 7.0 s; none lost, none ran twice",
+            ),
+            (
+                [1, 2, 0, 0],
+                "1 instance is running again after 5.7 to 7.0 s; 2 excluded, none lost, none ran twice",
+            ),
+            (
+                [7, 0, 1, 2],
+                "7 instances are running again after 5.7 to 7.0 s; 1 lost, 2 ran twice",
+            ),
+        ] {
+            assert_eq!(sentence(counts), expected);
+        }
+    }
 }
