@@ -47,10 +47,12 @@ pub(crate) fn login_failure(failure: &Failure, config_source: &str) -> CallFailu
         Cause::Refused(status) => {
             let barred = status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS;
             let class = if barred { Class::Barred } else { Class::Unreachable };
-            let hint = if status == StatusCode::UNAUTHORIZED {
-                format!("; check user, password, project and domains in {config_source}")
-            } else {
-                String::new()
+            let hint = match status {
+                StatusCode::UNAUTHORIZED => {
+                    format!("; check user, password, project and domains in {config_source}")
+                }
+                StatusCode::NOT_FOUND => format!("; check auth_url in {config_source}"),
+                _ => String::new(),
             };
             // Keystone's text is a sentence, which the hint continues.
             let text = if hint.is_empty() {
@@ -62,8 +64,12 @@ pub(crate) fn login_failure(failure: &Failure, config_source: &str) -> CallFailu
         }
     };
     let refused = matches!(failure.cause, Cause::Refused(_));
+    // A 404 of a wrong `auth_url` says nothing about the API, whose own 404 names an object or a path.
+    let status = failure
+        .status()
+        .filter(|status| refused && *status != StatusCode::NOT_FOUND);
     CallFailure {
-        status: failure.status().filter(|_| refused).map(|status| status.as_u16()),
+        status: status.map(|status| status.as_u16()),
         ..failed
     }
 }
