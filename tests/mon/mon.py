@@ -2,6 +2,7 @@
 """Somebody watches a region in `tachi mon`, in a terminal of tmux: a host dies, a freeze is said by key, the terminal comes back as it was."""
 import argparse
 import datetime
+import http.server
 import json
 import os
 import re
@@ -9,7 +10,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+import urllib.error
 import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -82,6 +85,34 @@ class Cloud:
     def stop(self):
         self.process.terminate()
         self.process.wait(20)
+
+
+class SlowKeystone(http.server.BaseHTTPRequestHandler):
+    """Forwards each request to the sandbox's Keystone, long after a command would show what it waits for."""
+
+    keystone, delay, asked = "", 1.5, 0
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"] or 0))
+        time.sleep(self.delay)
+        request = urllib.request.Request(self.keystone + self.path, body, {"Content-Type": "application/json"}, method="POST")
+        try:
+            answer = urllib.request.urlopen(request, timeout=10)
+        except urllib.error.HTTPError as refused:
+            answer = refused
+        with answer:
+            content, token = answer.read(), answer.headers["X-Subject-Token"]
+            self.send_response(answer.status)
+        if token:
+            self.send_header("X-Subject-Token", token)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+        SlowKeystone.asked += 1
+
+    def log_message(self, *_):
+        pass
 
 
 class Terminal:
@@ -253,6 +284,7 @@ class Walk:
         os.kill(pid, 15)
         self.given_back("SIGTERM")
 
+        self.slow()
         self.start()
         self.shows("the overview comes up for the last time", r"compute-001 .*● up")
         pid = self.child()
@@ -264,6 +296,25 @@ class Walk:
         self.check.that("--once prints one frame", done.returncode == 0 and "compute-001" in done.stdout and "\x1b" not in done.stdout, done)
         done = subprocess.run(once[:-1], capture_output=True, text=True, timeout=30)
         self.check.that("without a terminal it says what to do", done.returncode == 2 and "--once" in done.stderr, done)
+
+    def slow(self):
+        """What a command waits for is shown on standard error, and would be written over the screen."""
+        SlowKeystone.keystone = self.cloud.keystone.removesuffix("/v3")
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), SlowKeystone)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with open(os.path.join(self.work, "clouds.yaml"), encoding="utf-8") as f:
+            clouds = f.read()
+        path = os.path.join(self.work, "slow.yaml")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(clouds.replace(self.cloud.keystone, "http://127.0.0.1:%d/v3" % server.server_address[1]))
+        self.terminal.type("OS_CLIENT_CONFIG_FILE=%s %s mon --os-cloud tachi-sandbox\n" % (path, self.binary))
+        self.shows("the overview comes up although Keystone is slow", r"compute-001 .*● up", 20)
+        screen = self.terminal.screen()
+        self.check.that("no notice is written over it", SlowKeystone.asked and screen.startswith("tachi mon") and "waiting for" not in screen, screen)
+        self.terminal.press("q")
+        self.given_back("q")
+        server.shutdown()
+        server.server_close()
 
     def child(self):
         """The process that the shell in the terminal has started."""

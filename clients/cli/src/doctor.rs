@@ -171,3 +171,30 @@ fn counted(all: &[&Check]) -> String {
         count(of(&[Severity::Err]), "error", "errors"),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A check that was made and has no answer is not one that could not be made.
+    #[test]
+    fn an_unknown_result_is_counted_apart_from_a_check_that_could_not_be_made() {
+        let check = |grade| checks::check("a", grade, "");
+        let unknown = Check {
+            fix: Some("tachi fence test --all".to_owned()),
+            ..check(Severity::Unknown)
+        };
+        let all = [
+            check(Severity::Ok),
+            check(Severity::Warn),
+            unknown,
+            check(Severity::Unknown),
+        ];
+        let shown = |all: &[Check]| counted(&all.iter().collect::<Vec<_>>());
+        assert_eq!(
+            shown(&all),
+            "1 ok, 1 warning, 0 errors, 1 unknown, 1 not checkable"
+        );
+        assert_eq!(shown(&all[..1]), "1 ok, 0 warnings, 0 errors, 0 not checkable");
+    }
+}

@@ -33,19 +33,23 @@ pub(super) async fn run(args: RecoveryListArgs, controller: &dyn Controller) -> 
         limit: args.limit,
     };
     let rows = source.recoveries(&filter).await?;
+    answer::list(&args.shape, source.now(), &sheet(rows), nothing_listed(&filter))?;
+    Ok(crate::DONE)
+}
+
+/// Returns the text in place of an empty list.
+fn nothing_listed(filter: &RecoveryFilter) -> &'static str {
     let everything = RecoveryFilter {
         closed: true,
         ..RecoveryFilter::default()
     };
-    let none = if filter == RecoveryFilter::default() {
+    if *filter == RecoveryFilter::default() {
         "no recovery is open"
-    } else if filter == everything {
+    } else if *filter == everything {
         "no recoveries yet"
     } else {
         "no recovery matches"
-    };
-    answer::list(&args.shape, source.now(), &sheet(rows), none)?;
-    Ok(crate::DONE)
+    }
 }
 
 fn state_of(arg: StateArg) -> RecoveryState {

@@ -46,3 +46,22 @@ fn the_list_of_recoveries_fits_the_terminal() {
         Timestamp::from_micros(1_700_000_240_000_000)
     ));
 }
+
+#[test]
+fn an_empty_list_says_what_was_looked_for() {
+    let everything = RecoveryFilter {
+        closed: true,
+        ..RecoveryFilter::default()
+    };
+    let of_a_host = RecoveryFilter {
+        host: Some("compute-003".into()),
+        ..everything.clone()
+    };
+    for (filter, expected) in [
+        (RecoveryFilter::default(), "no recovery is open"),
+        (everything, "no recoveries yet"),
+        (of_a_host, "no recovery matches"),
+    ] {
+        assert_eq!(nothing_listed(&filter), expected);
+    }
+}
