@@ -138,7 +138,7 @@ fn user_name(text: &str) -> Result<String, String> {
 /// Arguments of `tachi-monitor check`.
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
-    /// Only for these monitors; default: all of them
+    /// Check only these monitors; default: all
     #[arg(value_enum)]
     pub(crate) monitors: Vec<Kind>,
     #[command(flatten)]

@@ -277,7 +277,7 @@ pub struct EngineArgs {
 /// The operator's statement that Masakari's engine is stopped.
 #[derive(Clone, Debug, Default, Args)]
 pub struct UpstreamArgs {
-    /// Start even if the engines' queue has another consumer: masakari-engine is stopped
+    /// Start although the engines' queue has another consumer. Use it if masakari-engine is stopped
     #[arg(long)]
     pub upstream_engine_stopped: bool,
 }

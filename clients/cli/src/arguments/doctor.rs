@@ -15,7 +15,7 @@ pub struct DoctorArgs {
     /// Show passed checks too
     #[arg(long)]
     pub all: bool,
-    /// Fix what Tachi's own rows and files can fix: puts Nova's hosts that are in no segment into one, and makes files with secrets
+    /// Fix what Tachi's own rows and files can fix: adds hosts of Nova that are in no segment to one, and makes files with secrets
     /// unreadable to others. Never switches power or touches an instance
     #[arg(long, conflicts_with_all = ["format", "columns"])]
     pub fix: bool,

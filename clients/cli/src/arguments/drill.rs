@@ -53,13 +53,13 @@ pub struct CanaryArgs {
     /// Number of canaries
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=20))]
     pub canary: Option<u32>,
-    /// Their image, by its id
+    /// Image of the canaries, by id
     #[arg(long, value_name = "ID", value_parser = id)]
     pub image: Option<String>,
-    /// Their flavor, by its id
+    /// Flavor of the canaries, by id
     #[arg(long, value_name = "ID", value_parser = id)]
     pub flavor: Option<String>,
-    /// Their network, by its id; `none`, or `auto`
+    /// Network of the canaries, by id; `none`, or `auto`
     #[arg(long, value_name = "ID", default_value = "none", value_parser = networks)]
     pub network: CanaryNetwork,
     /// Timeout for a monitor's report; then the drill reports the host itself

@@ -17,7 +17,7 @@ pub enum FenceCommand {
     Off(FenceSwitchArgs),
     /// Power a host on that is confirmed off
     ///
-    /// Refused while a recovery of it is open, or a power-off may still take effect.
+    /// Refused while a recovery of the host is open, or a power-off may still take effect.
     On(FenceSwitchArgs),
     /// Trust the machine that answers behind a host's devices
     ///
@@ -67,7 +67,7 @@ pub struct FenceTestArgs {
     /// Every registered host
     #[arg(long, conflicts_with = "hosts")]
     pub all: bool,
-    /// These hosts; without any and without --all only the devices' file is checked
+    /// Hosts to test; without hosts and --all only the devices' file is checked
     pub hosts: Vec<String>,
     #[command(flatten)]
     pub shape: ShapeArgs,

@@ -35,7 +35,7 @@ pub struct FreezeArgs {
     pub reason: String,
     /// End it early if a second host of the segment fails
     ///
-    /// The freeze ends when another host of a segment is out while a frozen one is reported dead.
+    /// The freeze ends when a frozen host is reported down while another host of its segment is out of service.
     #[arg(long)]
     pub unless_worse: bool,
     /// Allow more than 24 hours, up to 30 days
@@ -48,7 +48,7 @@ pub struct FreezeArgs {
 /// Duration and reason of a freeze of a named object.
 #[derive(Debug, Args)]
 pub struct FreezeNamedArgs {
-    /// Name or id; for an instance the beginning of its id is enough
+    /// Name or id; of an instance's id the first characters are enough
     pub name: String,
     #[command(flatten)]
     pub args: FreezeArgs,
@@ -90,7 +90,7 @@ pub struct ThawArgs {
 /// A named object to thaw.
 #[derive(Debug, Args)]
 pub struct ThawNamedArgs {
-    /// Name or id, as `tachi freeze list` shows it; the beginning of the id is enough
+    /// Name or id, as `tachi freeze list` shows it (the first characters of the id are enough)
     pub name: String,
     #[command(flatten)]
     pub args: ThawArgs,

@@ -44,7 +44,7 @@ pub struct FromNovaArgs {
     /// Only print what would be created, as without --apply
     #[arg(long, conflicts_with = "apply", hide = true)]
     pub diff: bool,
-    /// Create it
+    /// Create the segments and hosts; without it the command only prints them
     #[arg(long)]
     pub apply: bool,
     #[command(flatten)]
@@ -95,7 +95,7 @@ pub struct InitMonitorsArgs {
     /// The domain of the user and the project
     #[arg(long, default_value = "default", value_name = "DOMAIN-ID")]
     pub domain: String,
-    /// The project in which the role is given
+    /// The project in which the role is assigned
     #[arg(long, default_value = "service", value_name = "PROJECT")]
     pub project: String,
     /// Replace the application credentials of these hosts: the old ones stop working at once

@@ -45,14 +45,15 @@ pub struct InstanceListArgs {
 pub struct ResolveArgs {
     #[command(flatten)]
     pub source: SourceArgs,
-    /// The instance's name, its id or the beginning of the id
+    /// The instance's name or id (the first characters of the id are enough)
     pub instance: String,
     /// The instance runs on this host: accepted if Nova shows it there
     #[arg(long, value_name = "HOST")]
     pub running_on: Option<String>,
     /// Confirm that it does not run on HOST: it is started elsewhere
     ///
-    /// Check on that host first: an instance that runs twice destroys its disks. Its evacuation to that host can no longer complete.
+    /// Check on that host first that the instance does not run there, and that its evacuation to that host can no longer complete: an
+    /// instance that runs twice destroys its disks.
     #[arg(long, value_name = "HOST")]
     pub not_running_on: Option<String>,
     /// Confirm that it runs nowhere, and that no evacuation of it can complete
@@ -61,7 +62,7 @@ pub struct ResolveArgs {
     /// Request the evacuation again where that is safe
     #[arg(long)]
     pub retry: bool,
-    /// Leave it as it is: its recovery stops waiting for it
+    /// Leave the instance as it is: the recovery no longer waits for it
     #[arg(long)]
     pub dismiss: bool,
     #[command(flatten)]

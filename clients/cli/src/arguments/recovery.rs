@@ -63,7 +63,7 @@ pub struct RecoveryListArgs {
     /// Only those opened after this: `30m`, `12h` or `7d` ago, or a time such as 2026-11-20T08:00:00 (UTC)
     #[arg(long, value_name = "WHEN")]
     pub since: Option<String>,
-    /// Limit of recoveries to list
+    /// Maximum number of recoveries
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub limit: Option<u64>,
     #[command(flatten)]
@@ -100,7 +100,7 @@ pub enum StateArg {
 pub struct RecoveryShowArgs {
     #[command(flatten)]
     pub source: SourceArgs,
-    /// The recovery: its id or the beginning of it, or its host's name
+    /// The recovery: its host's name, or its id (the first characters are enough)
     pub recovery: String,
     /// Follow the recovery until it ends; the exit code is 0 only if it succeeded
     #[arg(long, conflicts_with_all = ["format", "columns"])]
@@ -114,7 +114,7 @@ pub struct RecoveryShowArgs {
 pub struct ReportArgs {
     #[command(flatten)]
     pub source: SourceArgs,
-    /// The recovery: its id or the beginning of it, or its host's name
+    /// The recovery: its host's name, or its id (the first characters are enough)
     pub recovery: String,
     /// Form of the report. Default: from the extension of the file, else md
     #[arg(short = 'f', long, value_enum)]
@@ -140,7 +140,7 @@ pub enum ReportFormat {
 pub struct ActionArgs {
     #[command(flatten)]
     pub source: SourceArgs,
-    /// Hosts, or recoveries by their ids or the beginning of these
+    /// Hosts, or ids of recoveries (the first characters are enough)
     #[arg(required = true, value_name = "HOST")]
     pub recoveries: Vec<String>,
     #[command(flatten)]
@@ -154,7 +154,7 @@ pub struct ActionArgs {
 pub struct ConfirmOffArgs {
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// The host, or its recovery by its id or the beginning of that
+    /// The host, or the id of its recovery (the first characters are enough)
     #[arg(value_name = "HOST")]
     pub recovery: String,
     /// The host's name, typed as a check against the wrong id
@@ -172,7 +172,7 @@ pub struct ConfirmOffArgs {
 pub struct ApproveArgs {
     #[command(flatten)]
     pub source: SourceArgs,
-    /// Hosts, or recoveries by their ids or the beginning of these
+    /// Hosts, or ids of recoveries (the first characters are enough)
     #[arg(value_name = "HOST")]
     pub recoveries: Vec<String>,
     /// All recoveries on hold for this failure domain, such as rack:r7

@@ -44,7 +44,7 @@ pub enum JobArg {
     Doctor,
     /// The rows that `tachi db purge` removes, by the age of `[schedule] purge_age_in_days`
     Purge,
-    /// A shadow drill of one host of each segment, with each run the next
+    /// A shadow drill of one host of each segment; each run takes the next host
     Drill,
 }
 

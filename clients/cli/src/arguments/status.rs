@@ -12,7 +12,7 @@ use super::{ConfigArgs, ConsentArgs, ShapeArgs, SourceArgs};
 pub struct StatusArgs {
     #[command(flatten)]
     pub source: SourceArgs,
-    /// Only this segment, or this host with its fence devices and instances: by its name, or its id, of which the beginning is enough
+    /// Only this segment, or this host with its fence devices and instances: name or id (the first characters are enough)
     #[arg(value_name = "SEGMENT|HOST", conflicts_with = "all_hosts")]
     pub name: Option<String>,
     /// Every host, not only those with findings
@@ -48,7 +48,7 @@ pub struct ForecastArgs {
 pub struct ShowArgs {
     #[command(flatten)]
     pub source: SourceArgs,
-    /// A host or an instance by its name, or an instance or a recovery by its id, of which the beginning is enough
+    /// Name of a host or an instance, or id of an instance or a recovery (the first characters are enough)
     pub name: String,
     /// Simulate a failure of the host: what confirms it off, which instances are evacuated in which order and where they fit, which stay,
     /// and how long earlier recoveries took
@@ -88,22 +88,22 @@ pub enum HostCommand {
     List(HostListArgs),
     /// Report a host as down
     ///
-    /// Makes the report that a monitor would make. It proves nothing: the engine fences the host first. The report is kept with who made
-    /// it and why, and is in the audit log.
+    /// Makes the report that a monitor would make. It proves nothing: the engine fences the host first. The report is
+    /// stored with its author and reason, and is in the audit log.
     #[command(alias = "fail")]
     ReportDown(HostReportDownArgs),
     /// Drain a running host for maintenance
     ///
-    /// Disables the host in Nova and live-migrates each instance that can be. Once no running instance is left, freezes the host for --for,
+    /// Disables the host in Nova and live-migrates the instances for which that is possible. Once no running instance is left, freezes the host for --for,
     /// so that the maintenance is not taken for a failure. If an instance stays, the host is not frozen, and the instance stays protected.
-    /// Never powers the host off or evacuates.
+    /// Never powers off the host, and never evacuates instances.
     ///
     /// `--abort` ends the drain and aborts migrations in flight in Nova. `tachi host undrain HOST` returns the host to service.
     Drain(HostDrainArgs),
     /// Return a drained host to service and refill it
     ///
-    /// Ends its freeze, enables its service in Nova as `tachi host return --do` does, and moves back the instances that the drain has moved
-    /// away. Runs on a controller.
+    /// Ends the drain's freeze, enables the host's service in Nova as `tachi host return --do` does, and moves back the instances that the
+    /// drain has moved away. Runs on a controller.
     Undrain(HostUndrainArgs),
     /// Return a recovered host to service, step by step
     Return(HostReturnArgs),
@@ -158,14 +158,14 @@ pub struct PlannedArgs {
     /// Limit of concurrent live migrations (1 to 16)
     #[arg(long, value_name = "NUMBER", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=16))]
     pub at_once: u32,
-    /// Have Nova abort a live migration that takes longer. A drain also waits that long for recoveries that lock instances, and for what
-    /// Nova is bringing to the host: 10m, 1h (10s to 24h)
+    /// Have Nova abort a live migration that takes longer. A drain also waits that long for recoveries that lock instances, and for
+    /// instances that Nova is moving to the host: 10m, 1h (10s to 24h)
     #[arg(long, value_name = "TIME", default_value = "30m", value_parser = span)]
     pub limit: Duration,
-    /// Move instances too that their owners have locked
+    /// Also move instances that their owners have locked
     #[arg(long)]
     pub with_locked: bool,
-    /// Start it and do not follow it
+    /// Start it, and exit without following it
     #[arg(long)]
     pub no_follow: bool,
     /// Do not ask for confirmation

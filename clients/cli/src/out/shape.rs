@@ -13,7 +13,7 @@ pub enum Format {
     Json,
     /// For programs and people
     Yaml,
-    /// For shells: only the values; of a list a line each, fields separated by tabs
+    /// For shells: only the values; a list has one line for each row, with fields separated by tabs
     Value,
 }
 
