@@ -454,7 +454,7 @@ struct Forecast<'a> {
 
 fn fits(landing: &LandingView) -> Fragment {
     match (landing.fits, &landing.not_reckoned) {
-        (None, wants) => mark("unknown", &format!("asks for {}", or_nothing(wants))),
+        (None, wants) => mark("unknown", &format!("requires {}", or_nothing(wants))),
         (Some(0), _) => mark("err", &format!("none of {}", many(landing.of, "host"))),
         (Some(fits), _) => Fragment(format!("{fits} of {}", many(landing.of, "host"))),
     }

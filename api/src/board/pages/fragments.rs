@@ -264,7 +264,7 @@ pub(super) fn tested(level: &LevelView) -> Fragment {
     match (&level.fault, level.good) {
         (Some(_), _) => mark("err", "fails"),
         (None, true) => mark("ok", "works"),
-        (None, false) => mark("unknown", "its test is stale"),
+        (None, false) => mark("unknown", "test is stale"),
     }
 }
 
@@ -361,7 +361,7 @@ pub(super) fn room(room: &Room) -> Fragment {
         Room::Enough => ("ok", "room"),
         Room::Tight => ("warn", "no promise"),
         Room::Short => ("err", "no room"),
-        Room::Unknown => ("unknown", "not known"),
+        Room::Unknown => ("unknown", "unknown"),
     };
     mark(grade, label)
 }
@@ -369,7 +369,7 @@ pub(super) fn room(room: &Room) -> Fragment {
 /// Renders the number of hosts that a segment can lose, with a plus if it may be higher.
 pub(super) fn n_plus(hosts: &Option<u64>, exact: &bool, room: &Option<u64>) -> Fragment {
     if hosts.is_none() {
-        return mark("unknown", "not known");
+        return mark("unknown", "unknown");
     }
     Fragment(format!(
         "<span class=\"good\">{}</span>",

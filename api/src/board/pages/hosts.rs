@@ -109,7 +109,7 @@ fn state(view: &HostView, known: &HostContext<'_>) -> (u8, Fragment) {
         (Some((RecoveryKind::Host, true)), _) => (9, mark("down", "dead: on hold")),
         (Some((_, true)), _) => (9, mark("err", "on hold")),
         (Some((RecoveryKind::Drain, false)), _) => (3, mark("busy", "being drained")),
-        (Some((RecoveryKind::Giveback, false)), _) => (3, mark("busy", "instances return")),
+        (Some((RecoveryKind::Giveback, false)), _) => (3, mark("busy", "instances move back")),
         (Some((RecoveryKind::Vm | RecoveryKind::Process, false)), _) => (4, mark("busy", "in recovery")),
         // A report about a host that is up in Nova is examined first.
         (Some((RecoveryKind::Host, false)), _) | (None, true) if is_up => {

@@ -303,7 +303,7 @@ fn progress(recovery: &UnderwayView) -> String {
         let known = if recovery.life == Life::Watching {
             "no instances"
         } else {
-            "its instances are not read yet"
+            "instances not read yet"
         };
         known.to_owned()
     })

@@ -78,7 +78,7 @@ fn board_shows_the_possible_target_hosts() {
         "If a failed now: <span class=\"mark warn\">! no promise</span> vm-1: it fits",
         "2 of 3 hosts",
         "✗ none of 3 hosts",
-        "? asks for a GPU",
+        "? requires a GPU",
         "first (marked)",
         "No segment is enabled",
         "Its oldest data was read: never.",
@@ -418,4 +418,36 @@ fn board_does_not_show_a_recovery_with_a_dismissed_instance_as_good() {
     acknowledged["instances"][1]["seen_to"] = json!("alice (broken)");
     let text = shown(acknowledged);
     assert!(text.contains("warn"), "{text}");
+}
+
+/// Nothing of a drain was down, and nothing had to be confirmed off. Actions are named as the commands name them.
+#[test]
+fn board_shows_a_drain_without_a_proof_and_actions_as_the_commands_name_them() {
+    let shown = |history: Value| {
+        let story: RecoveryHistoryView = view(history);
+        let page = Recovery {
+            story: &story,
+            events: Events::of(&story.steps),
+            timeline: None,
+            may: false,
+        };
+        page.render().unwrap()
+    };
+    let mut with_actions = history();
+    with_actions["words"] = json!([{"word": "reject", "by": "alice", "at": AT}]);
+    with_actions["instance_words"] = json!([{
+        "word": "failure", "instance": with_actions["instances"][1]["id"], "on": "compute-005", "by": "bob", "at": AT,
+    }]);
+    let html = shown(with_actions);
+    assert!(
+        html.contains("Fencing proof") && html.contains("1 of 2 instances back"),
+        "{html}"
+    );
+    assert!(html.contains(">abort</td>") && !html.contains("reject"), "{html}");
+    assert!(html.contains(">not-running-on compute-005 for <a "), "{html}");
+    let mut drain = history();
+    drain["kind"] = json!("drain");
+    let html = shown(drain);
+    assert!(!html.contains("Fencing proof"), "{html}");
+    assert!(html.contains("1 of 2 instances moved"), "{html}");
 }
