@@ -58,7 +58,7 @@ pub(super) fn audit(r: &mut Reader<'_>, state_path: &Path) -> Audit {
             }
         })
         .unit("path")
-        .help("keys that seal its lines ([audit-log.md](audit-log.md))")
+        .help("keys that seal the lines of the log ([audit-log.md](audit-log.md))")
         .optional()
         .map(PathBuf::from);
     let second = r
@@ -72,7 +72,7 @@ pub(super) fn audit(r: &mut Reader<'_>, state_path: &Path) -> Audit {
             },
             Second::to_string,
         )
-        .help("second copy of its lines: syslog, or file:/path")
+        .help("second copy of the lines: syslog, or file:/path")
         .optional();
     Audit {
         log: log.into(),

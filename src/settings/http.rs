@@ -245,7 +245,10 @@ fn tls(r: &mut Reader<'_>) -> Option<Tls> {
         path.optional().map(PathBuf::from)
     };
     let certificate = file("ssl_cert_file", "certificate of the API, PEM");
-    let key = file("ssl_key_file", "its key, PEM, without a passphrase");
+    let key = file(
+        "ssl_key_file",
+        "key of the certificate, PEM, without a passphrase",
+    );
     let client_authorities = file(
         "ssl_ca_file",
         "CA certificates; each client needs a certificate of one of them. Unless set clients need none",
@@ -409,7 +412,7 @@ fn health(r: &mut Reader<'_>) -> HealthOptions {
         allowed_source_ranges: each(
             r,
             (G, "allowed_source_ranges"),
-            "networks that may read it; empty: all",
+            "networks that may read /healthcheck; empty: all",
             &[],
             range,
         ),

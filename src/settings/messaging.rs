@@ -82,7 +82,7 @@ pub(super) fn messaging(
     let files = [
         file("ssl_ca_file", "CA certificates for the broker"),
         file("ssl_cert_file", "client certificate, if the broker requires one"),
-        file("ssl_key_file", "its key"),
+        file("ssl_key_file", "key of the client certificate"),
     ];
     let url = url.filter(|url| !url.hosts.is_empty())?;
     let shown = url.to_string();

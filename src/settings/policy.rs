@@ -32,7 +32,7 @@ pub(super) fn policy(r: &mut Reader<'_>) -> PolicySettings {
     let dirs = r
         .list(G, "policy_dirs")
         .default(vec!["policy.d".into()])
-        .help("folders whose files are read after it")
+        .help("folders whose files are read after `policy_file`")
         .get();
     let default_rule = r
         .string(G, "policy_default_rule")

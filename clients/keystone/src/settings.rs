@@ -90,7 +90,10 @@ pub fn tls(r: &mut Reader<'_>, section: &str) -> Tls {
     };
     let ca_file = path("cafile", "certificate authorities, replacing the system's");
     let certificate = path("certfile", "the client certificate");
-    let key = path("keyfile", "its key; by default in `certfile`");
+    let key = path(
+        "keyfile",
+        "key of the client certificate; by default in `certfile`",
+    );
     if certificate.is_none() && key.is_some() {
         let refusal = Refusal::new("is set, but certfile is not", "set both, or neither");
         r.refuse(section, "keyfile", refusal);

@@ -23,7 +23,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Options {
     let interface = r
         .choice(G, "api_interface", &["public", "internal", "admin"])
         .default("public")
-        .help("its interface in the catalogue")
+        .help("interface of that API in the catalogue")
         .get();
     let auth_url = r.url(g, "auth_url", &["http", "https"]).help("Keystone").get();
     let credentials = credentials(r, g);
