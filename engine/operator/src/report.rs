@@ -321,12 +321,8 @@ fn sentence(history: &RecoveryHistoryView) -> String {
             let why = summary.message.as_deref();
             format!("Dismissed: {}.", why.unwrap_or("nothing was done"))
         }
-        (0, RecoveryKind::Host, _) => match &summary.message {
-            Some(why) if summary.status == NotificationStatus::Failed.as_str() => {
-                format!("No instance was moved: {why}.")
-            }
-            Some(_) | None => "No instance was moved.".to_owned(),
-        },
+        // The message follows it in the report.
+        (0, RecoveryKind::Host, _) => "No instance was moved.".to_owned(),
         (0, _, _) => format!(
             "{}.",
             summary.message.as_deref().unwrap_or("The outcome is unknown")
