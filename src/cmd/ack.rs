@@ -186,7 +186,7 @@ async fn is_found(database: &Database, code: FindingCode, name: Option<&str>) ->
     // A host may be frozen twice.
     subjects.dedup();
     let others = if subjects.is_empty() {
-        "`tachi status` shows what there is".to_owned()
+        "`tachi status` lists the findings".to_owned()
     } else {
         format!("there is one about {}", subjects.join(", "))
     };

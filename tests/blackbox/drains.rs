@@ -71,7 +71,7 @@ async fn operator_a_host_is_drained_put_back_to_work_and_given_back_what_it_had(
     let servers = harness.boot(HOST, 3);
     let (code, printed, note) = drain(&harness, &["--no-follow"]);
     assert_eq!(code, 0, "{note}");
-    assert!(note.contains("no engine has sent a heartbeat lately"), "{note}");
+    assert!(note.contains("no engine has sent a heartbeat recently"), "{note}");
     assert!(printed.contains("3 instances are on compute-001"), "{printed}");
     // The answer was lost, and the request is repeated.
     let (code, again, note) = drain(&harness, &["--no-follow"]);

@@ -73,7 +73,7 @@ async fn a_host_whose_recovery_the_guards_would_hold_is_named_in_every_view() {
     assert!(!text.contains("on hold"), "{text}");
     let (_, text, _) = run(&harness, &["doctor", "storm-limits"]);
     assert!(
-        text.contains("segment all: 34 % of 4 hosts: recoveries on hold from 2 hosts out at once"),
+        text.contains("segment all: 34 % of 4 hosts: recoveries on hold from 2 hosts out of service at once"),
         "{text}"
     );
 }

@@ -367,7 +367,7 @@ async fn an_action_without_a_running_engine_is_answered_with_that() {
     );
     assert_eq!(code, 0);
     assert!(
-        stderr.contains("no engine has sent a heartbeat lately"),
+        stderr.contains("no engine has sent a heartbeat recently"),
         "{stderr}"
     );
     let nobody = uuid::Uuid::nil().to_string();

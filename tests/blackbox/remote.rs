@@ -322,7 +322,7 @@ async fn operator_api_an_action_from_a_laptop_is_audited_under_keystones_user_an
             && printed.contains("and no further move starts: tachi instance list --host compute-001"),
         "{printed}"
     );
-    assert!(note.contains("no engine has sent a heartbeat lately"), "{note}");
+    assert!(note.contains("no engine has sent a heartbeat recently"), "{note}");
     let lines = audited(&harness);
     assert_eq!(lines.len(), 1, "{lines:?}");
     let by = lines[0]["operator"].as_str().unwrap();

@@ -175,7 +175,7 @@ async fn resolve(args: ResolveArgs, controller: &dyn Controller) -> Result<u8, F
             (Some(host), _) => format!("{name} runs on {host}"),
             (None, Some(host)) => format!("{name} is not running on {host}; it may be started elsewhere"),
             (None, None) if args.not_running => format!("{name} runs nowhere; it may be started elsewhere"),
-            (None, None) if args.retry => format!("{name} is to be evacuated again"),
+            (None, None) if args.retry => format!("request to evacuate {name} again"),
             (None, None) if outcome.seen_to => format!("{name} is acknowledged"),
             (None, None) => format!("{name} is left as it is"),
         };

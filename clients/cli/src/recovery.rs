@@ -58,7 +58,7 @@ pub async fn note_if_no_engine_runs(source: &dyn Source) {
 pub fn note_unless(an_engine_works: bool) {
     if !an_engine_works {
         out::note(
-            "tachi: no engine has sent a heartbeat lately: nothing happens until one is running, see `tachi status`",
+            "tachi: no engine has sent a heartbeat recently, and nothing happens until one is running: `tachi status`",
         );
     }
 }

@@ -27,7 +27,7 @@ pub(super) fn of(policy: &Policy, situation: &SituationView) -> Check {
                 &format!("segment {name}"),
                 *hosts,
                 policy.segment_percent,
-                "out at once",
+                "out of service at once",
                 "recoveries",
             )
         })
@@ -42,7 +42,7 @@ pub(super) fn of(policy: &Policy, situation: &SituationView) -> Check {
             count(more as u64, "more segment", "more segments")
         ));
     }
-    let window = format!("out within {} s", policy.guards.window.as_secs());
+    let window = format!("failed within {} s", policy.guards.window.as_secs());
     lines.push(line(
         "all segments",
         all,

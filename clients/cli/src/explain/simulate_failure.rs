@@ -425,7 +425,7 @@ fn proven_off(levels: &[LevelView], now: Timestamp) -> String {
         let names: Vec<String> = devices.iter().map(|device| one_line(&device.device)).collect();
         let names = names.join(" with ");
         let outcome = if let Some(bad) = devices.iter().find(|device| !device.good) {
-            let why = bad.fault.as_deref().unwrap_or("was not tested lately");
+            let why = bad.fault.as_deref().unwrap_or("has no recent test");
             format!("not by level {number}, {names}: {}", one_line(why))
         } else {
             let oldest = devices
@@ -486,7 +486,7 @@ mod tests {
         );
         assert_eq!(
             rendered(&[level(1, "bmc", false, None)]),
-            "not by level 1, bmc: was not tested lately; so by none"
+            "not by level 1, bmc: has no recent test; so by none"
         );
         assert!(rendered(&[]).starts_with("by no tested fence device"));
     }

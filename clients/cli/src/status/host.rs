@@ -43,7 +43,7 @@ const fn up_text(up: Option<bool>) -> &'static str {
     match up {
         Some(true) => "● up",
         Some(false) => "✗ down",
-        None => "? not known",
+        None => "? unknown",
     }
 }
 

@@ -62,7 +62,7 @@ impl ReserveCall {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Survey => "survey reserved hosts",
-            Self::ReadHost { .. } => "look at reserved host",
+            Self::ReadHost { .. } => "read reserved host",
             Self::SetStatus { .. } => "set status of reserved host",
             Self::Join { .. } => "add reserved host to aggregate",
             Self::Leave { .. } => "remove reserved host from aggregate",

@@ -258,10 +258,7 @@ fn would_hold(
     found.note(
         Finding::new(
             FindingCode::RecoveryWouldHold,
-            format!(
-                "if it failed now, its recovery would be on hold: {}",
-                why.join("; ")
-            ),
+            format!("a failure now would put the recovery on hold: {}", why.join("; ")),
         )
         .about(name, ctx.instances_on(name)),
     );

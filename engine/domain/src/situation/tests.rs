@@ -423,7 +423,7 @@ fn cases() -> Vec<TestCase> {
             &[(
                 FindingCode::RecoveryWouldHold,
                 "a",
-                "if it failed now, its recovery would be on hold: G11",
+                "a failure now would put the recovery on hold: G11",
             )],
             [4, 2, 0, 0, 0, 0],
         ),

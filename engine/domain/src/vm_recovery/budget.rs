@@ -53,7 +53,7 @@ impl VmRecovery {
         }
         if now.elapsed < self.pause_until {
             let text =
-                format!("the instance has been restarted {times} lately: waiting before the next restart");
+                format!("the instance has been restarted {times} recently: waiting before the next restart");
             self.blocker(BlockerKind::Budget, text, now);
             self.server_read.not_before = self.pause_until.min(now.elapsed.plus(CHECK_INTERVAL));
             return false;

@@ -136,7 +136,7 @@ fn the_instance_of_a_recovery_without_moves_is_its_one_row() {
     ] {
         let mut history = history(RecoveryKind::Vm, status, &state);
         history.summary.life = life;
-        history.summary.message = Some("restarted 3 times lately".to_owned());
+        history.summary.message = Some("restarted 3 times recently".to_owned());
         let view = RecoveryHistoryView::from(&history);
         let [one] = &view.instances[..] else {
             panic!("{status}: {:?}", view.instances);

@@ -50,7 +50,7 @@ pub(in super::super) fn choose(survey: &Survey, request: &ReserveRequest<'_>) ->
         if host.busy {
             choice.busy = true;
             choice.reasons.push(format!(
-                "{} is held by another recovery, or drained or frozen",
+                "{} is reserved by another recovery, drained or frozen",
                 host.name
             ));
             continue;

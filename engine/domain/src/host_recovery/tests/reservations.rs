@@ -480,7 +480,10 @@ fn a_host_that_another_recovery_has_taken_is_waited_for_and_then_given_up() {
     harness.over(vec![server(1)]).over(vec![server(1)]);
     assert_eq!(harness.status, NotificationStatus::Failed);
     let message = harness.message.clone().unwrap();
-    assert!(message.contains("rh-1 is held by another recovery"), "{message}");
+    assert!(
+        message.contains("rh-1 is reserved by another recovery"),
+        "{message}"
+    );
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub(super) fn cases() -> Vec<TestCase> {
                 (
                     FindingCode::RecoveryWouldHold,
                     "a",
-                    "if it failed now, its recovery would be on hold: G11",
+                    "a failure now would put the recovery on hold: G11",
                 ),
             ],
             [0, 0, 6, 0, 0, 0],

@@ -75,7 +75,7 @@ fn while_it_waits_it_says_so_and_survives_a_takeover() {
     run.goes_on(4_000, &is(VmState::Active));
     let (status, message) = run.shown.clone().unwrap();
     assert_eq!(status, NotificationStatus::Running);
-    assert!(message.unwrap().contains("restarted 2 times lately"));
+    assert!(message.unwrap().contains("restarted 2 times recently"));
     run.taken_over();
     run.goes_on(19_000, &is(VmState::Active));
     assert!(run.calls.is_empty(), "{:?}", run.calls);

@@ -147,7 +147,7 @@ fn a_host_that_cannot_be_chosen_has_a_reason() {
     let mut busy = host("busy", Some(64));
     busy.busy = true;
     let cases = [
-        ("busy", busy, "held by another recovery, or drained or frozen"),
+        ("busy", busy, "reserved by another recovery, drained or frozen"),
         ("down", down("down"), "is down in Nova"),
         ("forced", forced_down("forced"), "is forced down"),
         ("unfit", host("unfit", Some(64)), "never came up"),
