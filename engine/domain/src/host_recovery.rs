@@ -68,7 +68,7 @@ use crate::entity::segment::RecoveryMethod;
 use crate::entity::{Host, Notification};
 use crate::guard::{DomainLoss, Guard};
 use crate::id::{HostId, NotificationId, RecoveryId, ServerId};
-use crate::policy::{FencingMode, Policy};
+use crate::policy::{BareNormal, FencingMode, Policy};
 use crate::proof::{Proof, stored};
 use crate::recovery::retry::OwnStamp;
 use crate::recovery::{
@@ -514,13 +514,30 @@ pub fn own_stamp_in(head: &str) -> Option<OwnStamp> {
 /// Time within which an aborted recovery must have listed the instances of a host that is forced down.
 const ABORT_LIST_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// True if only an operator's confirmation or a report with evidence can show that the host is off: in mode external, a
-/// retry makes no claim about it.
-fn needs_confirmation(state: &HostRecovery) -> bool {
-    state.retry
-        && state.policy.fencing == FencingMode::External
-        && state.confirmation.is_none()
-        && !state.came_with_evidence()
+/// Returns the reason for which only an operator's confirmation or a further report can show that the host is off, if there is one. In mode
+/// external, a retry makes no claim about it. Without a claim a recovery ends as it begins, except one of which the journal has lost the
+/// latest writes: it may have acted.
+fn missing_claim(state: &HostRecovery) -> Option<&'static str> {
+    if state.policy.fencing != FencingMode::External
+        || state.confirmation.is_some()
+        || state.came_with_evidence()
+    {
+        None
+    } else if state.retry {
+        Some(
+            "this is a retry, and an earlier report's NORMAL shows nothing about the current state; a report with evidence \
+             ends this",
+        )
+    } else if !state.has_normal_report() {
+        Some("no report claims that the host is off; one with host_status NORMAL ends this")
+    } else if state.policy.bare_normal == BareNormal::Refuse {
+        Some(
+            "host_status is NORMAL without evidence, and [fencing] normal_without_evidence is refuse; a report with evidence \
+             ends this",
+        )
+    } else {
+        None
+    }
 }
 
 /// Returns the next decision, given the state, the new observations and the age of the recovery. Applies all observations that

@@ -9,7 +9,7 @@ use super::super::guard::off_claim::confirmed_off;
 use super::super::guard::{GuardTrack, Suspect, suspect};
 use super::super::monitor_heartbeats::HeartbeatJudgement;
 use super::super::service::{MAX_CONTRADICTED_TIME, ServiceTrack};
-use super::super::{HoldKind, HostRecovery, Stage, needs_confirmation};
+use super::super::{HoldKind, HostRecovery, Stage, missing_claim};
 use super::confirmation::{self, OffConfirmation};
 use super::{Failure, Fence, Order};
 use crate::elapsed::Elapsed;
@@ -22,10 +22,6 @@ use crate::recovery::{Command, DecisionTime, Record, StepKind, Task};
 
 /// Maximum age of a heartbeat that proves a host was still running, so that no report can have been made since.
 const FRESH_HEARTBEAT_AGE: Duration = Duration::from_secs(2);
-
-/// The reason for which a retry is on hold in mode external.
-const NO_CLAIM_REASON: &str = "this is a retry, and an earlier report's NORMAL shows nothing about the current state; a report with evidence \
-                               ends this";
 
 impl HostRecovery {
     pub(in super::super) fn act_fencing(
@@ -81,8 +77,8 @@ impl HostRecovery {
             _ => Duration::from_secs(1),
         };
         self.service.request_if_due(now, every, commands);
-        if needs_confirmation(self) {
-            return decision_context!(self, now, record).hold_fence(NO_CLAIM_REASON);
+        if let Some(why) = missing_claim(self) {
+            return decision_context!(self, now, record).hold_fence(why);
         }
         let suspect = suspect!(self);
         let mut ctx = decision_context!(self, now, record);

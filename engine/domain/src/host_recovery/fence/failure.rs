@@ -3,7 +3,7 @@
 use super::super::decision_context::{DecisionContext, decision_context, operator_block};
 use super::super::guard::{HOLD_SCAN_INTERVAL, suspect};
 use super::super::monitor_heartbeats::HeartbeatJudgement;
-use super::super::{HoldKind, HostRecovery, RecoveryHold, needs_confirmation};
+use super::super::{HoldKind, HostRecovery, RecoveryHold, missing_claim};
 use super::{Failure, Fence};
 use crate::policy::FencingMode;
 use crate::recovery::{Command, DecisionTime, Record, StepKind, Task};
@@ -38,7 +38,7 @@ impl HostRecovery {
                 }
             }
             if self.policy.fencing == FencingMode::External {
-                if is_blocked || needs_confirmation(self) {
+                if is_blocked || missing_claim(self).is_some() {
                     return;
                 }
                 // The host was silent in Nova, but with a heartbeat since the time that the report gives. A later report that

@@ -1,12 +1,15 @@
 //! Reports that join an open recovery (R19).
 
-use super::harness::{Harness, fault};
+use std::time::Duration;
+
+use super::harness::{Harness, fault, server};
 use crate::entity::notification::NotificationStatus;
 use crate::fault::FaultClass;
 use crate::host_recovery::{HoldKind, Stage};
-use crate::policy::FencingMode;
+use crate::nova::Server;
+use crate::policy::{BareNormal, FencingMode};
 use crate::power::Power;
-use crate::recovery::Command;
+use crate::recovery::{Command, Observation, OperatorCommand};
 
 fn external(reported: &str) -> Harness {
     Harness::with(reported, |policy| policy.fencing = FencingMode::External)
@@ -56,4 +59,49 @@ fn a_joined_report_retries_a_given_up_fence() {
     harness.join_normal().operator_state(true, false);
     assert!(harness.state.hold.is_none());
     assert!(harness.reads_power(), "{:?}", harness.commands);
+}
+
+/// Seed 975145412: a report that claimed the host off was lost with the database, and an approval then evacuated on UNKNOWN.
+/// Covers R15, R33.
+#[test]
+fn a_recovery_whose_claim_the_database_has_lost_evacuates_nothing_before_another_claim() {
+    let cases = [
+        ("UNKNOWN", BareNormal::Wait(Duration::ZERO), "no report claims"),
+        ("NORMAL", BareNormal::Refuse, "normal_without_evidence is refuse"),
+    ];
+    for (reported, bare_normal, reason) in cases {
+        let mut harness = Harness::with(reported, |policy| {
+            policy.fencing = FencingMode::External;
+            policy.bare_normal = bare_normal;
+        });
+        harness.see(Observation::Rewound).claim();
+        let locked = Server {
+            locked: true,
+            locked_reason: Some(harness.mark()),
+            ..server(1)
+        };
+        harness.service().tick(61_000);
+        harness.service().inventory(vec![locked], vec![]).storm(1, 10);
+        for _ in 0..2 {
+            for _ in 0..300 {
+                harness.tick(1_000).service();
+                assert!(
+                    harness.record.proofs.is_empty(),
+                    "{reported}: {:?}",
+                    harness.message
+                );
+            }
+            let hold = harness.state.hold.clone().unwrap();
+            assert_eq!(hold.kind, HoldKind::Fence);
+            assert!(hold.reason.contains(reason), "{}", hold.reason);
+            harness.command(OperatorCommand::Approve);
+        }
+        if reported == "UNKNOWN" {
+            harness.join_normal().operator_state(true, false);
+            for _ in 0..100 {
+                harness.tick(1_000).service();
+            }
+            assert_eq!(harness.state.stage, Stage::Disabling, "{:?}", harness.state.hold);
+        }
+    }
 }
