@@ -146,6 +146,8 @@ const REGRESSION_SEEDS: &[u64] = &[
     955_196_844,
     945_198_600,
     945_201_469,
+    975_145_412,
+    975_188_778,
 ];
 
 /// Seeds with faults that fewer than one in 300 has, so that each fault happens in every run, whatever its first seed is. If a

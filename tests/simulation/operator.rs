@@ -308,16 +308,22 @@ impl World {
                         .submit_failure(rec, instance.server, Some(host_name(host)));
                 }
             } else if instance.waits_for() == WaitsFor::Progress {
-                // The host to report: the destination, or the host where the guest may run.
-                let named = instance.dest.as_ref().or(instance.may_run.first()).cloned();
                 for job in self.jobs.iter_mut().filter(|job| job.server == server) {
                     job.over = true;
                 }
-                if let Some(host) = named.as_deref().map(index_named) {
-                    self.end_guest(host, server);
+                // The destination, and the hosts where the guest may run.
+                let named = instance.dest.iter().chain(&instance.may_run).cloned();
+                let mut named: Vec<Option<String>> = named.map(Some).collect();
+                if named.is_empty() {
+                    named.push(None);
                 }
-                self.mishap(Mishap::FailureConfirmed);
-                self.journal.submit_failure(rec, instance.server, named);
+                for host in named {
+                    if let Some(host) = host.as_deref().map(index_named) {
+                        self.end_guest(host, server);
+                    }
+                    self.mishap(Mishap::FailureConfirmed);
+                    self.journal.submit_failure(rec, instance.server, host);
+                }
             }
         }
     }

@@ -156,13 +156,20 @@ pub(crate) fn of_move(wait: &Wait, instance: &str, recovery: RecoveryId) -> Vec<
     actions.sort_by_key(|by| *by == EndedBy::Failure);
     let actions = actions.iter();
     actions
-        .map(|by| match by {
-            EndedBy::Success => command(&format!("--running-on {host}")),
-            EndedBy::Failure => command(&format!("--not-running-on {host}")),
-            EndedBy::Retry => command("--retry"),
-            EndedBy::Ignore => command("--dismiss"),
-            EndedBy::RetryRecovery => format!("tachi recovery retry {recovery}"),
-            EndedBy::Thaw => format!("tachi thaw instance {instance}"),
+        .flat_map(|by| match by {
+            EndedBy::Success => vec![command(&format!("--running-on {host}"))],
+            EndedBy::Failure if wait.on.is_empty() => vec![command("--not-running-on HOST")],
+            // Each of these hosts has to be looked at.
+            EndedBy::Failure => {
+                let hosts = wait.on.iter();
+                hosts
+                    .map(|host| command(&format!("--not-running-on {host}")))
+                    .collect()
+            }
+            EndedBy::Retry => vec![command("--retry")],
+            EndedBy::Ignore => vec![command("--dismiss")],
+            EndedBy::RetryRecovery => vec![format!("tachi recovery retry {recovery}")],
+            EndedBy::Thaw => vec![format!("tachi thaw instance {instance}")],
             EndedBy::Approve
             | EndedBy::Abort
             | EndedBy::ConfirmOff
@@ -170,7 +177,7 @@ pub(crate) fn of_move(wait: &Wait, instance: &str, recovery: RecoveryId) -> Vec<
             | EndedBy::EnableSegment
             | EndedBy::EndMaintenance
             | EndedBy::ResolveInstances
-            | EndedBy::Upgrade => format!("tachi recovery show {recovery}"),
+            | EndedBy::Upgrade => vec![format!("tachi recovery show {recovery}")],
         })
         .collect()
 }

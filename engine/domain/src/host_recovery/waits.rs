@@ -27,7 +27,8 @@ impl Move {
             MoveStep::Asked { .. } => {
                 let before = self.wait.as_ref().map(|wait| wait.what);
                 if stuck.unwrap_or(before == Some(WaitsFor::Progress)) {
-                    (WaitsFor::Progress, self.dest.iter().cloned().collect())
+                    let hosts = self.dest.iter().chain(self.possible_hosts());
+                    (WaitsFor::Progress, hosts.cloned().collect())
                 } else {
                     bare(WaitsFor::Nothing)
                 }

@@ -86,7 +86,12 @@ impl Move {
             {
                 Err(format!("{} is about to be requested anyway", self.name))
             }
-            ResolutionKind::Failure if in_flight && self.dest.is_some() && self.dest.as_deref() != on => {
+            ResolutionKind::Failure
+                if in_flight
+                    && self.dest.is_some()
+                    && self.dest.as_deref() != on
+                    && on.is_none_or(|host| !self.possible_hosts().any(|possible| possible == host)) =>
+            {
                 Err(format!(
                     "{} goes to {}: use --not-running-on with that host",
                     self.name,
@@ -111,7 +116,13 @@ impl Move {
 
     /// True if it is new information that it does not run on `host`. For a host that is confirmed off that is known.
     fn adds_information(&self, host: &str, in_flight: bool) -> bool {
-        self.possible_hosts().any(|doubt| doubt == host) || (in_flight && self.may_run.contains(host))
+        let may_be_moved_there = self.may_run.contains(host) || self.dest.as_deref() == Some(host);
+        self.possible_hosts().any(|doubt| doubt == host) || (in_flight && may_be_moved_there)
+    }
+
+    /// True if the evacuation that Nova is doing goes to this host, or it is not known where it goes.
+    fn may_go_to(&self, host: Option<&str>) -> bool {
+        self.is_in_flight() && (self.dest.is_none() || host.is_none() || self.dest.as_deref() == host)
     }
 
     /// Gives the move up, and keeps the host on which Nova may still start it.
@@ -222,7 +233,8 @@ impl MoveTrack {
                     instance.is_absent_from(host, &resolution.by, record);
                     instance.absent.insert(host.to_owned());
                 }
-                if instance.is_in_flight() {
+                // An earlier evacuation may have left it on another host: Nova may go on with this one.
+                if instance.may_go_to(on) {
                     instance.give_up_records(self.open_records.get(&instance.server));
                     instance.poll_again(now);
                 }

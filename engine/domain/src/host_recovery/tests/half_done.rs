@@ -639,6 +639,32 @@ fn a_failure_declared_by_an_operator_ends_a_stuck_move_and_names_the_host() {
     assert!(requested || later == [None], "{:?}", harness.one(1));
 }
 
+/// Seed 975188778: it was to be named for the destination first, and for the other host first.
+/// Covers C5, R29.
+#[test]
+fn an_operator_names_each_host_of_a_stuck_move_in_any_order() {
+    for order in [["b", "c"], ["c", "b"]] {
+        let mut harness = Harness::engine().requested();
+        harness
+            .state
+            .moves
+            .get_mut(&id(1))
+            .unwrap()
+            .may_run
+            .insert("c".into());
+        poll(&mut harness, 20_000, &[rebuilding(1)], &stuck(), &[], &bus(true));
+        poll(&mut harness, 700_000, &[rebuilding(1)], &stuck(), &[], &bus(true));
+        let wait = harness.one(1).wait.clone().unwrap();
+        assert_eq!(wait.on, BTreeSet::from(["b".to_owned(), "c".to_owned()]));
+        for host in order {
+            harness.resolve(1, ResolutionKind::Failure, Some(host));
+            let is_given_up = harness.one(1).dest.is_none();
+            assert_eq!(is_given_up, host == "b" || order[0] == "b", "{order:?} {host}");
+        }
+        assert!(harness.one(1).has_no_possible_host(), "{:?}", harness.one(1));
+    }
+}
+
 /// The action had no effect, but the timeline recorded one.
 /// Covers C5.
 #[test]
