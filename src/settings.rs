@@ -32,7 +32,7 @@ use tachi_log::LogSettings;
 pub(crate) use audit::{Audit, places as audit_places};
 pub(crate) use database::{Database, folder as database_folder};
 pub(crate) use events::{Driver, EventSettings};
-pub(crate) use fencing::{Fencing, Pauses};
+pub(crate) use fencing::Fencing;
 pub(crate) use http::{Http, WebBoard};
 pub(crate) use identity::AuthStrategy;
 pub(crate) use messaging::Messaging;

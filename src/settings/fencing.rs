@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tachi_config::{Reader, Refusal};
 use tachi_domain::policy::FencingMode;
+use tachi_fence::self_test::Pauses;
 use tachi_fence::{MaasOptions, Source, Topology};
 use tachi_operator::Failure;
 
@@ -29,20 +30,12 @@ pub(crate) struct Fencing {
     pub(crate) self_test: Option<Pauses>,
 }
 
-/// Intervals of the self-tests of a device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Pauses {
-    /// Interval of the engine that watches, which tests for all engines.
-    pub(crate) watching: Duration,
-    /// Interval of each other engine, which tests for itself: it may be the one that has to reach the device.
-    pub(crate) beside: Duration,
-}
+/// Default interval of the engine that watches. A hanging device is found within a minute: this interval, ten seconds without an answer, and
+/// the time to store the result.
+const WATCHING: Duration = Duration::from_secs(40);
 
-impl Pauses {
-    /// A hanging device is found within a minute: this interval, ten seconds without an answer, and the time to store the result.
-    const WATCHING: Duration = Duration::from_secs(40);
-    const BESIDE: Duration = Duration::from_secs(300);
-}
+/// Default interval of each other engine.
+const BESIDE: Duration = Duration::from_secs(300);
 
 /// Reads the options of `[fencing]` about devices.
 pub(super) fn fencing(r: &mut Reader<'_>) -> Fencing {
@@ -69,10 +62,10 @@ pub(super) fn fencing(r: &mut Reader<'_>) -> Fencing {
         .help("maximum number of concurrent power commands of an engine")
         .get();
     // An explicit interval applies to all engines.
-    let beside = (!r.is_set(G, "self_test_interval")).then_some(Pauses::BESIDE);
+    let beside = (!r.is_set(G, "self_test_interval")).then_some(BESIDE);
     let every = r
         .seconds(G, "self_test_interval")
-        .default(Pauses::WATCHING)
+        .default(WATCHING)
         .range(Duration::ZERO..=Duration::from_secs(86_400))
         .help("interval of the tests of a device by the engine that watches; every other engine uses 300 s unless set. 0: no tests").get();
     Fencing {

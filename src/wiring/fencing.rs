@@ -1,34 +1,24 @@
 //! Fence devices: read, read again when their file changes, and tested before they are needed.
 
-mod fencing_state;
-pub(crate) mod machines;
-mod rounds;
-mod self_test;
-
-use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use metrics::{describe_gauge, gauge};
+use tachi_domain::policy::FencingMode;
 use tachi_engine::MachineCheckedFencer;
 use tachi_engine::ports::Clock;
-use tachi_engine::ports::operator::SegmentView;
 use tachi_fence::Fencers;
+use tachi_fence::self_test::{FAULTS, FencingState, OFF_WHILE_UP, UP};
 use tachi_operator::Failure;
+use tachi_operator::engine_heartbeat::PartState;
 use tokio_util::sync::CancellationToken;
-
-pub(crate) use fencing_state::{FencingState, by_command};
-pub(crate) use self_test::{SelfTest, self_test};
 
 use super::Base;
 use super::file_backed::{self, FileBacked};
 use crate::settings::{Fencing, Settings};
 
-const UP: &str = "tachi_fence_device_up";
-const FAULTS: &str = "tachi_fence_device_faults";
 const FILE_OK: &str = "tachi_fence_file_ok";
-const OFF_WHILE_UP: &str = "tachi_fence_off_while_heard";
 
 /// Fingerprint of the file, by which a change is noticed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,16 +149,10 @@ impl FileBacked for Devices {
     }
 }
 
-/// Returns the registered hosts, and those of them that are under recovery.
-pub(crate) fn named(segments: Vec<SegmentView>) -> (Vec<String>, BTreeSet<String>) {
-    let (mut hosts, mut busy) = (Vec::new(), BTreeSet::new());
-    for view in segments.into_iter().flat_map(|view| view.hosts) {
-        if view.recovery.is_some() {
-            busy.insert(view.host.name.clone());
-        }
-        hosts.push(view.host.name);
-    }
-    (hosts, busy)
+/// Returns the fact about the devices, for the engine's heartbeat.
+pub(crate) fn fact(how: FencingState, fencing: &Fencing, mode: FencingMode) -> PartState {
+    let well = fencing.fact(mode);
+    Arc::new(move || how.problem().unwrap_or_else(|| well.clone()))
 }
 
 fn print(path: Option<&PathBuf>) -> Option<Print> {

@@ -11,6 +11,7 @@ use tachi_api::{Metrics, ServeOptions};
 use tachi_engine::Engine;
 use tachi_engine::ports::{Events, freezes, operator, plans};
 use tachi_engine::watcher::{Sources, Watcher};
+use tachi_fence::self_test::{SelfTest, self_test};
 use tachi_openstack::Nova;
 use tachi_operator::Failure;
 use tachi_operator::engine_heartbeat::{Health, PartState, Signer};
@@ -21,7 +22,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::fencing::{Devices, SelfTest, self_test};
+use super::fencing::{self, Devices};
 use super::manager::Manager;
 use super::situation::SituationMetrics;
 use super::{Base, cloud, health, listen};
@@ -105,7 +106,8 @@ impl Process {
         self.fact(operator::READS_ACTIONS, Arc::new(|| "ok: read".to_owned()));
         self.fact(plans::PLANS_FACT, Arc::new(|| "ok: running".to_owned()));
         let how = devices.how();
-        self.fact("fencing", how.fact(&settings.fencing, settings.policy.fencing));
+        let fact = fencing::fact(how.clone(), &settings.fencing, settings.policy.fencing);
+        self.fact("fencing", fact);
         let tender = Tender {
             freezes: Arc::new(base.store.freezes().clone()),
             events,
@@ -122,7 +124,8 @@ impl Process {
                 fencers: devices.fencers(),
                 identified: devices.identified(base),
                 how: how.clone(),
-                store: base.store.clone(),
+                operator_journal: Arc::new(base.store.operator_journal().clone()),
+                machines: Arc::new(base.store.machines().clone()),
                 cloud: engine.cloud(),
                 clock: base.clock.clone(),
                 pauses,

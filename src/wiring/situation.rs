@@ -16,11 +16,11 @@ use tachi_engine::ports::{Clock, FactStore as _, FreezeLine, JournalError};
 use tachi_engine::situation::{CloudSnapshot, ConfiguredFacts, Tables};
 use tachi_engine::watcher::RoundObserver;
 use tachi_engine::watcher::kind::COMMAND_TESTS;
+use tachi_fence::self_test::FencingState;
 use tachi_store::Store;
 use tokio::sync::watch;
 
 use super::Base;
-use super::fencing::FencingState;
 use crate::settings::{Fencing, Settings};
 
 const FINDINGS: &str = "tachi_findings";

@@ -8,6 +8,7 @@
 //! * [`Topology`] is the devices' file: the devices of each host, in order.
 //! * [`Fencers`] calls the devices within their limits, and writes the audit lines.
 //! * [`Maas`] calls a MAAS region controller, which calls the host's power controller.
+//! * [`self_test`] tests all of them all the time.
 //! * [`Device`] is one power controller. It makes no decisions.
 //! * [`Ipmi`] is a BMC behind `ipmitool`, [`Redfish`] one with an HTTP interface.
 //! * [`Exec`] runs any installed fence agent.
@@ -27,6 +28,7 @@ mod ipmi;
 mod maas;
 mod redfish;
 mod router;
+pub mod self_test;
 mod text;
 mod topology;
 mod web;

@@ -24,6 +24,7 @@ use tachi_engine::ports::{
 };
 use tachi_engine::watcher::kind;
 use tachi_engine::{MachineCheckedFencer, SystemClock};
+use tachi_fence::self_test::{DirectQueries, HostLiveness, Services, by_command, examine, registered_hosts};
 use tachi_fence::{Fencers, Report};
 use tachi_operator::{Failure, when};
 
@@ -31,8 +32,6 @@ use super::devices;
 use super::switch::registered;
 use crate::logging;
 use crate::settings::Settings;
-use crate::wiring::fencing::machines::{DirectQueries, examine};
-use crate::wiring::fencing::{by_command, named};
 use crate::wiring::{self, Base};
 
 /// Time that a command waits for heartbeats in Nova.
@@ -92,7 +91,7 @@ impl Book {
     pub(super) async fn examine(&self, reports: &mut [Report], settings: &Settings) -> Result<(), Failure> {
         let region = self.base.store.operator_journal().region().await;
         let region = region.map_err(|error| Failure::new("reading which hosts are under recovery", error))?;
-        let (_, busy) = named(region);
+        let (_, busy) = registered_hosts(region);
         match wiring::nova(settings, &self.base.clock).await {
             Ok(nova) => {
                 let machines = self.base.store.machines();
@@ -138,8 +137,8 @@ impl Book {
 struct Unreachable;
 
 #[async_trait::async_trait]
-impl wiring::fencing::machines::HostLiveness for Unreachable {
-    async fn poll_services(&self) -> Option<wiring::fencing::machines::Services> {
+impl HostLiveness for Unreachable {
+    async fn poll_services(&self) -> Option<Services> {
         None
     }
 }

@@ -1,21 +1,26 @@
 //! Self-test of every device of every registered host, round-robin, all the time. Nothing is switched.
 
+mod fencing_state;
+mod machines;
+mod rounds;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tachi_engine::ports::{Clock, OperatorJournal as _};
+use tachi_engine::ports::operator::SegmentView;
+use tachi_engine::ports::{Clock, Machines, OperatorJournal};
 use tachi_engine::{CloudCache, MachineCheckedFencer};
-use tachi_fence::{Fencers, Report};
-use tachi_store::Store;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::rounds::Rounds;
-use super::{FencingState, machines, named};
-use crate::settings::Pauses;
+use crate::router::{Fencers, Report};
+use rounds::Rounds;
+
+pub use fencing_state::{FAULTS, FencingState, OFF_WHILE_UP, UP, by_command};
+pub use machines::{DirectQueries, HostLiveness, Services, examine};
 
 /// Time after which a device without an answer is reported; the test still waits for its full timeout.
 const REPORT_DELAY: Duration = Duration::from_secs(10);
@@ -32,15 +37,33 @@ const GATHERED: Duration = Duration::from_secs(5);
 /// Time that the self-test waits for heartbeats in Nova, which come every 10 s by default.
 const LISTENS: Duration = Duration::from_secs(75);
 
+/// Intervals of the self-tests of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pauses {
+    /// Interval of the engine that watches, which tests for all engines.
+    pub watching: Duration,
+    /// Interval of each other engine, which tests for itself: it may be the one that has to reach the device.
+    pub beside: Duration,
+}
+
 /// Configuration of the self-test.
-pub(crate) struct SelfTest {
-    pub(crate) fencers: Arc<Fencers>,
-    pub(crate) identified: Arc<MachineCheckedFencer>,
-    pub(crate) how: FencingState,
-    pub(crate) store: Arc<Store>,
-    pub(crate) cloud: CloudCache,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) pauses: Pauses,
+pub struct SelfTest {
+    /// The devices.
+    pub fencers: Arc<Fencers>,
+    /// The devices with the machine of each, which recoveries use too.
+    pub identified: Arc<MachineCheckedFencer>,
+    /// The results, which others read.
+    pub how: FencingState,
+    /// The registered hosts.
+    pub operator_journal: Arc<dyn OperatorJournal>,
+    /// The known machines.
+    pub machines: Arc<dyn Machines>,
+    /// The heartbeats in Nova.
+    pub cloud: CloudCache,
+    /// The clock of the results.
+    pub clock: Arc<dyn Clock>,
+    /// The intervals.
+    pub pauses: Pauses,
 }
 
 /// Events of a test.
@@ -64,7 +87,7 @@ struct Region {
 }
 
 /// Runs the self-test until it is stopped. A test that is dropped has switched nothing.
-pub(crate) async fn self_test(test: SelfTest, stop: CancellationToken) {
+pub async fn self_test(test: SelfTest, stop: CancellationToken) {
     let (results_tx, mut results) = mpsc::unbounded_channel();
     let mut running = RunningTests {
         rounds: Rounds::new(test.pauses, u64::from(std::process::id())),
@@ -119,8 +142,8 @@ impl RunningTests {
             return;
         }
         self.region.read = Some(now);
-        let (hosts, busy) = match self.test.store.operator_journal().region().await {
-            Ok(segments) => named(segments),
+        let (hosts, busy) = match self.test.operator_journal.region().await {
+            Ok(segments) => registered_hosts(segments),
             Err(error) => {
                 tracing::debug!(%error, "failed to read the registered hosts; skipping self-tests of new hosts");
                 return;
@@ -205,12 +228,12 @@ impl RunningTests {
         }
         self.judged = now;
         let mut reports = std::mem::take(&mut self.answers);
-        let (identified, store) = (Arc::clone(&self.test.identified), Arc::clone(&self.test.store));
+        let (identified, known) = (Arc::clone(&self.test.identified), Arc::clone(&self.test.machines));
         let (cloud, busy) = (self.test.cloud.clone(), Arc::clone(&self.region.busy));
         let results_tx = self.results_tx.clone();
         self.tasks.spawn(async move {
             let listens = (LISTENS, busy.as_ref());
-            machines::examine(&mut reports, &identified, store.machines(), &cloud, listens).await;
+            examine(&mut reports, &identified, known.as_ref(), &cloud, listens).await;
             let _ = results_tx.send(PollResult::Judged(reports));
         });
     }
@@ -218,5 +241,20 @@ impl RunningTests {
 
 /// Returns the host and the device of a report.
 fn key(report: &Report) -> (String, String) {
-    (report.host.clone(), super::fencing_state::target(report))
+    (report.host.clone(), fencing_state::target(report))
 }
+
+/// Returns the registered hosts, and those of them that are under recovery.
+pub fn registered_hosts(segments: Vec<SegmentView>) -> (Vec<String>, BTreeSet<String>) {
+    let (mut hosts, mut busy) = (Vec::new(), BTreeSet::new());
+    for view in segments.into_iter().flat_map(|view| view.hosts) {
+        if view.recovery.is_some() {
+            busy.insert(view.host.name.clone());
+        }
+        hosts.push(view.host.name);
+    }
+    (hosts, busy)
+}
+
+#[cfg(test)]
+mod tests;

@@ -13,8 +13,9 @@ use tachi_domain::power::Power;
 use tachi_engine::ports::machines::NewMachine;
 use tachi_engine::ports::{CloudLists, Machines};
 use tachi_engine::{CloudCache, MachineCheckedFencer};
-use tachi_fence::{Alarm, Report};
 use tokio::time::Instant;
+
+use crate::router::{Alarm, Report};
 
 /// Interval between two polls of Nova by a command.
 const POLL_INTERVAL: Duration = Duration::from_secs(3);
@@ -22,11 +23,12 @@ const POLL_INTERVAL: Duration = Duration::from_secs(3);
 /// Limit of machines that are stored in one transaction.
 const MAX_BATCH: usize = 200;
 
-pub(crate) type Services = BTreeMap<String, Option<Service>>;
+/// The compute services of Nova, by host.
+pub type Services = BTreeMap<String, Option<Service>>;
 
 /// Source of Nova's heartbeats.
 #[async_trait]
-pub(crate) trait HostLiveness: Send + Sync {
+pub trait HostLiveness: Send + Sync {
     /// Returns every compute service, as Nova shows it after this call; `None` if Nova does not answer.
     async fn poll_services(&self) -> Option<Services>;
 }
@@ -42,7 +44,7 @@ impl HostLiveness for CloudCache {
 }
 
 /// A command polls Nova itself.
-pub(crate) struct DirectQueries(pub(crate) Arc<dyn CloudLists>);
+pub struct DirectQueries(pub Arc<dyn CloudLists>);
 
 #[async_trait]
 impl HostLiveness for DirectQueries {
@@ -61,7 +63,7 @@ impl HostLiveness for DirectQueries {
 /// Compares the machine of each report with the known one, and puts errors into the report. An unknown machine is stored if
 /// the device reads on and Nova sees a heartbeat of the host. `busy` hosts are under recovery: no machine of theirs is stored, and an
 /// off reading is expected.
-pub(crate) async fn examine(
+pub async fn examine(
     reports: &mut [Report],
     identified: &MachineCheckedFencer,
     machines: &dyn Machines,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::settings::Pauses;
+use super::Pauses;
 
 /// Interval of the tests after a failure: a single failure may be a busy device, and a repaired one should not be reported for long.
 const RETEST_DELAY: Duration = Duration::from_secs(30);

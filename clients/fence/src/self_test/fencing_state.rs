@@ -7,15 +7,19 @@ use std::time::Duration;
 use async_trait::async_trait;
 use metrics::gauge;
 use tachi_domain::Timestamp;
-use tachi_domain::policy::FencingMode;
 use tachi_domain::situation::DeviceTest;
 use tachi_engine::watcher::Tests;
-use tachi_fence::{Alarm, Report};
-use tachi_operator::engine_heartbeat::PartState;
 use tokio::sync::Notify;
 
-use super::{FAULTS, OFF_WHILE_UP, UP};
-use crate::settings::{Fencing, Pauses};
+use super::Pauses;
+use crate::router::{Alarm, Report};
+
+/// Metric: 1 unless a host's self-test of the device has failed twice in a row.
+pub const UP: &str = "tachi_fence_device_up";
+/// Metric: hosts whose last self-test of the device failed.
+pub const FAULTS: &str = "tachi_fence_device_faults";
+/// Metric: devices that read their host off while it is up in Nova.
+pub const OFF_WHILE_UP: &str = "tachi_fence_off_while_heard";
 
 /// Number of failed self-tests in a row that raise an alarm: a single failure may be a busy device.
 const FAILURES: u32 = 2;
@@ -23,8 +27,9 @@ const FAILURES: u32 = 2;
 /// Limit of the failing devices that are named in a line.
 const NAMED: usize = 3;
 
+/// The results of the tests, shared by those who make and those who read them.
 #[derive(Clone, Default)]
-pub(crate) struct FencingState(Arc<SharedState>);
+pub struct FencingState(Arc<SharedState>);
 
 #[derive(Default)]
 struct SharedState {
@@ -154,7 +159,7 @@ fn counts_for(interval: Duration) -> u32 {
 const BY_HAND_ALONE: Duration = Duration::from_hours(24);
 
 /// Returns the test that an operator has run by command; `None` for a host that cannot be tested as configured.
-pub(crate) fn by_command(report: &Report, pauses: Option<Pauses>, at: Timestamp) -> Option<DeviceTest> {
+pub fn by_command(report: &Report, pauses: Option<Pauses>, at: Timestamp) -> Option<DeviceTest> {
     if report.device.is_empty() {
         return None;
     }
@@ -197,17 +202,17 @@ impl FencingState {
     }
 
     /// Sets the reason why the current file is not in force, if it is not.
-    pub(super) fn file(&self, why: Option<String>) {
+    pub fn file(&self, why: Option<String>) {
         self.state().file = why;
     }
 
     /// Sets the intervals of the tests.
-    pub(crate) fn tests_every(&self, pauses: Pauses) {
+    pub fn tests_every(&self, pauses: Pauses) {
         self.state().pauses = Some(pauses);
     }
 
     /// Sets whether this engine watches for all engines.
-    pub(crate) fn watches(&self, watching: bool) {
+    pub fn watches(&self, watching: bool) {
         self.state().watching = watching;
     }
 
@@ -216,7 +221,7 @@ impl FencingState {
     }
 
     /// Describes what is wrong, if anything is.
-    pub(crate) fn problem(&self) -> Option<String> {
+    pub fn problem(&self) -> Option<String> {
         let state = self.state();
         if let Some(why) = &state.file {
             return Some(format!(
@@ -238,12 +243,6 @@ impl FencingState {
             String::new()
         };
         (!failing.is_empty()).then(|| format!("failing its self-test: {}{more}", first.join(", ")))
-    }
-
-    /// Returns the fact for the engine's heartbeat.
-    pub(crate) fn fact(&self, fencing: &Fencing, mode: FencingMode) -> PartState {
-        let (how, well) = (self.clone(), fencing.fact(mode));
-        Arc::new(move || how.problem().unwrap_or_else(|| well.clone()))
     }
 
     /// Returns the hosts with a device that has failed its last self-test.
