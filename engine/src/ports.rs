@@ -5,6 +5,7 @@ pub mod audit;
 pub mod canaries;
 pub mod clock;
 pub mod compute;
+pub mod device_report;
 pub mod engine_registry;
 pub mod events;
 pub mod facts;

@@ -7,6 +7,7 @@ use tachi_bus::InProcess;
 use tachi_cli::out;
 use tachi_engine::Ports;
 use tachi_engine::dry_run::Answer;
+use tachi_engine::ports::device_report::Report;
 use tachi_engine::ports::{JournalError, NoAudit};
 use tachi_openstack::{CanaryCalls, Nova};
 use tachi_operator::drill::live::CanaryPorts;
@@ -74,7 +75,7 @@ impl DrillQueries for Queries {
         };
         let fencers = devices.fencers();
         let reports = fencers.check(&[host.to_owned()], &mut |_, _, _| {}).await;
-        let answer = |report: tachi_fence::Report| Answer {
+        let answer = |report: Report| Answer {
             what: match &report.target {
                 Some(target) => format!("level {} {target}", report.level),
                 None => "fence levels".to_owned(),

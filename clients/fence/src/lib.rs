@@ -42,6 +42,6 @@ pub use maas::{Maas, MaasOptions, SetupError};
 pub use redfish::{
     Fingerprint, FingerprintError, Redfish, RedfishError, RedfishLogin, RedfishOptions, Trust, WebClients,
 };
-pub use router::{Alarm, Fencers, Progress, Report};
+pub use router::{Fencers, Progress};
 pub use topology::{HostLevels, Problem, Topology};
 pub use web::AuthorityError;

@@ -17,7 +17,7 @@ use tracing::instrument;
 use crate::device::{Device, Plug};
 use crate::topology::{HostLevels, Topology};
 
-pub use check::{Alarm, Progress, Report};
+pub use check::Progress;
 
 /// Number of earlier files to keep for the recoveries that started under them.
 const MAX_EARLIER_FILES: usize = 4;

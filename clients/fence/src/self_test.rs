@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tachi_engine::ports::device_report::Report;
 use tachi_engine::ports::operator::SegmentView;
 use tachi_engine::ports::{Clock, Machines, OperatorJournal};
 use tachi_engine::{CloudCache, MachineCheckedFencer};
@@ -16,7 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::router::{Fencers, Report};
+use crate::router::Fencers;
 use rounds::Rounds;
 
 pub use fencing_state::{FAULTS, FencingState, OFF_WHILE_UP, UP, by_command};

@@ -11,8 +11,9 @@ use tachi_cli::out::{self, Cell, Column, TextTable, answer};
 use tachi_domain::count;
 use tachi_domain::power::Power;
 use tachi_engine::SystemClock;
+use tachi_engine::ports::device_report::Report;
 use tachi_engine::ports::{Clock as _, OperatorJournal as _};
-use tachi_fence::{Fencers, Report};
+use tachi_fence::Fencers;
 use tachi_operator::Failure;
 
 use super::machines::{Book, Lines};

@@ -17,6 +17,7 @@ use tachi_domain::level::Target;
 use tachi_domain::machine_id::MachineId;
 use tachi_domain::situation::DeviceTest;
 use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
+use tachi_engine::ports::device_report::Report;
 use tachi_engine::ports::machines::{Entry, MachineLine};
 use tachi_engine::ports::{
     AuditEntry, AuditSink, Clock, DeviceOperation, Fact, FactStore as _, Fencer as _, Machines as _,
@@ -24,8 +25,8 @@ use tachi_engine::ports::{
 };
 use tachi_engine::watcher::kind;
 use tachi_engine::{MachineCheckedFencer, SystemClock};
+use tachi_fence::Fencers;
 use tachi_fence::self_test::{DirectQueries, HostLiveness, Services, by_command, examine, registered_hosts};
-use tachi_fence::{Fencers, Report};
 use tachi_operator::{Failure, when};
 
 use super::devices;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tachi_domain::level::Target;
-use tachi_domain::machine_id::MachineId;
 use tachi_domain::power::Power;
 use tachi_engine::ports::CallError;
+use tachi_engine::ports::device_report::Report;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
@@ -15,100 +15,24 @@ use super::{Fencers, TEST_TIMEOUT};
 use crate::device::{Device, Kind, Plug, SelfTestOutcome};
 use crate::topology::plugs::parts;
 
-/// A reason to suspect that a device's reading is of another machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Alarm {
-    /// Another machine responds than expected.
-    ForeignMachine,
-    /// The device reads off while the host is up in Nova.
-    OffWhileUp,
-}
-
-/// The result of testing one device of one host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
-    /// The host.
-    pub host: String,
-    /// The level's number; 0 if the host has none.
-    pub level: u32,
-    /// The device's name; empty if there is none.
-    pub device: String,
-    /// The kind of the device.
-    pub kind: String,
-    /// The device's endpoint, and its name for the host.
-    pub target: Option<Target>,
-    /// The reading, if there is one.
-    pub power: Option<Power>,
-    /// The device's own text.
-    pub raw: String,
-    /// The identity of the machine that answered, if the device states one.
-    pub machine: Option<MachineId>,
-    /// Duration, without the wait for a permit.
-    pub latency: Duration,
-    /// The reason why the device could not be relied on.
-    pub fault: Option<String>,
-    /// Set if the fault is permanent and is reported at once.
-    pub alarm: Option<Alarm>,
-    /// Problems that may prevent a later power-off.
-    pub warnings: Vec<String>,
-    /// The reason why a power-off would be refused. The warnings contain it, too.
-    pub obstacle: Option<String>,
-}
-
-impl Report {
-    fn of(host: &str, level: u32, fault: Option<String>) -> Self {
-        Self {
-            host: host.to_owned(),
-            level,
-            device: String::new(),
-            kind: String::new(),
-            target: None,
-            power: None,
-            raw: String::new(),
-            machine: None,
-            latency: Duration::ZERO,
-            fault,
-            alarm: None,
-            warnings: Vec::new(),
-            obstacle: None,
-        }
-    }
-
-    fn at(mut self, target: &Target) -> Self {
-        self.device.clone_from(&target.device);
-        self.kind.clone_from(&target.kind);
-        self.target = Some(target.clone());
-        self
-    }
-
-    /// Returns the report with the obstacle to a power-off, if any, as its fault.
-    #[must_use]
-    pub fn strict(mut self) -> Self {
-        if let Some(obstacle) = self.obstacle.take() {
-            self.warnings.retain(|warning| *warning != obstacle);
-            self.fault.get_or_insert(obstacle);
-        }
-        self
-    }
-
-    fn with_outcome(mut self, looked: Result<SelfTestOutcome, CallError>) -> Self {
-        match looked {
-            Ok(checked) => {
-                if checked.reading.power == Power::Unknown {
-                    let raw = &checked.reading.raw;
-                    self.fault = Some(format!("its reading is neither on nor off ({raw:?})"));
-                }
-                self.power = Some(checked.reading.power);
-                self.raw = checked.reading.raw;
-                self.machine = checked.reading.machine;
-                self.warnings = checked.warnings;
-                self.warnings.extend(checked.obstacle.clone());
-                self.obstacle = checked.obstacle;
+/// Returns the report with what the device has answered.
+fn with_outcome(mut report: Report, looked: Result<SelfTestOutcome, CallError>) -> Report {
+    match looked {
+        Ok(checked) => {
+            if checked.reading.power == Power::Unknown {
+                let raw = &checked.reading.raw;
+                report.fault = Some(format!("its reading is neither on nor off ({raw:?})"));
             }
-            Err(error) => self.fault = Some(error.fault.text),
+            report.power = Some(checked.reading.power);
+            report.raw = checked.reading.raw;
+            report.machine = checked.reading.machine;
+            report.warnings = checked.warnings;
+            report.warnings.extend(checked.obstacle.clone());
+            report.obstacle = checked.obstacle;
         }
-        self
+        Err(error) => report.fault = Some(error.fault.text),
     }
+    report
 }
 
 /// Called for every finished test: the report, the number done, and the total.
@@ -191,7 +115,7 @@ impl Fencers {
                 let _slot = self.slot(device.as_ref()).await;
                 probe_device(report, device.as_ref(), &plug).await
             }
-            Err(error) => report.with_outcome(Err(error)),
+            Err(error) => with_outcome(report, Err(error)),
         }
     }
 
@@ -212,7 +136,7 @@ impl Fencers {
     ) -> Report {
         let (device, plug) = match self.device_of(&report) {
             Ok(found) => found,
-            Err(error) => return report.with_outcome(Err(error)),
+            Err(error) => return with_outcome(report, Err(error)),
         };
         let _test = self.test_slot(device.as_ref()).await;
         let _slot = self.slot(device.as_ref()).await;
@@ -254,7 +178,7 @@ async fn probe_device(report: Report, device: &dyn Device, plug: &Plug) -> Repor
     let started_at = Instant::now();
     let looked = timeout(TEST_TIMEOUT, device.check(plug)).await;
     let late = || CallError::refused(format!("no answer within {} s", TEST_TIMEOUT.as_secs()));
-    let mut report = report.with_outcome(looked.unwrap_or_else(|_| Err(late())));
+    let mut report = with_outcome(report, looked.unwrap_or_else(|_| Err(late())));
     report.latency = started_at.elapsed();
     report
 }

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tachi_domain::Timestamp;
 use tachi_domain::fault::FaultClass;
 use tachi_domain::power::Power;
+use tachi_engine::ports::device_report::Report;
 use tachi_testkit::ManualClock;
 use tokio::time::{sleep, timeout};
 

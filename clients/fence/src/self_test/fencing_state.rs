@@ -8,11 +8,11 @@ use async_trait::async_trait;
 use metrics::gauge;
 use tachi_domain::Timestamp;
 use tachi_domain::situation::DeviceTest;
+use tachi_engine::ports::device_report::{Alarm, Report};
 use tachi_engine::watcher::Tests;
 use tokio::sync::Notify;
 
 use super::Pauses;
-use crate::router::{Alarm, Report};
 
 /// Metric: 1 unless a host's self-test of the device has failed twice in a row.
 pub const UP: &str = "tachi_fence_device_up";

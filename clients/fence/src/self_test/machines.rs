@@ -10,12 +10,11 @@ use tachi_domain::Timestamp;
 use tachi_domain::fault::FaultClass;
 use tachi_domain::nova::Service;
 use tachi_domain::power::Power;
+use tachi_engine::ports::device_report::{Alarm, Report};
 use tachi_engine::ports::machines::NewMachine;
 use tachi_engine::ports::{CloudLists, Machines};
 use tachi_engine::{CloudCache, MachineCheckedFencer};
 use tokio::time::Instant;
-
-use crate::router::{Alarm, Report};
 
 /// Interval between two polls of Nova by a command.
 const POLL_INTERVAL: Duration = Duration::from_secs(3);

@@ -1,8 +1,8 @@
 use tachi_domain::Timestamp;
+use tachi_engine::ports::device_report::Alarm;
 use tachi_engine::watcher::Tests as _;
 
 use super::*;
-use crate::router::Alarm;
 
 fn report(host: &str, fault: Option<&str>) -> Report {
     Report {
