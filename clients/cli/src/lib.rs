@@ -18,6 +18,7 @@ pub mod doctor;
 pub mod drill;
 pub mod events;
 pub mod explain;
+pub mod fence;
 pub mod forecast;
 pub mod freeze;
 pub mod host;

@@ -20,6 +20,7 @@ pub mod engine_heartbeat;
 mod explanation;
 pub mod failed_instance;
 mod failure;
+pub mod fence;
 mod finding;
 mod flags;
 mod forecast;
