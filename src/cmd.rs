@@ -22,7 +22,6 @@ mod upgrade;
 
 pub(crate) use db::cutoff as purged_before;
 pub(crate) use fence::{switched_off, what_runs};
-pub(crate) use init::proposal;
 
 use tachi_cli::arguments::{
     Cli, Command, ConfigArgs, Format, ShapeArgs, UpgradeCheckArgs, UpgradeCommand, WAY, check_scope,

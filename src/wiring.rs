@@ -9,6 +9,7 @@ mod events;
 pub(crate) mod failure_domains;
 pub(crate) mod fencing;
 mod file_backed;
+pub(crate) mod from_nova;
 mod health;
 mod identity;
 pub(crate) mod listen;

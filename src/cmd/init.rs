@@ -26,7 +26,6 @@ use super::command_settings;
 use crate::settings::Settings;
 use crate::wiring;
 
-pub(crate) use from_nova::proposal;
 pub(super) use from_nova::{missing, protect_all};
 
 /// Description of our own user. Passwords of other users are never touched.

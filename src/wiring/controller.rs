@@ -15,8 +15,8 @@ use tachi_operator::{AuditRequest, AuditView, FromNovaView, ReturnView};
 use tachi_store::Store;
 use tokio::sync::Mutex;
 
+use super::from_nova::proposal;
 use super::{Base, return_ports};
-use crate::cmd::proposal;
 use crate::settings::{Fencing, Settings, audit_places};
 
 pub(crate) struct LocalController {

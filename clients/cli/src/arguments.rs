@@ -44,7 +44,7 @@ pub use events::EventsArgs;
 pub use fence::{FenceCommand, FenceHostArgs, FenceSwitchArgs, FenceTestArgs, FenceTrustArgs};
 pub use freeze::{FreezeArgs, FreezeCommand, FreezeListArgs, ThawArgs, ThawCommand};
 pub use help::{overview, parse};
-pub use init::{DEFAULT_ZONE, FromNovaArgs, InitCommand, InitMonitorsArgs, SegmentRule};
+pub use init::{FromNovaArgs, InitCommand, InitMonitorsArgs};
 pub use instance::{InstanceCommand, InstanceListArgs, ResolveArgs};
 pub use local_scope::check_scope;
 pub use mon::MonArgs;

@@ -21,6 +21,7 @@ pub mod explain;
 pub mod fence;
 pub mod forecast;
 pub mod freeze;
+pub mod from_nova;
 pub mod host;
 pub mod instance;
 pub mod interruption;

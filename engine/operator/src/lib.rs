@@ -25,6 +25,7 @@ mod finding;
 mod flags;
 mod forecast;
 pub mod freezes;
+pub mod from_nova;
 mod history;
 mod host_instances;
 mod host_return;

@@ -2,12 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Args, Subcommand};
+use tachi_operator::from_nova::{DEFAULT_ZONE, SegmentRule};
 
 use super::{ConfigArgs, Method, ShapeArgs, SourceArgs};
-
-/// Nova's own default of `default_availability_zone`.
-pub const DEFAULT_ZONE: &str = "nova";
 
 /// `tachi setup`.
 #[derive(Debug, Subcommand)]
@@ -33,7 +32,7 @@ pub struct FromNovaArgs {
     #[command(flatten)]
     pub source: SourceArgs,
     /// The unit that becomes a segment
-    #[arg(long, value_enum, default_value_t = SegmentRule::Zone)]
+    #[arg(long, value_parser = segment_rules(), default_value = SegmentRule::Zone.as_str())]
     pub by: SegmentRule,
     /// The zone of hosts that no aggregate puts into one: Nova's `default_availability_zone`
     #[arg(long, default_value = DEFAULT_ZONE, value_name = "ZONE")]
@@ -51,26 +50,20 @@ pub struct FromNovaArgs {
     pub shape: ShapeArgs,
 }
 
-/// The unit that becomes a segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum SegmentRule {
-    /// An availability zone; every host is in one
-    Zone,
-    /// An aggregate; hosts in several are left out, since they would have to be in several segments
-    Aggregate,
-    /// A rack: a `rack:NAME = HOST HOST` line of `[fencing] storm_failure_domains_file`. Hosts in none are left out
-    Rack,
-}
-
-impl SegmentRule {
-    /// Returns the API's name of the unit.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Zone => "zone",
-            Self::Aggregate => "aggregate",
-            Self::Rack => "rack",
-        }
-    }
+/// Returns the units by their names.
+fn segment_rules() -> impl TypedValueParser<Value = SegmentRule> {
+    let value = |rule: SegmentRule| {
+        PossibleValue::new(rule.as_str()).help(match rule {
+            SegmentRule::Zone => "An availability zone; every host is in one",
+            SegmentRule::Aggregate => {
+                "An aggregate; hosts in several are left out, since they would have to be in several segments"
+            }
+            SegmentRule::Rack => {
+                "A rack: a `rack:NAME = HOST HOST` line of `[fencing] storm_failure_domains_file`. Hosts in none are left out"
+            }
+        })
+    };
+    PossibleValuesParser::new(SegmentRule::ALL.map(value)).try_map(|name| name.parse::<SegmentRule>())
 }
 
 /// `tachi setup monitors`.

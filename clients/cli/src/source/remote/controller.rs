@@ -1,10 +1,10 @@
 //! Data that only a controller has, read through its API.
 
 use serde_json::{Map, Value};
+use tachi_operator::from_nova::SegmentRule;
 use tachi_operator::{AuditView, Failure, FromNovaView, ReturnView};
 
 use super::{Act, MAX_PAGES, NO_PATH, Remote};
-use crate::arguments::SegmentRule;
 use crate::out::waiting;
 
 /// Lines of the audit logs of one machine, the newest first.
