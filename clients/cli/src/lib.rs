@@ -10,6 +10,7 @@
 //! A command of a region works on a [`source::Source`]: the API of a cloud, or what the program gives as a [`source::Controller`]. This
 //! crate knows neither the configuration nor the database.
 
+pub mod ack;
 pub mod arguments;
 pub mod audit;
 pub mod completions;

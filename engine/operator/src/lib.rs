@@ -10,6 +10,7 @@
 //! api: /operator/v1 ──────────────────────┘
 //! ```
 
+pub mod acknowledgement;
 pub mod actions;
 pub mod consequence;
 mod controller;
