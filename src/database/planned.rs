@@ -1,18 +1,17 @@
 //! Plans for running hosts, on a controller: their current state is read from Nova.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tachi_cli::out;
 use tachi_cli::process_owner;
-use tachi_domain::ServerId;
-use tachi_domain::nova::{Server, VmState};
-use tachi_domain::recovery::{RecoveryKind, is_marked};
-use tachi_engine::ports::operator::{HostView, MoveFilter};
-use tachi_engine::ports::plans::MovedAway;
-use tachi_engine::ports::{Compute, Freezes as _, OperatorJournal as _, Plans as _};
+use tachi_domain::recovery::RecoveryKind;
+use tachi_engine::ports::Freezes as _;
+use tachi_engine::ports::operator::HostView;
 use tachi_openstack::Nova;
-use tachi_operator::plans::{self, AwayInstance, HostService, PlanRequest, Planner};
+use tachi_operator::plans::{
+    self, AwayInstance, HostService, PlanRequest, Planner, list_away_now, service_now,
+};
 use tachi_operator::{AwayView, Failure, FailurePreview, GivebackView, PlannedView, report_host};
 
 use super::Database;
@@ -36,22 +35,7 @@ async fn snapshot(database: &Database, requested: &str, kind: RecoveryKind) -> R
     let freezes = freezes.map_err(|error| Failure::new("listing freezes", error))?;
     let nova = wiring::nova(settings, &base.clock).await?;
     let host = &view.host.name;
-    let service = nova.service(host).await;
-    let service = service.map_err(|error| Failure::new("reading the host's service", error))?;
-    let servers = nova.server_ids_on(host).await;
-    let servers = servers.map_err(|error| Failure::new("listing the instances of the host", error))?;
-    let service = service.map(|service| HostService {
-        up: service.up && !service.forced_down,
-        enabled: service.enabled,
-        undrains: service.enabled || service.disabled_reason.as_deref().is_some_and(is_marked),
-        why: Some(
-            service
-                .disabled_reason
-                .unwrap_or_else(|| "no reason given".to_owned()),
-        ),
-        instances: servers.len(),
-        when: String::new(),
-    });
+    let service = service_now(nova.as_ref(), host).await?;
     let blocker = plans::preconditions(kind, &view, &freezes, &region, service.as_ref());
     Ok(HostSnapshot {
         nova,
@@ -82,7 +66,7 @@ pub(super) async fn giveback_outlook(
 ) -> Result<GivebackView, Failure> {
     let target = snapshot(database, host, RecoveryKind::Giveback).await?;
     let host = target.view.host.name;
-    let all = judge_all(database, target.nova.as_ref(), &host, with_locked).await?;
+    let all = list_away(database, &target.nova, (&host, with_locked)).await?;
     Ok(GivebackView {
         against: target.blocker,
         seen_at: None,
@@ -119,7 +103,7 @@ pub(super) async fn plan(
     let mut instances = BTreeMap::new();
     if wish.kind == RecoveryKind::Giveback {
         let host = &target.view.host.name;
-        let all = judge_all(database, target.nova.as_ref(), host, wish.with_locked).await?;
+        let all = list_away(database, &target.nova, (host, wish.with_locked)).await?;
         instances = plans::instances_to_return(&all);
         if instances.is_empty() {
             return Err(plans::refused(&format!(
@@ -144,56 +128,19 @@ pub(super) async fn plan(
     Ok(begun.view)
 }
 
-async fn judge_all(
+async fn list_away(
     database: &Database,
-    nova: &impl Compute,
-    host: &str,
-    with_locked: bool,
+    nova: &Nova,
+    (host, with_locked): (&str, bool),
 ) -> Result<Vec<AwayInstance>, Failure> {
-    let wrong = |error| database.wrong(error);
     let store = &database.base.store;
-    let moved_away = store.plans().moved_away(host).await.map_err(wrong)?;
-    let needy = store
-        .operator_journal()
-        .moves(MoveFilter::NeedsPerson)
-        .await
-        .map_err(wrong)?;
-    let needy: BTreeSet<ServerId> = needy.into_iter().map(|line| line.server).collect();
-    let mut all = Vec::with_capacity(moved_away.len());
-    for moved in moved_away {
-        let server = nova.server(moved.server).await;
-        let server = server.map_err(|error| Failure::new("reading an instance", error))?;
-        // An instance that was deleted or is back on its host needs no move.
-        let Some(server) = server.filter(|server| server.host.as_deref() != Some(host)) else {
-            continue;
-        };
-        let stays = if needy.contains(&moved.server) {
-            Some(format!("waits for an operator: `tachi show {}`", moved.server))
-        } else {
-            stays(&server, &moved, with_locked)
-        };
-        all.push(AwayInstance {
-            name: server.name,
-            moved,
-            stays,
-        });
-    }
-    Ok(all)
-}
-
-/// Returns why the instance stays where it is, by what Nova shows now. The engine checks again before its request.
-fn stays(server: &Server, moved: &MovedAway, with_locked: bool) -> Option<String> {
-    if server.host.as_deref() != Some(moved.dest.as_str()) {
-        return Some("has been moved since".to_owned());
-    }
-    if let Some(task) = &server.task_state {
-        return Some(format!("has a task under way ({task})"));
-    }
-    if server.locked && !with_locked {
-        return Some("is locked (--with-locked moves it too)".to_owned());
-    }
-    if !matches!(server.vm_state, VmState::Active | VmState::Paused) {
-        return Some(format!("is {}", server.vm_state));
-    }
-    None
+    let wrong = |error| database.wrong(error);
+    list_away_now(
+        store.plans(),
+        store.operator_journal(),
+        nova,
+        (host, with_locked),
+        wrong,
+    )
+    .await
 }

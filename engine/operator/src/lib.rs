@@ -1,8 +1,8 @@
 //! Read models and commands for operators: a region with its hosts, instances and recoveries, and the actions on them.
 //!
 //! Programs get one shape: a command with `--format json` prints what the API answers. All of it comes from the database, without a
-//! request to Nova, except for the answers that only a controller can give ([`ReturnView`], [`FromNovaView`], [`AuditView`]) and for
-//! [`drill`]s.
+//! request to Nova, except for the answers that only a controller can give ([`ReturnView`], [`FromNovaView`], [`AuditView`]), for
+//! [`drill`]s, and for [`plans`] and [`fence`] commands on a controller.
 //!
 //! ```text
 //! tachi status, show, recovery, freeze ───┐

@@ -2,6 +2,7 @@
 //! then recorded in the audit log, then written. An engine carries out the plan, and reads Nova again before each step.
 
 mod away_instances;
+mod nova;
 mod view;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ use crate::snapshot::{RegionSnapshot, is_alive};
 use crate::when::{ago, duration_text};
 
 pub use away_instances::{AwayInstance, MAX_RETURNED, instances_to_return, list_away};
+pub use nova::{list_away_now, service_now};
 pub use view::{AwayView, GivebackView, PlannedView};
 
 /// The shortest freeze of a host after its drain.
