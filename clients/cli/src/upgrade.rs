@@ -1,5 +1,6 @@
 //! `tachi doctor --upgrade`: the results of the checks of `masakari-status upgrade check`, and of the further needs of this version.
 
+pub mod checks;
 mod shown;
 
 use tachi_domain::Timestamp;

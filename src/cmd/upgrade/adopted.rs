@@ -1,14 +1,12 @@
 //! Checks of an adopted configuration, database and broker of Masakari, and of what is left to tighten.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::Duration;
 
 use tachi_api::BindingMode;
-use tachi_cli::upgrade::{Check, CheckGrade, NAMED, check};
-use tachi_config::{ConfigReport, Warning};
+use tachi_cli::upgrade::checks::{self, some_of};
+use tachi_cli::upgrade::{Check, CheckGrade, check};
 use tachi_domain::count;
-use tachi_domain::policy::{BareNormal, FencingMode};
 use tachi_domain::recovery::Life;
 use tachi_engine::ports::OperatorJournal as _;
 use tachi_operator::Failure;
@@ -20,27 +18,8 @@ use crate::wiring;
 /// Timeout for reading the consumers of the engines' queue from the broker.
 const BROKER: Duration = Duration::from_secs(5);
 
-/// Lists the options in the file that have no effect, each with its line.
-pub(super) fn options(report: &ConfigReport) -> Check {
-    const NAME: &str = "Options Without Effect";
-    let warnings: Vec<&Warning> = report
-        .warnings
-        .iter()
-        .filter(|warning| !matches!(warning, Warning::Renamed { .. }))
-        .collect();
-    // Options that Masakari has and Tachi does not need are no mistake.
-    let grade = if warnings.iter().all(|warning| warning.is_notice()) {
-        CheckGrade::Success
-    } else {
-        CheckGrade::Warning
-    };
-    let lines: Vec<String> = warnings.iter().map(ToString::to_string).collect();
-    check(NAME, grade, (!lines.is_empty()).then(|| lines.join("; ")))
-}
-
 /// Checks the CA files, which are read at the start.
 pub(super) fn authorities(settings: &Settings) -> Check {
-    const NAME: &str = "CA Files";
     let mut ca_files = Vec::new();
     if let AuthStrategy::Keystone {
         session: Some(session),
@@ -58,57 +37,7 @@ pub(super) fn authorities(settings: &Settings) -> Check {
             nova.keystone.tls.ca_file.as_deref(),
         ));
     }
-    let (grade, missing) = missing(&ca_files);
-    if missing.is_empty() {
-        return check(NAME, CheckGrade::Success, None);
-    }
-    let named: Vec<String> = missing.into_iter().collect();
-    check(NAME, grade, named.join("; "))
-}
-
-/// Lists the files that are missing, by the URL that they are for.
-fn missing(ca_files: &[(&str, Option<&Path>)]) -> (CheckGrade, BTreeSet<String>) {
-    let mut grade = CheckGrade::Success;
-    let mut shown = BTreeSet::new();
-    for (url, file) in ca_files {
-        let Some(file) = file.filter(|file| !file.exists()) else {
-            continue;
-        };
-        let plain = url.starts_with("http://");
-        grade = grade.max(if plain {
-            CheckGrade::Warning
-        } else {
-            CheckGrade::Failure
-        });
-        let end = if plain {
-            "it is not needed while no service uses TLS"
-        } else {
-            "the services would not start"
-        };
-        shown.insert(format!("{} does not exist (for {url}): {end}", file.display()));
-    }
-    (grade, shown)
-}
-
-/// Checks the effect of a report without evidence.
-pub(super) fn without_evidence(settings: &Settings) -> Check {
-    const NAME: &str = "Reports Without Evidence";
-    match (settings.policy.fencing, settings.policy.bare_normal) {
-        (FencingMode::External, BareNormal::Wait(time)) => {
-            let details = format!(
-                "[fencing] normal_without_evidence = wait: NORMAL counts without evidence after {} s of silence, as with Masakari; \
-                 configure fence devices, or set it to refuse once the monitors send evidence",
-                time.as_secs()
-            );
-            check(NAME, CheckGrade::Warning, details)
-        }
-        (FencingMode::External, BareNormal::Refuse) => {
-            let details =
-                "[fencing] normal_without_evidence = refuse: NORMAL without evidence recovers nothing";
-            check(NAME, CheckGrade::Success, details.to_owned())
-        }
-        (FencingMode::Engine | FencingMode::DryRun, _) => check(NAME, CheckGrade::Success, None),
-    }
+    checks::authorities(&ca_files)
 }
 
 /// Checks that reporters are bound to hosts, and shows who would be refused.
@@ -156,17 +85,6 @@ pub(super) async fn binding(settings: &Settings, store: Option<&Store>) -> Check
         ));
     }
     check(NAME, grade, details.join("; "))
-}
-
-fn some_of(names: &BTreeSet<String>) -> String {
-    let shown: Vec<&str> = names.iter().take(NAMED).map(String::as_str).collect();
-    let more = names.len().saturating_sub(NAMED);
-    let end = if more > 0 {
-        format!(" and {more} more")
-    } else {
-        String::new()
-    };
-    format!("{}{end}", shown.join(", "))
 }
 
 /// Lists unfinished work, and reserved hosts. Skips missing tables, which the check of the revision reports.
@@ -267,44 +185,24 @@ mod tests {
 
     #[test]
     fn options_without_effect_are_told_with_their_line() {
-        let none = options(&settings("[DEFAULT]\nstate_path = /tmp\n").report);
+        let none = checks::options(&settings("[DEFAULT]\nstate_path = /tmp\n").report);
         assert_eq!((none.grade, none.details), (CheckGrade::Success, None));
         // This is an option of Masakari, without use here.
         let checked =
-            options(&settings("[DEFAULT]\nstate_path = /tmp\nenabled_apis = masakari_api\n").report);
+            checks::options(&settings("[DEFAULT]\nstate_path = /tmp\nenabled_apis = masakari_api\n").report);
         assert_eq!(checked.grade, CheckGrade::Success);
         assert!(
             details(&checked).contains("masakari.conf:3"),
             "{:?}",
             checked.details
         );
-        let checked = options(&settings("[DEFAULT]\nstate_pat = /tmp\n").report);
+        let checked = checks::options(&settings("[DEFAULT]\nstate_pat = /tmp\n").report);
         assert_eq!(checked.grade, CheckGrade::Warning);
         assert!(
             details(&checked).contains("masakari.conf:2") && details(&checked).contains("state_path"),
             "{:?}",
             checked.details
         );
-    }
-
-    #[test]
-    fn a_missing_ca_file_is_a_failure_only_where_tls_is_spoken() {
-        let absent = Path::new("/nowhere/ca.pem");
-        let there = Path::new("/");
-        for (ca_files, grade) in [
-            (vec![("https://k/v3", None)], CheckGrade::Success),
-            (vec![("https://k/v3", Some(there))], CheckGrade::Success),
-            (vec![("http://k/v3", Some(absent))], CheckGrade::Warning),
-            (vec![("https://k/v3", Some(absent))], CheckGrade::Failure),
-            (
-                vec![("http://k/v3", Some(absent)), ("https://k/v3", Some(absent))],
-                CheckGrade::Failure,
-            ),
-        ] {
-            let (found, checked) = missing(&ca_files);
-            assert_eq!(found, grade, "{ca_files:?}");
-            assert_eq!(checked.is_empty(), grade == CheckGrade::Success, "{checked:?}");
-        }
     }
 
     #[test]
@@ -318,7 +216,8 @@ mod tests {
             ),
             ("[fencing]\nmode = engine\n", CheckGrade::Success, ""),
         ] {
-            let checked = without_evidence(&settings(text));
+            let policy = settings(text).policy;
+            let checked = checks::without_evidence(policy.fencing, policy.bare_normal);
             assert_eq!(checked.grade, grade, "{text}");
             assert!(
                 details(&checked).contains(description),
@@ -363,11 +262,5 @@ mod tests {
             "{:?}",
             checked.details
         );
-    }
-
-    #[test]
-    fn many_names_are_counted() {
-        let names: BTreeSet<String> = (0..7).map(|n| format!("c{n}")).collect();
-        assert_eq!(some_of(&names), "c0, c1, c2, c3, c4 and 2 more");
     }
 }
