@@ -48,6 +48,7 @@ pub mod return_to_service;
 pub mod schedule;
 mod schema;
 pub mod search;
+pub mod shared_reading;
 mod situation;
 mod snapshot;
 mod step_text;
