@@ -1,34 +1,22 @@
-//! Metrics of the region's situation. The engine that watches publishes them; the others publish zeros.
+//! The region's situation from the database and the configuration, for its metrics.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use metrics::{describe_gauge, gauge};
 use tachi_domain::Timestamp;
-use tachi_domain::freeze::FreezeScope;
-use tachi_domain::monitor::MonitorKind;
 use tachi_domain::policy::Policy;
-use tachi_domain::situation::{
-    Counts, FindingCode, MonitorSituation, Protection, SegmentSituation, Severity, Situation, assess,
-};
-use tachi_engine::ports::{Clock, FactStore as _, FreezeLine, JournalError};
+use tachi_domain::situation::assess;
+use tachi_engine::ports::{Clock, FactStore as _, JournalError};
 use tachi_engine::situation::{CloudSnapshot, ConfiguredFacts, Tables};
 use tachi_engine::watcher::RoundObserver;
 use tachi_engine::watcher::kind::COMMAND_TESTS;
 use tachi_fence::self_test::FencingState;
+use tachi_operator::situation_gauges::SituationGauges;
 use tachi_store::Store;
 use tokio::sync::watch;
 
 use super::Base;
 use crate::settings::{Fencing, Settings};
-
-const FINDINGS: &str = "tachi_findings";
-const INSTANCES: &str = "tachi_instances";
-const FREEZES: &str = "tachi_freezes";
-const HEADROOM: &str = "tachi_segment_headroom_hosts";
-const MONITORS: &str = "tachi_monitors";
-const AGE: &str = "tachi_situation_age_seconds";
 
 /// Returns the configuration of fencing and of instances on a local disk, by these settings.
 pub(crate) fn configured(fencing: &Fencing, policy: &Policy, hosts: &[&str]) -> ConfiguredFacts {
@@ -77,6 +65,7 @@ pub(super) async fn tables(store: &Store, now: Timestamp) -> Result<Tables, Jour
     .await
 }
 
+/// Assesses the region for its metrics after each round of the engine that watches.
 pub(crate) struct SituationMetrics {
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
@@ -84,12 +73,7 @@ pub(crate) struct SituationMetrics {
     policy: watch::Receiver<Policy>,
     /// The device tests, which also know whether this engine watches.
     devices: FencingState,
-    /// The findings that were published before; each is set to zero when it is gone.
-    reported: Mutex<BTreeSet<(FindingCode, Severity)>>,
-    /// The segments that were published before.
-    segments: Mutex<BTreeSet<String>>,
-    /// The time of the data published last, or the time since when there has been none; `None` while another engine watches.
-    as_of: Mutex<Option<Timestamp>>,
+    gauges: SituationGauges,
 }
 
 impl SituationMetrics {
@@ -99,119 +83,15 @@ impl SituationMetrics {
         policy: watch::Receiver<Policy>,
         devices: FencingState,
     ) -> Self {
-        describe_gauge!(
-            FINDINGS,
-            "Subjects of the findings of tachi status, by code and grade"
-        );
-        describe_gauge!(
-            INSTANCES,
-            "Instances by the outcome for them if their hosts failed now"
-        );
-        describe_gauge!(
-            HEADROOM,
-            "Number of hosts of a segment that may fail together; NaN if unknown, and on an engine that does not watch"
-        );
-        describe_gauge!(MONITORS, "Monitors by kind and state; err: silent");
-        describe_gauge!(FREEZES, "Freezes of operators, by scope");
-        describe_gauge!(AGE, "Age of the data from Nova, in seconds; above 45 it is stale");
         Self {
             store: base.store.clone(),
             clock: base.clock.clone(),
             fencing: settings.fencing.clone(),
             policy,
             devices,
-            reported: Mutex::new(
-                FindingCode::ALL
-                    .iter()
-                    .map(|code| (*code, code.grade()))
-                    .collect(),
-            ),
-            segments: Mutex::default(),
-            as_of: Mutex::new(None),
+            gauges: SituationGauges::new(base.clock.clone()),
         }
     }
-
-    /// Publishes the age of the data from `as_of`; without data the age continues to grow.
-    fn known(&self, as_of: Option<Timestamp>) {
-        let now = self.clock.wall();
-        let mut before = self.as_of.lock().unwrap_or_else(PoisonError::into_inner);
-        let as_of = as_of.or(*before).unwrap_or(now);
-        *before = Some(as_of);
-        gauge!(AGE).set(age(as_of, now));
-    }
-
-    fn publish(&self, situation: Option<&Situation>) {
-        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
-        let findings = situation.iter().flat_map(|situation| &situation.findings);
-        reported.extend(findings.map(|finding| (finding.code, finding.grade)));
-        for (code, grade) in reported.iter() {
-            let findings = situation.iter().flat_map(|situation| &situation.findings);
-            let same = findings.filter(|finding| (finding.code, finding.grade) == (*code, *grade));
-            let count: usize = same.map(|finding| finding.subjects.len().max(1)).sum();
-            gauge!(FINDINGS, "code" => code.as_str(), "grade" => grade.as_str()).set(number(count as u64));
-        }
-        self.record_headroom(situation.map_or(&[], |situation| &situation.segments));
-        record_monitors(situation.map_or(&[], |situation| &situation.monitors));
-        let counts = situation
-            .and_then(|situation| situation.counts)
-            .unwrap_or_default();
-        for protection in Protection::ALL {
-            let count = Counts::get(counts, *protection);
-            gauge!(INSTANCES, "grade" => protection.as_str()).set(number(count));
-        }
-    }
-}
-
-impl SituationMetrics {
-    /// Publishes the headroom of each segment. An unknown one is NaN, because zero would mean that no host may fail.
-    fn record_headroom(&self, segments: &[SegmentSituation]) {
-        let mut reported = self.segments.lock().unwrap_or_else(PoisonError::into_inner);
-        reported.extend(segments.iter().map(|segment| segment.name.clone()));
-        reported.retain(|name| {
-            let segment = segments.iter().find(|segment| segment.name == *name);
-            let hosts = segment.and_then(|one| one.headroom);
-            let hosts = hosts.map_or(f64::NAN, |one| number(one.hosts as u64));
-            gauge!(HEADROOM, "segment" => name.clone()).set(hosts);
-            segment.is_some()
-        });
-    }
-}
-
-/// Grades of a monitor: well, with a failed part, silent.
-const HOW: [Severity; 3] = [Severity::Ok, Severity::Warn, Severity::Err];
-
-fn record_monitors(monitors: &[MonitorSituation]) {
-    for kind in MonitorKind::ALL {
-        for grade in HOW {
-            let same = monitors
-                .iter()
-                .filter(|monitor| (monitor.kind, monitor.grade) == (*kind, grade));
-            let count = number(same.count() as u64);
-            gauge!(MONITORS, "kind" => kind.as_str(), "grade" => grade.as_str()).set(count);
-        }
-    }
-}
-
-fn number(count: u64) -> f64 {
-    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
-}
-
-fn measure(freezes: &[FreezeLine]) {
-    for scope in FreezeScope::ALL {
-        let count = freezes.iter().filter(|line| line.freeze.scope == *scope).count();
-        gauge!(FREEZES, "scope" => scope.as_str()).set(number(count as u64));
-    }
-}
-
-fn age(as_of: Timestamp, now: Timestamp) -> f64 {
-    number((now.micros_since(as_of).max(0) / 1_000_000).unsigned_abs())
-}
-
-/// Returns the time of the older of the lists that have to be current.
-fn oldest(watched: &CloudSnapshot) -> Option<Timestamp> {
-    let computes = watched.computes.as_ref().map(|known| known.as_of);
-    let instances = watched.instances.as_ref().map(|known| known.as_of);
-    computes.into_iter().chain(instances).min()
 }
 
 #[async_trait]
@@ -226,31 +106,27 @@ impl RoundObserver for SituationMetrics {
             Ok(tables) => tables,
             Err(error) => {
                 tracing::debug!(%error, "failed to update the metrics of the region");
-                return self.known(None);
+                return self.gauges.unread();
             }
         };
         let policy = self.policy.borrow().clone();
-        self.known(oldest(&watched));
-        measure(&tables.freezes);
+        self.gauges.read(&watched, &tables.freezes);
         let configured = configured(&self.fencing, &policy, &tables.hosts());
         let now = self.clock.wall();
         // For a thousand hosts this takes tenths of a second.
         let judged = tokio::task::spawn_blocking(move || assess(&tables.facts(watched, configured), now));
         match judged.await {
-            Ok(situation) => self.publish(Some(&situation)),
+            Ok(situation) => self.gauges.judged(&situation),
             Err(error) => tracing::warn!(%error, "failed to update the metrics of the region"),
         }
     }
 
     async fn other_engine_polls(&self) {
         self.devices.watches(false);
-        *self.as_of.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        gauge!(AGE).set(0.0);
-        measure(&[]);
-        self.publish(None);
+        self.gauges.elsewhere();
     }
 
     async fn store_failed(&self) {
-        self.known(None);
+        self.gauges.unread();
     }
 }

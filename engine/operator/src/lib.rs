@@ -50,6 +50,7 @@ mod schema;
 pub mod search;
 pub mod shared_reading;
 mod situation;
+pub mod situation_gauges;
 mod snapshot;
 mod step_text;
 mod vmove;
