@@ -5,7 +5,7 @@ mod api;
 mod audit;
 mod config;
 mod db;
-pub(crate) mod doctor;
+mod doctor;
 mod drill;
 mod engine;
 mod fence;
@@ -20,7 +20,6 @@ mod schedule;
 mod serve;
 mod upgrade;
 
-pub(crate) use db::cutoff as purged_before;
 pub(crate) use fence::{switched_off, what_runs};
 
 use tachi_cli::arguments::{

@@ -3,7 +3,6 @@
 mod cmd;
 mod database;
 mod logging;
-mod schedule;
 mod settings;
 mod wiring;
 

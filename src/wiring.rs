@@ -25,20 +25,17 @@ use std::time::Duration;
 use tachi_api::RefusalCounter;
 use tachi_audit::AuditLog;
 use tachi_bus::{Fanout, InProcess, SocketNotifier, SocketWake};
-use tachi_cli::arguments::ConfigArgs;
 use tachi_cli::out::waiting;
 use tachi_domain::policy::{BareNormal, FencingMode, Policy};
-use tachi_engine::ports::{AuditSink, Clock, Events, Hooks, Jobs, Notifier, Registry, Wakeups};
+use tachi_engine::ports::{AuditSink, Clock, Events, Hooks, Notifier, Registry, Wakeups};
 use tachi_engine::{Engine, EngineOptions, Ports, SystemClock};
 use tachi_hooks::Runner;
 use tachi_openstack::{Nova, Session};
 use tachi_operator::Failure;
 use tachi_operator::return_to_service::ReturnPorts;
-use tachi_operator::schedule::Scheduler;
 use tachi_store::{MigrationReport, SchemaStatus, Store, StoreError, StoreOptions};
 use tokio::sync::watch;
 
-use crate::schedule::Worker;
 use crate::settings::{AuthStrategy, Settings, WebBoard, database_folder};
 
 pub(crate) use bus::{Bus, upstream_engines_now};
@@ -432,15 +429,6 @@ pub(crate) fn both_ends(settings: &Settings) -> Result<Ends, Failure> {
     let notify = Fanout(local.clone(), SocketNotifier::new(&folder).map_err(wrong)?);
     let wake = Fanout(local, SocketWake::bind(&folder).map_err(wrong)?);
     Ok((Arc::new(notify), Arc::new(wake)))
-}
-
-/// Runs the jobs of `[schedule]` until the process ends.
-pub(crate) fn keep_schedule(process: &Process, config: &ConfigArgs, settings: &Settings, base: &Base) {
-    let jobs: Arc<dyn Jobs> = Arc::new(base.store.jobs().clone());
-    let work = Arc::new(Worker(config.clone()));
-    let (clock, schedule) = (base.clock.clone(), settings.schedule.clone());
-    let keeper = Scheduler::new(jobs, work, clock, schedule, chrono::Local, own_name(settings));
-    process.task(|stop| keeper.run(stop));
 }
 
 /// Returns the ports for facts about a host that is to return to service.

@@ -27,7 +27,7 @@ pub(crate) async fn run(args: &EngineArgs) -> Result<u8, Failure> {
     event_setup.run(&process);
     bus.listen(&mut process, &settings, &base, &args.upstream);
     process.engine((engine, nova), &settings, &base, devices, events);
-    wiring::keep_schedule(&process, &args.config, &settings, &base);
+    super::schedule::keep(&process, &args.config, &settings, &base);
     process.run(|| super::reload_rules(&args.config, &rules)).await?;
     base.store
         .close()

@@ -1,20 +1,43 @@
 //! `tachi jobs`: the scheduled jobs of engines.
 
+mod job_runner;
+
+use std::sync::Arc;
+
 use serde_json::json;
-use tachi_cli::arguments::{ScheduleCommand, ScheduleRunArgs};
+use tachi_cli::arguments::{ConfigArgs, ScheduleCommand, ScheduleRunArgs};
 use tachi_cli::interruption::ctrl_c;
 use tachi_cli::out::{answer, waiting};
 use tachi_cli::process_owner::who;
 use tachi_cli::source::Controller;
 use tachi_cli::status::code;
 use tachi_domain::situation::Severity;
+use tachi_engine::ports::Jobs;
 use tachi_operator::schedule::manual;
-use tachi_operator::schedule::{JobOutcome, JobRunner as _, MAX_RUN};
+use tachi_operator::schedule::{JobOutcome, JobRunner as _, MAX_RUN, Scheduler};
 use tachi_operator::{Failure, Job};
 
 use super::command_settings;
-use crate::schedule::Worker;
-use crate::wiring;
+use crate::settings::Settings;
+use crate::wiring::{self, Base, Process};
+
+use job_runner::Worker;
+
+/// Runs the jobs of `[schedule]` until the process ends.
+pub(super) fn keep(process: &Process, config: &ConfigArgs, settings: &Settings, base: &Base) {
+    let jobs: Arc<dyn Jobs> = Arc::new(base.store.jobs().clone());
+    let work = Arc::new(Worker(config.clone()));
+    let (clock, schedule) = (base.clock.clone(), settings.schedule.clone());
+    let keeper = Scheduler::new(
+        jobs,
+        work,
+        clock,
+        schedule,
+        chrono::Local,
+        wiring::own_name(settings),
+    );
+    process.task(|stop| keeper.run(stop));
+}
 
 pub(crate) async fn run(command: ScheduleCommand, controller: &dyn Controller) -> Result<u8, Failure> {
     match command {

@@ -34,7 +34,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<u8, Failure> {
     let settings = service_settings(&args.config, "tachi")?;
     let (rules, policy) = watch::channel(settings.policy.clone());
     let (process, base) = start(&settings, policy, &args.upstream).await?;
-    wiring::keep_schedule(&process, &args.config, &settings, &base);
+    super::schedule::keep(&process, &args.config, &settings, &base);
     let reload = || {
         super::reload_rules(&args.config, &rules);
         super::reload_tls(&settings);
@@ -73,7 +73,7 @@ async fn with_region(args: ServeArgs) -> Result<u8, Failure> {
         config_file: vec![region.conf_file()],
         ..ConfigArgs::default()
     };
-    wiring::keep_schedule(&process, &config, &settings, &base);
+    super::schedule::keep(&process, &config, &settings, &base);
     if !args.bare {
         let monitors = Monitors::of(&region)?;
         process.task(|stop| monitors.run(stop));

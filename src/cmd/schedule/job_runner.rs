@@ -8,18 +8,18 @@ use tachi_operator::drill;
 use tachi_operator::schedule::{JobOutcome, JobRunner};
 use tachi_operator::{Failure, Job};
 
-use crate::cmd;
+use super::super::{db, doctor};
 use crate::settings::Settings;
 use crate::wiring::{self, Base};
 
 /// Runs each job as the command of that name does, with the configuration as it is now, read again for each run.
-pub(crate) struct Worker(pub(crate) ConfigArgs);
+pub(super) struct Worker(pub(super) ConfigArgs);
 
 #[async_trait]
 impl JobRunner for Worker {
     async fn run(&self, job: Job, run: u64) -> JobOutcome {
         let done = match job {
-            Job::Doctor => Ok(Box::pin(cmd::doctor::job(&self.0)).await),
+            Job::Doctor => Ok(Box::pin(doctor::job(&self.0)).await),
             Job::Purge => Box::pin(self.purge()).await,
             Job::Drill => Box::pin(self.drill(run)).await,
         };
@@ -46,7 +46,7 @@ impl Worker {
 
     async fn purge(&self) -> Result<JobOutcome, Failure> {
         let (settings, base) = self.open().await?;
-        let before = cmd::purged_before(settings.schedule.purge_age_in_days, base.clock.wall())?;
+        let before = db::cutoff(settings.schedule.purge_age_in_days, base.clock.wall())?;
         let purged = base
             .store
             .purge(&tachi_store::PurgeOptions::before(before), |_| {})
