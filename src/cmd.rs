@@ -20,7 +20,7 @@ mod schedule;
 mod serve;
 mod upgrade;
 
-pub(crate) use fence::{switched_off, what_runs};
+use fence::switched_off;
 
 use tachi_cli::arguments::{
     Cli, Command, ConfigArgs, Format, ShapeArgs, UpgradeCheckArgs, UpgradeCommand, WAY, check_scope,

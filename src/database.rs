@@ -32,7 +32,6 @@ use tachi_operator::{
 };
 use tokio::sync::watch;
 
-use crate::cmd::what_runs;
 use crate::settings::Settings;
 use crate::wiring::region_service::RegionDatabase;
 use crate::wiring::{self, Base};
@@ -337,7 +336,7 @@ impl Source for Database {
         let view = report_host::named(self.base.store.operator_journal(), host)
             .await
             .map_err(wrong)?;
-        let nova = what_runs(&self.settings, &view.host.name).await;
+        let nova = wiring::what_runs(&self.settings, &view.host.name).await;
         let mode = self.settings.policy.fencing;
         let preview = report_host::preview(self.base.store.freezes(), &view, mode, nova).await;
         preview.map_err(wrong)

@@ -32,6 +32,7 @@ use tachi_engine::{Engine, EngineOptions, Ports, SystemClock};
 use tachi_hooks::Runner;
 use tachi_openstack::{Nova, Session};
 use tachi_operator::Failure;
+use tachi_operator::fence;
 use tachi_operator::return_to_service::ReturnPorts;
 use tachi_store::{MigrationReport, SchemaStatus, Store, StoreError, StoreOptions};
 use tokio::sync::watch;
@@ -211,6 +212,27 @@ pub(crate) async fn nova(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<
     } else {
         nova.with_image_properties()
     }))
+}
+
+/// Timeout for reading from Nova what runs on a host.
+const NOVA_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Describes Nova's view of the host, for the operator who decides.
+pub(crate) async fn what_runs(settings: &Settings, host: &str) -> String {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let query = async {
+        let nova = nova(settings, &clock).await.map_err(|error| error.chain())?;
+        let shown = fence::switch::what_runs(nova.as_ref(), host).await;
+        shown.map_err(|error| error.fault.text)
+    };
+    match tokio::time::timeout(NOVA_TIMEOUT, query).await {
+        Ok(Ok(shown)) => shown,
+        Ok(Err(why)) => format!("Nova's view of {host} is unknown: {why}"),
+        Err(_) => format!(
+            "Nova's view of {host} is unknown: no answer within {} s",
+            NOVA_TIMEOUT.as_secs()
+        ),
+    }
 }
 
 /// Creates the engine, ready to run, and its access to Nova.

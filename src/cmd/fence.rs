@@ -6,7 +6,7 @@ mod switch;
 
 use std::sync::Arc;
 
-pub(crate) use switch::{switched_off, what_runs};
+pub(crate) use switch::switched_off;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock;
 use tachi_fence::Fencers;

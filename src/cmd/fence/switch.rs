@@ -1,7 +1,6 @@
 //! `tachi fence off` and `on`: by hand, with the same devices, limits and proofs as the engine.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tachi_cli::arguments::{ConfigArgs, ConsentArgs, FenceSwitchArgs, ShapeArgs};
 use tachi_cli::consent::confirm;
@@ -22,9 +21,6 @@ use crate::logging;
 use crate::settings::Settings;
 use crate::wiring;
 use crate::wiring::Base;
-
-/// Timeout for reading from Nova what runs on a host.
-const NOVA_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The devices and the host, before the operator is asked.
 struct Ready {
@@ -90,7 +86,7 @@ pub(super) async fn off(args: FenceSwitchArgs) -> Result<u8, Failure> {
     let runs = if args.consent.yes {
         String::new()
     } else {
-        what_runs(&ready.settings, &ready.host).await
+        wiring::what_runs(&ready.settings, &ready.host).await
     };
     let consequence = format!("everything that runs on it stops.\n{runs}");
     let reason = confirm(&ready.host, &args.consent, "power off", &consequence)?;
@@ -151,26 +147,6 @@ pub(super) fn levels(fencers: &Fencers, host: &str) -> Result<Vec<Level>, Failur
         )));
     }
     Ok(levels)
-}
-
-/// Describes Nova's view of the host, for the operator who decides.
-pub(crate) async fn what_runs(settings: &Settings, host: &str) -> String {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let query = async {
-        let nova = wiring::nova(settings, &clock)
-            .await
-            .map_err(|error| error.chain())?;
-        let shown = by_hand::what_runs(nova.as_ref(), host).await;
-        shown.map_err(|error| error.fault.text)
-    };
-    match tokio::time::timeout(NOVA_TIMEOUT, query).await {
-        Ok(Ok(shown)) => shown,
-        Ok(Err(why)) => format!("Nova's view of {host} is unknown: {why}"),
-        Err(_) => format!(
-            "Nova's view of {host} is unknown: no answer within {} s",
-            NOVA_TIMEOUT.as_secs()
-        ),
-    }
 }
 
 /// Finds the registered host. Devices may accept a short name or another case, under which neither recoveries nor machines are found.
