@@ -5,6 +5,7 @@ mod binding;
 mod database;
 mod engine;
 mod events;
+pub(crate) mod failure_domains;
 mod fencing;
 mod hooks;
 mod http;

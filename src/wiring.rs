@@ -6,7 +6,7 @@ mod cloud;
 mod controller;
 pub(crate) mod drill;
 mod events;
-pub(crate) mod failure_domains;
+mod failure_domains;
 pub(crate) mod fencing;
 mod file_backed;
 pub(crate) mod from_nova;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tachi_config::{Reader, Refusal};
 
-use crate::wiring::failure_domains::read;
+use super::failure_domains::read;
 
 const G: &str = "fencing";
 

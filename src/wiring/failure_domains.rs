@@ -1,7 +1,6 @@
 //! Witnesses and failure domains from the configuration.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -13,15 +12,13 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use crate::settings::SurroundingSettings;
+use crate::settings::failure_domains::{self, Domains};
 
 /// Timeout of a connection; a witness that has not accepted it by then counts as not reached.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Interval between two attempts to reach a witness.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
-
-/// The failure domains of the file, each with its host patterns.
-pub(crate) type Domains = BTreeMap<String, Vec<String>>;
 
 pub(crate) struct FailureDomains {
     settings: SurroundingSettings,
@@ -56,7 +53,7 @@ impl FailureDomains {
         let changed = std::fs::metadata(path).and_then(|about| about.modified()).ok();
         let mut cached = lock(&self.file);
         if cached.changed != changed || changed.is_none() {
-            match read(path) {
+            match failure_domains::read(path) {
                 Ok(domains) => cached.domains = Arc::new(domains),
                 Err(why) if cached.changed != changed => {
                     tracing::warn!(file = %path.display(), %why, "failure domain reload failed; keeping the previous domains");
@@ -107,71 +104,9 @@ impl Witnesses for FailureDomains {
     }
 }
 
-/// Reads lines such as `rack:r7 = compute-01 compute-02 compute-1?`; `#` starts a comment.
-///
-/// # Errors
-///
-/// The first invalid line, with its number; or why the file cannot be read.
-pub(crate) fn read(path: &Path) -> Result<Domains, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
-    parse(&text)
-}
-
-fn parse(text: &str) -> Result<Domains, String> {
-    let mut domains = Domains::new();
-    for (place, line) in text.lines().enumerate() {
-        let line = line.split('#').next().unwrap_or_default().trim();
-        if line.is_empty() {
-            continue;
-        }
-        let wrong = |what: &str| format!("line {}: {what}", place + 1);
-        let (name, hosts) = line
-            .split_once('=')
-            .ok_or_else(|| wrong("write NAME = HOST HOST ..., hosts with or without `*` and `?`"))?;
-        let name = name.trim();
-        if name.is_empty()
-            || name
-                .chars()
-                .any(|letter| letter.is_whitespace() || letter.is_control())
-        {
-            return Err(wrong("a domain's name is one word, such as rack:r7"));
-        }
-        let hosts: Vec<String> = hosts
-            .split([' ', ',', '\t'])
-            .filter(|host| !host.is_empty())
-            .map(str::to_owned)
-            .collect();
-        if hosts.is_empty() {
-            return Err(wrong("no host is named"));
-        }
-        if domains.insert(name.to_owned(), hosts).is_some() {
-            return Err(wrong("this domain was named before"));
-        }
-    }
-    Ok(domains)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn domains_are_read_line_by_line_and_the_first_mistake_is_named() {
-        let good =
-            parse("# racks\nrack:r7 = compute-01, compute-02\n\nswitch:s1=compute-1? # all of it\n").unwrap();
-        assert_eq!(good["rack:r7"], ["compute-01", "compute-02"]);
-        assert_eq!(good["switch:s1"], ["compute-1?"]);
-        for (text, mistake) in [
-            ("a = b\nc", "line 2: write NAME"),
-            ("a b = c", "line 1: a domain's name"),
-            (" = c", "line 1: a domain's name"),
-            ("a = ", "line 1: no host"),
-            ("a = b\na = c", "line 2: this domain"),
-        ] {
-            let error = parse(text).unwrap_err();
-            assert!(error.starts_with(mistake), "{text:?}: {error}");
-        }
-    }
 
     #[tokio::test]
     async fn a_changed_file_is_read_again_and_a_bad_one_keeps_what_was_there() {

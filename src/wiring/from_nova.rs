@@ -14,8 +14,7 @@ use tachi_operator::from_nova::{DEFAULT_ZONE, FromNovaError, KnownHosts, Racks, 
 use tachi_operator::{Failure, FromNovaView};
 use tachi_store::Store;
 
-use super::failure_domains;
-use crate::settings::Fencing;
+use crate::settings::{Fencing, failure_domains};
 
 /// Returns what would be created, for the API. Nothing is created.
 pub(super) async fn proposal(
