@@ -1,6 +1,5 @@
 //! Wiring of adapters to the ports of engine and API.
 
-pub(crate) mod audited;
 mod bus;
 mod cloud;
 mod controller;

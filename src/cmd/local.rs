@@ -9,14 +9,15 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request};
 use serde_json::Value;
 use tachi_api::{Identity, TokenValidator, Unavailable};
+use tachi_cli::out;
 use tachi_engine::ports::audit::{AuditPhase, AuditResult};
 use tachi_engine::ports::{AuditEntry, AuditSink};
 use tachi_operator::Failure;
+use tachi_operator::audited::{after, before};
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 
 use crate::settings::{Settings, WebBoard};
-use crate::wiring::audited::{after, before};
 use crate::wiring::policy::PolicyFiles;
 use crate::wiring::{self, AuthSetup, Base, Bus, EventSetup, Process};
 
@@ -111,7 +112,7 @@ impl LocalController {
             host: doing.host.to_owned(),
         };
         let intent = controller.entry(AuditPhase::Intent, doing.intent);
-        before(&controller.audit, intent, doing.not_done).await?;
+        before(controller.audit.as_ref(), intent, doing.not_done).await?;
         Ok(controller)
     }
 
@@ -152,7 +153,7 @@ impl LocalController {
         } else {
             AuditResult::Ok
         });
-        after(&self.audit, outcome).await;
+        after(self.audit.as_ref(), outcome, |text| out::note(text)).await;
         self.process.end(SHUTDOWN_TIMEOUT).await;
     }
 }

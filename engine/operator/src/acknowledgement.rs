@@ -10,7 +10,7 @@ use tachi_engine::ports::{AuditEntry, AuditSink, Fact, FactStore};
 use tachi_engine::situation::acknowledged;
 use tachi_engine::watcher::kind::ACKNOWLEDGED;
 
-use crate::actions::ActionError;
+use crate::audited::{after, before};
 use crate::failure::Failure;
 use crate::situation::SituationView;
 use crate::when::duration_text;
@@ -181,11 +181,8 @@ impl Acknowledger<'_> {
     }
 
     async fn intend(&self, text: &str) -> Result<(), Failure> {
-        let written = self.audit.write(self.entry(AuditPhase::Intent, text)).await;
-        written.map_err(|source| {
-            let not_done = "nothing was written";
-            ActionError::Unaudited { not_done, source }.into()
-        })
+        let intent = self.entry(AuditPhase::Intent, text);
+        before(self.audit, intent, "nothing was written").await
     }
 
     fn entry(&self, phase: AuditPhase, text: &str) -> AuditEntry {
@@ -205,13 +202,7 @@ impl Acknowledger<'_> {
             outcome.result = Some(AuditResult::Transient);
             outcome.text = format!("{what}: it is unknown if it was written: {error}");
         }
-        // A failed write is only a note, because the action itself has succeeded.
-        if let Err(error) = self.audit.write(outcome).await {
-            (self.note)(&format!(
-                "tachi: its outcome is not in the audit log: {error}: {}",
-                error.source
-            ));
-        }
+        after(self.audit, outcome, self.note).await;
         written.map_err(|error| {
             let what = "the acknowledgement may not be written, see `tachi ack --list`: writing it";
             Failure::new(what, error)

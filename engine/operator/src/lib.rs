@@ -12,6 +12,7 @@
 
 pub mod acknowledgement;
 pub mod actions;
+pub mod audited;
 pub mod consequence;
 mod controller;
 mod counted;

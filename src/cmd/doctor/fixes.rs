@@ -17,12 +17,12 @@ use tachi_domain::situation::Severity;
 use tachi_engine::ports::AuditEntry;
 use tachi_engine::ports::audit::{AuditPhase, AuditResult};
 use tachi_operator::Failure;
+use tachi_operator::audited::{after, before};
 
 use super::super::command_settings;
 use super::super::init::missing;
 use super::read;
 use crate::settings::Settings;
-use crate::wiring::audited::{after, before};
 use crate::wiring::{self, Base};
 
 /// Name of this command in the audit log.
@@ -124,7 +124,7 @@ async fn files(args: &DoctorArgs, settings: &Settings, base: &Base, by: &str) ->
     for (file, _) in &open {
         let entry = |phase, text: String| AuditEntry::change(phase, "", by, text);
         let intent = entry(AuditPhase::Intent, format!("closes {file} to others"));
-        before(&audit, intent, "nothing was done").await?;
+        before(audit.as_ref(), intent, "nothing was done").await?;
         let closed = close(Path::new(file));
         let mut outcome = entry(AuditPhase::Outcome, format!("{file} is closed to others"));
         outcome.result = Some(AuditResult::Ok);
@@ -132,7 +132,7 @@ async fn files(args: &DoctorArgs, settings: &Settings, base: &Base, by: &str) ->
             outcome.result = Some(AuditResult::Permanent);
             outcome.text = format!("{file}: {error}");
         }
-        after(&audit, outcome).await;
+        after(audit.as_ref(), outcome, |text| out::note(text)).await;
         closed.map_err(|error| Failure::new(format!("closing {file} to others"), error))?;
         out::print(format!("fixed: {file} is closed to others"));
     }

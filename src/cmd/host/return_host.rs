@@ -19,6 +19,7 @@ use tachi_engine::ports::audit::{AuditPhase, AuditResult};
 use tachi_engine::ports::compute::ServiceChange;
 use tachi_engine::ports::{AuditEntry, Clock as _, CloudLists as _, Compute as _};
 use tachi_operator::Failure;
+use tachi_operator::audited::{after, before};
 use tachi_operator::return_to_service::{ReturnFacts, checks, is_ready};
 
 use super::super::command_settings;
@@ -26,7 +27,6 @@ use super::super::local::{LocalController, LocalOperation};
 use super::facts;
 use crate::settings::Settings;
 use crate::wiring::audit;
-use crate::wiring::audited::{after, before};
 use crate::wiring::{self, Base};
 
 /// Name of this command in the audit log.
@@ -144,7 +144,7 @@ async fn enable(settings: &Settings, base: &Base, service: &Service, by: &str) -
     ready.map_err(|error| Failure::new("nothing was done: connecting to Nova", error))?;
     let entry = |phase, text: &str| AuditEntry::change(phase, &service.host, by, text);
     let intent = entry(AuditPhase::Intent, "enables its service at Nova");
-    before(&audit, intent, "nothing was done").await?;
+    before(audit.as_ref(), intent, "nothing was done").await?;
     let change = ServiceChange {
         disable: Some(None),
         forced_down: None,
@@ -156,7 +156,7 @@ async fn enable(settings: &Settings, base: &Base, service: &Service, by: &str) -
         outcome.result = Some(AuditResult::Transient);
         outcome.text = error.to_string();
     }
-    after(&audit, outcome).await;
+    after(audit.as_ref(), outcome, |text| out::note(text)).await;
     changed.map(|_| ()).map_err(|error| {
         let what = if error.fault.maybe_done {
             "enabling its service (it may have taken effect: run this again)"

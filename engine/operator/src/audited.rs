@@ -1,17 +1,15 @@
 //! Entries of the audit log before and after a change by this process.
 
-use std::sync::Arc;
-
-use tachi_cli::out;
 use tachi_engine::ports::{AuditEntry, AuditSink};
-use tachi_operator::Failure;
+
+use crate::failure::Failure;
 
 /// Writes the intent to the audit log, which must be on disk before anything is done.
-pub(crate) async fn before(
-    audit: &Arc<dyn AuditSink>,
-    entry: AuditEntry,
-    not_done: &str,
-) -> Result<(), Failure> {
+///
+/// # Errors
+///
+/// The audit log cannot be written; the text begins with `not_done`.
+pub async fn before(audit: &dyn AuditSink, entry: AuditEntry, not_done: &str) -> Result<(), Failure> {
     let written = audit.write(entry).await;
     written.map_err(|error| {
         let source = error.source.to_string();
@@ -20,9 +18,9 @@ pub(crate) async fn before(
 }
 
 /// Writes the outcome. A failed write is only a note, because the action itself has succeeded.
-pub(crate) async fn after(audit: &Arc<dyn AuditSink>, entry: AuditEntry) {
+pub async fn after(audit: &dyn AuditSink, entry: AuditEntry, note: fn(&str)) {
     if let Err(error) = audit.write(entry).await {
-        out::note(format!(
+        note(&format!(
             "tachi: its outcome is not in the audit log: {error}: {}",
             error.source
         ));
