@@ -2,10 +2,12 @@
 
 mod blocking_evacuations;
 mod checks;
+mod enable;
 mod facts;
 mod steps;
 
 pub use checks::{Check, CheckResult, checks};
+pub use enable::{enable, ready};
 pub use facts::{ReturnFacts, ReturnPorts};
 
 use crate::{ReturnCheckView, ReturnView};

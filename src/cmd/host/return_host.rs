@@ -15,12 +15,9 @@ use tachi_cli::process_owner::who;
 use tachi_domain::entity::Host;
 use tachi_domain::nova::Service;
 use tachi_engine::SystemClock;
-use tachi_engine::ports::audit::{AuditPhase, AuditResult};
-use tachi_engine::ports::compute::ServiceChange;
-use tachi_engine::ports::{AuditEntry, Clock as _, CloudLists as _, Compute as _};
+use tachi_engine::ports::Clock as _;
 use tachi_operator::Failure;
-use tachi_operator::audited::{after, before};
-use tachi_operator::return_to_service::{ReturnFacts, checks, is_ready};
+use tachi_operator::return_to_service::{ReturnFacts, enable, ready};
 
 use super::super::command_settings;
 use super::super::local::{LocalController, LocalOperation};
@@ -90,7 +87,7 @@ pub(super) async fn put_back(args: &HostReturnArgs, meanwhile: ProgressReporter)
     let facts = admitted(&settings, &base, &args.host).await?;
     let (mut enabled, mut off) = (false, false);
     if let Some(service) = facts.service().filter(|service| !service.enabled) {
-        enable(&settings, &base, service, &by).await?;
+        enable_service(&settings, &base, service, &by).await?;
         enabled = true;
         meanwhile.report(format!(
             "{host}: its service is enabled (`tachi status` shows that within 15 s, as soon as an engine has read Nova again)"
@@ -122,49 +119,16 @@ async fn admitted(settings: &Settings, base: &Base, requested: &str) -> Result<R
     ready(facts(settings, base, requested).await?)
 }
 
-fn ready(facts: ReturnFacts) -> Result<ReturnFacts, Failure> {
-    let checked = checks(&facts);
-    if is_ready(&checked) {
-        return Ok(facts);
-    }
-    let blockers = checked.iter().filter(|check| check.is_blocker());
-    let why: Vec<_> = blockers.map(|check| out::plain(&check.text)).collect();
-    Err(Failure::from_text(format!(
-        "nothing was done, {} is not ready to return to service:\n  {}",
-        out::plain(&facts.view.host.name),
-        why.join("\n  ")
-    )))
-}
-
-async fn enable(settings: &Settings, base: &Base, service: &Service, by: &str) -> Result<(), Failure> {
+async fn enable_service(
+    settings: &Settings,
+    base: &Base,
+    service: &Service,
+    by: &str,
+) -> Result<(), Failure> {
     let audit = audit(settings, &base.clock, COMMAND)?;
     let nova = wiring::nova(settings, &base.clock).await?;
-    // A slow login between the intent and the call would make the intent too old to act on.
-    let ready = nova.make_ready().await;
-    ready.map_err(|error| Failure::new("nothing was done: connecting to Nova", error))?;
-    let entry = |phase, text: &str| AuditEntry::change(phase, &service.host, by, text);
-    let intent = entry(AuditPhase::Intent, "enables its service at Nova");
-    before(audit.as_ref(), intent, "nothing was done").await?;
-    let change = ServiceChange {
-        disable: Some(None),
-        forced_down: None,
-    };
-    let changed = nova.update_service(service.id, &change).await;
-    let mut outcome = entry(AuditPhase::Outcome, "its service is enabled");
-    outcome.result = Some(AuditResult::Ok);
-    if let Err(error) = &changed {
-        outcome.result = Some(AuditResult::Transient);
-        outcome.text = error.to_string();
-    }
-    after(audit.as_ref(), outcome, |text| out::note(text)).await;
-    changed.map(|_| ()).map_err(|error| {
-        let what = if error.fault.maybe_done {
-            "enabling its service (it may have taken effect: run this again)"
-        } else {
-            "enabling its service (nothing was done)"
-        };
-        Failure::new(what, error)
-    })
+    let note: fn(&str) = |text| out::note(text);
+    enable(nova.as_ref(), audit.as_ref(), (service, by), note).await
 }
 
 async fn off_maintenance(
