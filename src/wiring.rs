@@ -1,7 +1,6 @@
 //! Wiring of adapters to the ports of engine and API.
 
 mod bus;
-mod cloud;
 mod controller;
 pub(crate) mod drill;
 mod events;

@@ -14,7 +14,7 @@ use tachi_engine::watcher::{Sources, Watcher};
 use tachi_fence::self_test::{SelfTest, self_test};
 use tachi_openstack::Nova;
 use tachi_operator::Failure;
-use tachi_operator::engine_heartbeat::{Health, PartState, Signer};
+use tachi_operator::engine_heartbeat::{self, Health, PartState, Signer};
 use tachi_operator::freezes::Tender;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -25,7 +25,7 @@ use tokio_util::task::TaskTracker;
 use super::fencing::{self, Devices};
 use super::manager::Manager;
 use super::situation::SituationMetrics;
-use super::{Base, cloud, health, listen};
+use super::{Base, health, listen};
 use crate::settings::Settings;
 use crate::wiring::policy::PolicyFiles;
 
@@ -101,7 +101,7 @@ impl Process {
     ) {
         let within = settings.sweep_interval.saturating_add(SWEEPING);
         self.manager.watch(engine.liveness(), within);
-        self.fact("nova", cloud::nova(engine.cloud()));
+        self.fact("nova", engine_heartbeat::nova(engine.cloud()));
         self.fact(freezes::FREEZES_FACT, Arc::new(|| "ok: kept".to_owned()));
         self.fact(operator::READS_ACTIONS, Arc::new(|| "ok: read".to_owned()));
         self.fact(plans::PLANS_FACT, Arc::new(|| "ok: running".to_owned()));

@@ -1,5 +1,7 @@
 //! Heartbeat of this process's engine, metrics of the queue of the engines, and the engine's health.
 
+mod nova;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,6 +15,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::snapshot::is_alive;
+
+pub use nova::nova;
 
 /// Interval of an engine's heartbeat.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use tachi_domain::situation::MAX_FACT_AGE;
 use tachi_engine::{CloudCache, CloudView};
-use tachi_operator::engine_heartbeat::PartState;
+
+use super::PartState;
 
 /// Returns the heartbeat's fact about Nova: it answers or not.
-pub(crate) fn nova(cloud: CloudCache) -> PartState {
+pub fn nova(cloud: CloudCache) -> PartState {
     Arc::new(move || answers(&cloud.view()))
 }
 
