@@ -1,4 +1,4 @@
-//! Checks the dependencies between the crates: binaries -> adapters -> engine -> domain.
+//! Checks the dependencies between the crates: binaries -> adapters -> engine -> domain; and between the floors of the program.
 
 #![allow(
     clippy::unwrap_used,
@@ -8,6 +8,7 @@
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::process::Command;
 
 /// The crates that each of our crates may depend on. A crate that is missing here fails the test: decide where it belongs.
@@ -174,6 +175,57 @@ fn the_arrows_between_the_crates_go_one_way() {
             .filter(|target| !allowed.contains(&target.as_str()))
         {
             wrong.push(format!("{package} -> {target}"));
+        }
+    }
+    assert!(wrong.is_empty(), "forbidden arrows:\n{}", wrong.join("\n"));
+}
+
+/// The floors of the program, from the lowest: each imports those before it alone.
+const FLOORS: &[&str] = &["settings", "wiring", "database", "cmd"];
+
+/// Returns the text of a floor: its file, and those of its folder.
+fn floor(name: &str) -> String {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src");
+    let mut text = std::fs::read_to_string(source.join(format!("{name}.rs"))).unwrap();
+    let mut folders = vec![source.join(name)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                text.push_str(&std::fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    text
+}
+
+/// True if the text names this module of its crate, alone or in a list.
+fn imports(text: &str, module: &str) -> bool {
+    let words = |text: &str| -> Vec<String> {
+        let words = text.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
+        words.map(str::to_owned).collect()
+    };
+    text.split("crate::")
+        .skip(1)
+        .any(|rest| match rest.strip_prefix('{') {
+            Some(list) => words(list.split('}').next().unwrap())
+                .iter()
+                .any(|word| word == module),
+            None => words(rest).first().is_some_and(|word| word == module),
+        })
+}
+
+#[test]
+fn no_floor_of_the_program_imports_one_above_it() {
+    let mut wrong = Vec::new();
+    for (number, name) in FLOORS.iter().enumerate() {
+        let text = floor(name);
+        for above in &FLOORS[number + 1..] {
+            if imports(&text, above) {
+                wrong.push(format!("src/{name} -> src/{above}"));
+            }
         }
     }
     assert!(wrong.is_empty(), "forbidden arrows:\n{}", wrong.join("\n"));
