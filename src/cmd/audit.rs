@@ -1,15 +1,14 @@
 //! `tachi audit`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tachi_audit::Keys;
 use tachi_audit::read::{LineQuery, newest};
-use tachi_audit::verify::{LogReport, logs, verify};
+use tachi_audit::verify::{logs, verify};
 use tachi_cli::arguments::{AuditCommand, AuditNewKeyArgs, AuditShowArgs, AuditVerifyArgs, ConfigArgs};
-use tachi_cli::out::{self, answer};
+use tachi_cli::out;
 use tachi_cli::source::{self, Source as _};
-use tachi_domain::count;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock as _;
 use tachi_operator::Failure;
@@ -65,29 +64,16 @@ fn check(args: &AuditVerifyArgs) -> Result<u8, Failure> {
             }
         };
         let is_broken = report.broken.is_some();
-        lines.push((path, report));
+        lines.push((path.as_path(), report));
         if is_broken {
             break;
         }
     }
     let with_keys = keys.is_some();
-    let objects = lines
-        .iter()
-        .map(|(path, report)| verdict(path, report, with_keys));
-    let objects = objects.collect();
-    let columns = ["file", "intact", "lines", "why"];
-    // Results so far are shown even if a later file cannot be read.
-    if !lines.is_empty() {
-        answer::print(&args.shape, SystemClock.wall(), columns, objects, || {
-            let lines = lines
-                .iter()
-                .map(|(path, report)| sentence(path, report, with_keys));
-            lines.collect()
-        })?;
-    }
+    let intact = tachi_cli::audit::show_verified(&args.shape, &lines, with_keys)?;
     match unread {
         Some(failure) => Err(failure),
-        None if lines.iter().all(|(_, report)| is_intact(report, with_keys)) => Ok(crate::DONE),
+        None if intact => Ok(crate::DONE),
         None => Ok(crate::FAILED),
     }
 }
@@ -110,68 +96,6 @@ fn keys(args: &AuditVerifyArgs) -> Result<Option<Keys>, Failure> {
     })?))
 }
 
-/// True if the log is unchanged, as far as the check covers: with keys, lines must be sealed.
-fn is_intact(report: &LogReport, with_keys: bool) -> bool {
-    report.broken.is_none() && report.unchecked == 0 && !(with_keys && report.lines > 0 && report.keyed == 0)
-}
-
-/// Returns the result for one log, for programs.
-fn verdict(path: &Path, report: &LogReport, with_keys: bool) -> Value {
-    json!({
-        "file": path.display().to_string(),
-        "intact": is_intact(report, with_keys),
-        "lines": report.lines,
-        "first": report.span.map(|(first, _)| first),
-        "last": report.span.map(|(_, last)| last),
-        "sealed": report.keyed,
-        "not_checked": report.unchecked,
-        "continues_another": report.continues,
-        "broken_line": report.broken.as_ref().map(|(line, _)| line),
-        "why": report.broken.as_ref().map(|(_, why)| why),
-    })
-}
-
-fn sentence(path: &Path, report: &LogReport, with_keys: bool) -> String {
-    let path = path.display();
-    if let Some((line, why)) = &report.broken {
-        return format!("{path}: line {line}: {why}");
-    }
-    let Some((first, last)) = report.span else {
-        return format!("{path}: empty");
-    };
-    let before = if report.continues {
-        "; it continues another file, which was not checked"
-    } else {
-        ""
-    };
-    let hang = if report.lines == 1 {
-        "is complete"
-    } else {
-        "form one chain"
-    };
-    let lines = count(report.lines, "line", "lines");
-    if report.unchecked > 0 {
-        return format!(
-            "{path}: NOT CHECKED: {lines}, number {first} to {last}, {hang}, but {} sealed with a key: name it with \
-             --key-file{before}",
-            count(report.unchecked, "of them is", "of them are")
-        );
-    }
-    if with_keys && report.keyed == 0 {
-        return format!(
-            "{path}: NOT SEALED: {lines}, number {first} to {last}, {hang}, but none is sealed with a key, so anyone who can write the \
-             file may have forged it. If it is older than the key, move it away{before}"
-        );
-    }
-    let seal = if with_keys {
-        format!(", {} sealed with the key", report.keyed)
-    } else {
-        "; no signing key ([fencing] audit_key_file): anyone with write access could have rewritten it"
-            .to_owned()
-    };
-    format!("{path}: intact: {lines}, number {first} to {last}{seal}{before}")
-}
-
 fn new_key(args: &AuditNewKeyArgs) -> Result<u8, Failure> {
     let path = match &args.file {
         Some(path) => path.clone(),
@@ -183,17 +107,7 @@ fn new_key(args: &AuditNewKeyArgs) -> Result<u8, Failure> {
     };
     let there = path.exists();
     let id = tachi_audit::new_key(&path).map_err(|error| Failure::new("making a key", error))?;
-    let place = path.display();
-    out::line(if there {
-        format!(
-            "{place}: key {id} seals new lines; running services use it from their next line on. Older keys stay, to check older lines"
-        )
-    } else {
-        format!(
-            "{place}: created with key {id}, readable by root only: give it to the service's group (chown root:tachi {place}; chmod 0640 \
-             {place}), set [fencing] audit_key_file, and keep a copy where this machine cannot write"
-        )
-    });
+    tachi_cli::audit::show_key(&path, &id, there);
     Ok(crate::DONE)
 }
 

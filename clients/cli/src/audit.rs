@@ -1,7 +1,12 @@
-//! `tachi audit show`: lines of the audit log.
+//! Output of `tachi audit`: lines of the audit log, and whether it is intact.
 
-use serde_json::{Map, Value};
-use tachi_domain::Timestamp;
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+use tachi_domain::{Timestamp, count};
+use tachi_engine::SystemClock;
+use tachi_engine::ports::Clock as _;
+use tachi_engine::ports::audit::LogReport;
 use tachi_operator::{Failure, Time};
 
 use crate::out::{self, Cell, Column, ShapeArgs, TextTable, answer};
@@ -67,6 +72,101 @@ fn text(line: &Map<String, Value>, key: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect()
+}
+
+/// Prints the results for these logs, if there are any; true if all of them are intact.
+pub fn show_verified(
+    shape: &ShapeArgs,
+    lines: &[(&Path, LogReport)],
+    with_keys: bool,
+) -> Result<bool, Failure> {
+    let objects = lines
+        .iter()
+        .map(|(path, report)| verdict(path, report, with_keys));
+    let objects = objects.collect();
+    let columns = ["file", "intact", "lines", "why"];
+    // Results so far are shown even if a later file cannot be read.
+    if !lines.is_empty() {
+        answer::print(shape, SystemClock.wall(), columns, objects, || {
+            let lines = lines
+                .iter()
+                .map(|(path, report)| sentence(path, report, with_keys));
+            lines.collect()
+        })?;
+    }
+    Ok(lines.iter().all(|(_, report)| report.is_intact(with_keys)))
+}
+
+/// Returns the result for one log, for programs.
+fn verdict(path: &Path, report: &LogReport, with_keys: bool) -> Value {
+    json!({
+        "file": path.display().to_string(),
+        "intact": report.is_intact(with_keys),
+        "lines": report.lines,
+        "first": report.span.map(|(first, _)| first),
+        "last": report.span.map(|(_, last)| last),
+        "sealed": report.keyed,
+        "not_checked": report.unchecked,
+        "continues_another": report.continues,
+        "broken_line": report.broken.as_ref().map(|(line, _)| line),
+        "why": report.broken.as_ref().map(|(_, why)| why),
+    })
+}
+
+fn sentence(path: &Path, report: &LogReport, with_keys: bool) -> String {
+    let path = path.display();
+    if let Some((line, why)) = &report.broken {
+        return format!("{path}: line {line}: {why}");
+    }
+    let Some((first, last)) = report.span else {
+        return format!("{path}: empty");
+    };
+    let before = if report.continues {
+        "; it continues another file, which was not checked"
+    } else {
+        ""
+    };
+    let hang = if report.lines == 1 {
+        "is complete"
+    } else {
+        "form one chain"
+    };
+    let lines = count(report.lines, "line", "lines");
+    if report.unchecked > 0 {
+        return format!(
+            "{path}: NOT CHECKED: {lines}, number {first} to {last}, {hang}, but {} sealed with a key: name it with \
+             --key-file{before}",
+            count(report.unchecked, "of them is", "of them are")
+        );
+    }
+    if with_keys && report.keyed == 0 {
+        return format!(
+            "{path}: NOT SEALED: {lines}, number {first} to {last}, {hang}, but none is sealed with a key, so anyone who can write the \
+             file may have forged it. If it is older than the key, move it away{before}"
+        );
+    }
+    let seal = if with_keys {
+        format!(", {} sealed with the key", report.keyed)
+    } else {
+        "; no signing key ([fencing] audit_key_file): anyone with write access could have rewritten it"
+            .to_owned()
+    };
+    format!("{path}: intact: {lines}, number {first} to {last}{seal}{before}")
+}
+
+/// Prints which key seals from now on, and what is left to do; `there` is true if the file had keys before.
+pub fn show_key(path: &Path, id: &str, there: bool) {
+    let place = path.display();
+    out::line(if there {
+        format!(
+            "{place}: key {id} seals new lines; running services use it from their next line on. Older keys stay, to check older lines"
+        )
+    } else {
+        format!(
+            "{place}: created with key {id}, readable by root only: give it to the service's group (chown root:tachi {place}; chmod 0640 \
+             {place}), set [fencing] audit_key_file, and keep a copy where this machine cannot write"
+        )
+    });
 }
 
 #[cfg(test)]

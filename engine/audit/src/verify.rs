@@ -4,26 +4,11 @@ use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
+use tachi_engine::ports::audit::LogReport;
+
 use crate::chain::{self, HashCheck};
 use crate::file::{MAX_LINE_BYTES, stored_head};
 use crate::keys::Keys;
-
-/// The result of verifying a log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogReport {
-    /// The number of whole lines that form a chain.
-    pub lines: u64,
-    /// The numbers of the first and the last line.
-    pub span: Option<(u64, u64)>,
-    /// The first invalid line, counted from 1, and its defect.
-    pub broken: Option<(u64, String)>,
-    /// True if the first line continues the chain of another file.
-    pub continues: bool,
-    /// The number of lines that are sealed with a key.
-    pub keyed: u64,
-    /// The number of keyed lines that could not be checked, because the key is missing.
-    pub unchecked: u64,
-}
 
 /// The end of the previous log, for a log that continues it.
 #[derive(Clone, Debug, PartialEq, Eq)]

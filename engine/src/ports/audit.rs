@@ -190,3 +190,27 @@ impl AuditSink for NoAudit {
 
     fn note(&self, _entry: AuditEntry) {}
 }
+
+/// The result of verifying a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogReport {
+    /// The number of whole lines that form a chain.
+    pub lines: u64,
+    /// The numbers of the first and the last line.
+    pub span: Option<(u64, u64)>,
+    /// The first invalid line, counted from 1, and its defect.
+    pub broken: Option<(u64, String)>,
+    /// True if the first line continues the chain of another file.
+    pub continues: bool,
+    /// The number of lines that are sealed with a key.
+    pub keyed: u64,
+    /// The number of keyed lines that could not be checked, because the key is missing.
+    pub unchecked: u64,
+}
+
+impl LogReport {
+    /// True if the log is unchanged, as far as the check covers: with keys, lines must be sealed.
+    pub fn is_intact(&self, with_keys: bool) -> bool {
+        self.broken.is_none() && self.unchecked == 0 && !(with_keys && self.lines > 0 && self.keyed == 0)
+    }
+}

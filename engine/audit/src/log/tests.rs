@@ -1,10 +1,10 @@
 use std::sync::Mutex;
 
-use tachi_engine::ports::audit::{AuditAction, AuditPhase};
+use tachi_engine::ports::audit::{AuditAction, AuditPhase, LogReport};
 use tachi_testkit::ManualClock;
 
 use super::*;
-use crate::verify::{LogEnd, LogReport, verify};
+use crate::verify::{LogEnd, verify};
 
 mod keyed;
 
