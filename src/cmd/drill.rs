@@ -107,30 +107,10 @@ async fn switch_off(args: &DrillArgs) -> Result<u8, Failure> {
     )
     .await?;
     if !leftover.is_empty() {
-        return Err(Failure::from_text(format!(
-            "nothing was done: an earlier drill of {} has left {} in Nova: `tachi drill {} --clean-up`",
-            args.host,
-            tachi_domain::count(leftover.len(), "canary", "canaries"),
-            args.host
-        )));
+        return Err(drill::left_behind(&args.host, leftover.len()));
     }
     let host = admitted_host().await?;
-    let left = match host.headroom {
-        1 => format!(
-            "segment {} tolerates no other host failure until it is back",
-            host.segment
-        ),
-        more => format!(
-            "segment {} tolerates {} more host failures until it is back",
-            host.segment,
-            more - 1
-        ),
-    };
-    let consequence = format!(
-        "it is empty; the drill builds {} of image {image} and flavor {flavor} on it, lets nothing else in, and then POWERS IT OFF. It \
-         stays off until an operator brings it back; {left}.",
-        tachi_domain::count(count, "canary", "canaries")
-    );
+    let consequence = drill::consequence(&host, count, image, flavor);
     let host = if args.yes {
         host
     } else {
@@ -179,15 +159,7 @@ async fn clean_up(args: &DrillArgs) -> Result<u8, Failure> {
     let ids: Vec<_> = found.iter().map(|one| one.id).collect();
     let canaries = wiring::drill::canaries(&database.settings, &database.base, nova)?;
     live::clean_up(database.base.store.jobs(), canaries, &args.host, &ids, &by).await?;
-    out::print(match ids.len() {
-        0 => format!("no canaries of drills of {} are left", args.host),
-        count => format!(
-            "{} deleted; `tachi host return {}` shows what is left to do with {}",
-            tachi_domain::count(count, "canary", "canaries"),
-            args.host,
-            args.host
-        ),
-    });
+    out::print(drill::cleaned_up(&args.host, ids.len()));
     Ok(crate::DONE)
 }
 

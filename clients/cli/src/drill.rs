@@ -4,7 +4,9 @@ mod live_result;
 mod shadow_result;
 
 use serde_json::json;
+use tachi_domain::count;
 use tachi_operator::Failure;
+use tachi_operator::drill::live::AdmittedHost;
 use tachi_operator::drill::unregistered;
 
 use crate::DONE;
@@ -63,4 +65,43 @@ pub async fn paper(args: &DrillArgs, controller: &dyn Controller) -> Result<u8, 
         },
     )?;
     Ok(DONE)
+}
+
+/// Returns the failure of a live drill of a host for which an earlier one has left canaries.
+pub fn left_behind(host: &str, canaries: usize) -> Failure {
+    Failure::from_text(format!(
+        "nothing was done: an earlier drill of {host} has left {} in Nova: `tachi drill {host} --clean-up`",
+        count(canaries, "canary", "canaries")
+    ))
+}
+
+/// Describes a live drill to the operator who is to confirm it.
+pub fn consequence(host: &AdmittedHost, canaries: u32, image: &str, flavor: &str) -> String {
+    let left = match host.headroom {
+        1 => format!(
+            "segment {} tolerates no other host failure until it is back",
+            host.segment
+        ),
+        more => format!(
+            "segment {} tolerates {} more host failures until it is back",
+            host.segment,
+            more - 1
+        ),
+    };
+    format!(
+        "it is empty; the drill builds {} of image {image} and flavor {flavor} on it, lets nothing else in, and then POWERS IT OFF. It \
+         stays off until an operator brings it back; {left}.",
+        count(canaries, "canary", "canaries")
+    )
+}
+
+/// Describes the end of a clean-up, which has deleted this many canaries.
+pub fn cleaned_up(host: &str, canaries: usize) -> String {
+    match canaries {
+        0 => format!("no canaries of drills of {host} are left"),
+        canaries => format!(
+            "{} deleted; `tachi host return {host}` shows what is left to do with {host}",
+            count(canaries, "canary", "canaries")
+        ),
+    }
 }
