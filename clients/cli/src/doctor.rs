@@ -1,6 +1,7 @@
 //! `tachi doctor`: the checks and their output.
 
 pub mod checks;
+pub mod close_files;
 pub mod detection_latency;
 mod finding_checks;
 pub mod fix;

@@ -2,11 +2,9 @@
 //!
 //! Each fix checks itself what is wrong, so that a second run finds nothing to do, and is in the audit log before it is done.
 
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
-
 use tachi_cli::arguments::DoctorArgs;
 use tachi_cli::doctor::checks::{self, Check};
+use tachi_cli::doctor::close_files::close_files;
 use tachi_cli::doctor::fix::{Fix, is_fixable};
 use tachi_cli::doctor::{lines, named};
 use tachi_cli::out;
@@ -14,10 +12,7 @@ use tachi_cli::process_owner::who;
 use tachi_cli::status::code;
 use tachi_domain::count;
 use tachi_domain::situation::Severity;
-use tachi_engine::ports::AuditEntry;
-use tachi_engine::ports::audit::{AuditPhase, AuditResult};
 use tachi_operator::Failure;
-use tachi_operator::audited::{after, before};
 
 use super::super::command_settings;
 use super::super::init::missing;
@@ -52,7 +47,10 @@ pub(super) async fn run(args: &DoctorArgs) -> Result<u8, Failure> {
         done.push(fix);
         fixed += match fix {
             Fix::Segments => Box::pin(segments(args, &settings, &base)).await?,
-            Fix::Files => files(args, &settings, &base, &by).await?,
+            Fix::Files => {
+                let audit = || wiring::audit(&settings, &base.clock, COMMAND);
+                close_files(&settings.open_files(), args.dry_run, audit, &by).await?
+            }
         };
     }
     if args.dry_run {
@@ -101,66 +99,4 @@ async fn segments(args: &DoctorArgs, settings: &Settings, base: &Base) -> Result
         count(made, "host is", "hosts are")
     ));
     Ok(made)
-}
-
-/// Closes files to others; returns their number.
-async fn files(args: &DoctorArgs, settings: &Settings, base: &Base, by: &str) -> Result<usize, Failure> {
-    let open = settings.open_files();
-    if open.is_empty() {
-        out::line("configuration: its other problems are fixed by hand: `tachi doctor configuration`");
-    }
-    if args.dry_run {
-        for (file, what) in &open {
-            out::print(format!(
-                "{file}: would be made unreadable to others (chmod o=): it holds {what}"
-            ));
-        }
-        return Ok(0);
-    }
-    if open.is_empty() {
-        return Ok(0);
-    }
-    let audit = wiring::audit(settings, &base.clock, COMMAND)?;
-    for (file, _) in &open {
-        let entry = |phase, text: String| AuditEntry::change(phase, "", by, text);
-        let intent = entry(AuditPhase::Intent, format!("closes {file} to others"));
-        before(audit.as_ref(), intent, "nothing was done").await?;
-        let closed = close(Path::new(file));
-        let mut outcome = entry(AuditPhase::Outcome, format!("{file} is closed to others"));
-        outcome.result = Some(AuditResult::Ok);
-        if let Err(error) = &closed {
-            outcome.result = Some(AuditResult::Permanent);
-            outcome.text = format!("{file}: {error}");
-        }
-        after(audit.as_ref(), outcome, |text| out::note(text)).await;
-        closed.map_err(|error| Failure::new(format!("closing {file} to others"), error))?;
-        out::print(format!("fixed: {file} is closed to others"));
-    }
-    Ok(open.len())
-}
-
-/// Removes the rights of others on a file, and keeps those of its owner and group.
-fn close(file: &Path) -> std::io::Result<()> {
-    let mut permissions = std::fs::metadata(file)?.permissions();
-    permissions.set_mode(permissions.mode() & 0o7770);
-    std::fs::set_permissions(file, permissions)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn closing_a_file_takes_nothing_from_its_owner_and_group() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("a");
-        std::fs::write(&file, "").unwrap();
-        for (was, is) in [(0o644, 0o640), (0o777, 0o770), (0o600, 0o600), (0o004, 0)] {
-            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(was)).unwrap();
-            close(&file).unwrap();
-            let mode = std::fs::metadata(&file).unwrap().permissions().mode();
-            assert_eq!(mode & 0o7777, is, "{was:o}");
-        }
-        assert!(close(&folder.path().join("none")).is_err());
-    }
 }
