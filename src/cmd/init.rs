@@ -3,22 +3,20 @@
 mod from_nova;
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret as _, SecretString};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tachi_api::BindingOptions;
 use tachi_cli::arguments::{InitCommand, InitMonitorsArgs};
-use tachi_cli::out;
+use tachi_cli::monitor_credentials::{COLUMNS, check_host, fragment, note_lost, row, write_new, write_rules};
 use tachi_cli::out::answer::{self, ProgressReporter};
 use tachi_engine::SystemClock;
 use tachi_engine::ports::{CallError, Clock as _, OperatorJournal as _};
-use tachi_keystone::{Credentials, Region, Scope};
-use tachi_openstack::{NamedResource, NewCredential, Options, Session};
+use tachi_keystone::{Credentials, Scope};
+use tachi_openstack::{NamedResource, Options, Session};
 use tachi_operator::Failure;
 use uuid::Uuid;
 
@@ -33,8 +31,6 @@ const OURS: &str = "Created by `tachi setup monitors`; no person logs in as this
 /// The description that earlier releases wrote.
 const EARLIER_OURS: &str = "Made by `tachi init monitors`; nobody logs in as this user";
 
-const RULES: &str = include_str!("../../docs/policy-monitor.yaml");
-
 /// Creates what a cloud needs.
 pub(crate) async fn run(command: InitCommand) -> Result<u8, Failure> {
     match command {
@@ -46,17 +42,6 @@ pub(crate) async fn run(command: InitCommand) -> Result<u8, Failure> {
 fn failed(what: impl Into<String>) -> impl FnOnce(CallError) -> Failure {
     let what = what.into();
     move |error| Failure::new(what, error)
-}
-
-/// Checks that a name can be part of a file name and of a credential's name.
-fn check_host(host: &str) -> Result<(), Failure> {
-    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    if !host.is_empty() && !host.starts_with('.') && host.len() <= 200 && host.chars().all(fine) {
-        return Ok(());
-    }
-    Err(Failure::usage(format!(
-        "{host:?} is not a host name: use letters, digits, dots, hyphens and underscores"
-    )))
 }
 
 async fn hosts(args: &InitMonitorsArgs, settings: &Settings) -> Result<BTreeSet<String>, Failure> {
@@ -138,13 +123,6 @@ fn name_for(host: &str) -> String {
     BindingOptions::PATTERN.replace("{host}", host)
 }
 
-const COLUMNS: [&str; 4] = ["host", "credential", "file", "state"];
-
-/// Returns the output for a host: its credential, the file with the secret, and the result.
-fn row(host: &str, name: &str, file: &Path, state: &str) -> Value {
-    json!({"host": host, "credential": name, "file": file.display().to_string(), "state": state})
-}
-
 async fn monitors(args: &InitMonitorsArgs) -> Result<u8, Failure> {
     let now = SystemClock.wall();
     answer::accepts(&args.shape, COLUMNS)?;
@@ -213,22 +191,11 @@ async fn each(
     if !new_credentials.is_empty() {
         make(args, cloud, new_credentials, meanwhile, rows).await?;
     }
-    let rules = args.out.join("monitors.yaml");
-    write_new(&rules, RULES)?;
-    meanwhile.report(format!(
-        "next: put {} into policy.d beside the API's configuration, put each HOST.conf into masakarimonitors.conf of its \
-         host, and when all of them report, set [api] reporter_binding = enforce",
-        rules.display()
-    ));
+    write_rules(&args.out, meanwhile)?;
     if lost.is_empty() {
         return Ok(crate::DONE);
     }
-    let named: Vec<String> = lost.iter().map(|host| format!("--host {host}")).collect();
-    out::note(format!(
-        "tachi: no secret is known for {}: add `--renew {}` to make new ones",
-        lost.join(", "),
-        named.join(" ")
-    ));
+    note_lost(&lost);
     Ok(crate::FAILED)
 }
 
@@ -290,7 +257,14 @@ async fn make(
             .create_application_credential(&user, &name, &args.role)
             .await;
         let made = made.map_err(failed(format!("creating the application credential {name}")))?;
-        if let Err(error) = write_new(&file, &fragment(&options, &name, &made)) {
+        if let Err(error) = write_new(
+            &file,
+            &fragment(
+                &name,
+                (&options.keystone.auth_url, &options.keystone.region),
+                (&made.id, made.secret.expose_secret()),
+            ),
+        ) {
             // Without the file the secret is lost, and the credential is useless.
             _ = admin.delete_application_credential(&user, &made.id).await;
             return Err(error);
@@ -299,37 +273,4 @@ async fn make(
         meanwhile.report(format!("{host}: {name}, in {}", file.display()));
     }
     Ok(())
-}
-
-/// Renders the fragment for masakarimonitors.conf.
-fn fragment(options: &Options, name: &str, made: &NewCredential) -> String {
-    let mut text = format!("# {name}: for this host only.\n[api]\n");
-    let mut pair = |key: &str, value: &str| _ = writeln!(text, "{key} = {value}");
-    pair("auth_type", "v3applicationcredential");
-    pair("auth_url", &options.keystone.auth_url);
-    if let Region::Named(region) = &options.keystone.region {
-        pair("region", region);
-    }
-    pair("application_credential_id", &made.id);
-    pair("application_credential_secret", made.secret.expose_secret());
-    text
-}
-
-/// Writes the file atomically, readable by its owner only.
-fn write_new(file: &Path, text: &str) -> Result<(), Failure> {
-    let wrong = |error| Failure::new(format!("writing {}", file.display()), error);
-    let new = file.with_extension("new");
-    let mut options = std::fs::OpenOptions::new();
-    let opened = options
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&new);
-    let mut opened = opened.map_err(wrong)?;
-    opened
-        .write_all(text.as_bytes())
-        .and_then(|()| opened.sync_all())
-        .and_then(|()| std::fs::rename(&new, file))
-        .map_err(wrong)
 }

@@ -28,6 +28,7 @@ pub mod instance;
 pub mod interruption;
 pub mod mon;
 pub mod monitor;
+pub mod monitor_credentials;
 pub mod out;
 pub mod overview;
 pub mod prediction;
