@@ -4,22 +4,19 @@ mod grants;
 
 use std::time::Duration;
 
-use serde_json::json;
 use tachi_cli::arguments::{ConfigArgs, DbCommand, DbVersionArgs, PurgeArgs};
-use tachi_cli::out::{self, Cell, Column, TextTable, answer, waiting};
-use tachi_domain::Timestamp;
+use tachi_cli::db;
+use tachi_cli::out::{self, TextTable, answer, waiting};
 use tachi_domain::count;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock as _;
 use tachi_operator::Failure;
-use tachi_store::{MigrationReport, PurgeCounts, PurgeOptions, Store, StoreOptions};
+use tachi_store::{MigrationReport, PurgeOptions, Store, StoreOptions};
 use tokio::time::Instant;
 
 use super::command_settings;
 use crate::settings::Database;
 use crate::{logging, wiring};
-
-const DAY_SECONDS: i64 = 86_400;
 
 /// Interval of the progress lines of a long purge.
 const PROGRESS_EVERY: Duration = Duration::from_secs(2);
@@ -131,18 +128,10 @@ fn options(database: &Database, wait: bool) -> StoreOptions {
     }
 }
 
-/// Version shown for a database without our schema.
-const NO_VERSION: &str = "no version yet: run `tachi db sync`";
-
 async fn version(args: &DbVersionArgs) -> Result<(), Failure> {
     let settings = command_settings(&args.db.config)?;
     if !settings.database.exists() {
-        return answer::object(
-            &args.shape,
-            SystemClock.wall(),
-            || json!({"version": null, "masakari": null, "pending": null}),
-            |_| vec![NO_VERSION.to_owned()],
-        );
+        return db::show_no_version(&args.shape);
     }
     let clock = std::sync::Arc::new(SystemClock);
     let options = options(&settings.database, args.db.wait);
@@ -156,20 +145,7 @@ async fn version(args: &DbVersionArgs) -> Result<(), Failure> {
     let origin = store.origin().await.map_err(wrong)?;
     let pending = store.pending().await.map_err(wrong)?;
     let masakari = origin.masakari.map(tachi_store::Revision::id);
-    answer::object(
-        &args.shape,
-        SystemClock.wall(),
-        || json!({"version": origin.tachi, "masakari": masakari, "pending": pending}),
-        |_| {
-            // The first line holds the whole version, for scripts that read one line.
-            let mut lines = vec![
-                origin.tachi.as_deref().unwrap_or(NO_VERSION).to_owned(),
-                format!("masakari {}", masakari.unwrap_or("None")),
-            ];
-            lines.extend(pending.iter().map(|name| format!("pending {name}")));
-            lines
-        },
-    )
+    db::show_version(&args.shape, origin.tachi.as_deref(), masakari, &pending)
 }
 
 /// Returns Masakari's revision of the schema; "None" without one.
@@ -191,8 +167,8 @@ pub(super) async fn masakari_revision(args: &ConfigArgs) -> Result<&'static str,
 /// Returns the limits of the purge.
 pub(super) fn purge_options(args: &PurgeArgs) -> Result<PurgeOptions, Failure> {
     let now = SystemClock.wall();
-    let mut options = PurgeOptions::before(cutoff(args.age_in_days, now)?);
-    options.max_rows = row_limit(args.max_rows)?;
+    let mut options = PurgeOptions::before(db::cutoff(args.age_in_days, now)?);
+    options.max_rows = db::row_limit(args.max_rows)?;
     options.dry_run = args.dry_run;
     Ok(options)
 }
@@ -211,63 +187,5 @@ pub(super) async fn purge(args: &PurgeArgs, options: &PurgeOptions) -> Result<Te
         })
         .await
         .map_err(|error| Failure::new("purging", error))?;
-    Ok(sheet(&purged, args.dry_run))
-}
-
-/// Returns the time limit of a purge: rows older than this are removed.
-pub(crate) fn cutoff(age_in_days: i64, now: Timestamp) -> Result<Timestamp, Failure> {
-    if age_in_days < 0 {
-        return Err(Failure::usage("Must supply a non-negative value for age."));
-    }
-    match age_in_days.checked_mul(DAY_SECONDS) {
-        Some(seconds) if seconds <= now.micros() / 1_000_000 => Ok(now.minus_seconds(seconds)),
-        _ => Err(Failure::usage("Maximal age is count of days since epoch.")),
-    }
-}
-
-/// Returns the limit of rows; -1 is no limit, as in `masakari-manage`.
-fn row_limit(max_rows: i64) -> Result<Option<u64>, Failure> {
-    match max_rows {
-        -1 => Ok(None),
-        rows => match u64::try_from(rows) {
-            Ok(rows) if rows > 0 => Ok(Some(rows)),
-            _ => Err(Failure::usage("Must supply value greater than 0 for max_rows.")),
-        },
-    }
-}
-
-fn sheet(purged: &PurgeCounts, dry_run: bool) -> TextTable<2> {
-    let count = if dry_run { "would be removed" } else { "removed" };
-    let columns = [Column::new("table"), Column::of(count, "rows")];
-    let all = [("all", purged.total())];
-    TextTable::new(columns, purged.tables().chain(all), |(name, rows)| {
-        let object = json!({"table": name, "rows": rows});
-        ([Cell::text(*name), Cell::number(&rows)], object)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ages_and_numbers_are_those_of_masakari_manage() {
-        let now = Timestamp::from_micros(100 * DAY_SECONDS * 1_000_000);
-        for (case, days, expected) in [
-            ("everything", 0, Some(100)),
-            ("a month", 30, Some(70)),
-            ("since the epoch", 100, Some(0)),
-            ("before the epoch", 101, None),
-            ("negative", -1, None),
-            ("too large to count", i64::MAX, None),
-        ] {
-            let cut = cutoff(days, now)
-                .ok()
-                .map(|at| at.micros() / 1_000_000 / DAY_SECONDS);
-            assert_eq!(cut, expected, "{case}");
-        }
-        for (rows, expected) in [(-1, Some(None)), (5, Some(Some(5))), (0, None), (-2, None)] {
-            assert_eq!(row_limit(rows).ok(), expected, "{rows}");
-        }
-    }
+    Ok(db::purged(purged.tables(), args.dry_run))
 }

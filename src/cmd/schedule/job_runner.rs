@@ -2,13 +2,14 @@
 
 use async_trait::async_trait;
 use tachi_cli::arguments::ConfigArgs;
+use tachi_cli::db;
 use tachi_domain::count;
 use tachi_domain::situation::Severity;
 use tachi_operator::drill;
 use tachi_operator::schedule::{JobOutcome, JobRunner};
 use tachi_operator::{Failure, Job};
 
-use super::super::{db, doctor};
+use super::super::doctor;
 use crate::settings::Settings;
 use crate::wiring::{self, Base};
 
