@@ -1,10 +1,8 @@
 //! `tachi policy`.
 
 use tachi_api::{Identity, Policy, policy_rules};
-use tachi_cli::arguments::{PolicyCheckArgs, PolicyCommand, ShapeArgs};
-use tachi_cli::out::{self, Cell, Column, TextTable, answer};
-use tachi_engine::SystemClock;
-use tachi_engine::ports::Clock as _;
+use tachi_cli::arguments::{PolicyCheckArgs, PolicyCommand};
+use tachi_cli::{out, policy};
 use tachi_operator::Failure;
 
 use super::command_settings;
@@ -19,34 +17,19 @@ pub(crate) fn run(command: PolicyCommand) -> Result<u8, Failure> {
         }
         PolicyCommand::List { config, shape } => {
             let loaded = wiring::policy::read(&command_settings(&config)?.oslo_policy)?;
-            list(&loaded, &shape)?;
+            let rules = loaded.rules.list();
+            let rules = rules.map(|rule| (rule.name, rule.text, rule.place.to_string()));
+            policy::show_rules(&shape, rules, &loaded.warnings)?;
             Ok(crate::DONE)
         }
         PolicyCommand::Check(args) => check(&args),
     }
 }
 
-fn list(loaded: &tachi_policy::LoadReport, shape: &ShapeArgs) -> Result<(), Failure> {
-    let columns = [Column::new("name"), Column::new("rule"), Column::new("from")];
-    let sheet = TextTable::new(columns, loaded.rules.list(), |rule| {
-        let place = rule.place.to_string();
-        let object = serde_json::json!({"name": rule.name, "rule": rule.text, "from": place});
-        let cells = [Cell::text(rule.name), Cell::prose(rule.text), Cell::prose(place)];
-        (cells, object)
-    });
-    answer::list(shape, SystemClock.wall(), &sheet, "there are no rules")?;
-    for warning in &loaded.warnings {
-        out::note(format!("tachi: policy: {warning}"));
-    }
-    Ok(())
-}
-
 /// Checks whether a rule would allow the described user: exit code 0 if it would, 1 if not.
 fn check(args: &PolicyCheckArgs) -> Result<u8, Failure> {
     let loaded = wiring::policy::read(&command_settings(&args.config)?.oslo_policy)?;
-    for warning in &loaded.warnings {
-        out::note(format!("tachi: policy: {warning}"));
-    }
+    policy::note_warnings(&loaded.warnings);
     let rules: Vec<&str> = match args.rule.as_deref() {
         Some(rule) => {
             if !policy_rules().iter().any(|known| known.name == rule) {
@@ -59,7 +42,7 @@ fn check(args: &PolicyCheckArgs) -> Result<u8, Failure> {
         }
         None => policy_rules().iter().map(|known| known.name).collect(),
     };
-    let policy = Policy::new(loaded.rules);
+    let in_force = Policy::new(loaded.rules);
     let identity = Identity {
         user_id: args.user.clone().unwrap_or_default(),
         user_domain_id: args.user_domain.clone(),
@@ -74,25 +57,9 @@ fn check(args: &PolicyCheckArgs) -> Result<u8, Failure> {
     };
     let answers = rules
         .into_iter()
-        .map(|rule| (rule, policy.would_allow(rule, identity.clone())));
+        .map(|rule| (rule, in_force.would_allow(rule, identity.clone())));
     let answers: Vec<(&str, bool)> = answers.collect();
-    let objects = answers
-        .iter()
-        .map(|(rule, allowed)| serde_json::json!({"rule": rule, "allowed": allowed}));
-    let objects = objects.collect();
-    answer::print(
-        &args.shape,
-        SystemClock.wall(),
-        ["rule", "allowed"],
-        objects,
-        || {
-            let decision = |allowed: bool| if allowed { "allowed" } else { "denied " };
-            let lines = answers
-                .iter()
-                .map(|(rule, allowed)| format!("{} {rule}", decision(*allowed)));
-            lines.collect()
-        },
-    )?;
+    policy::show_answers(&args.shape, &answers)?;
     Ok(
         if answers.iter().all(|(_, allowed)| *allowed) || args.rule.is_none() {
             crate::DONE

@@ -33,6 +33,7 @@ pub mod monitor;
 pub mod monitor_credentials;
 pub mod out;
 pub mod overview;
+pub mod policy;
 pub mod prediction;
 pub mod process_owner;
 pub mod recovery;
