@@ -120,11 +120,6 @@ impl Move {
         self.possible_hosts().any(|doubt| doubt == host) || (in_flight && may_be_moved_there)
     }
 
-    /// True if the evacuation that Nova is doing goes to this host, or it is not known where it goes.
-    fn may_go_to(&self, host: Option<&str>) -> bool {
-        self.is_in_flight() && (self.dest.is_none() || host.is_none() || self.dest.as_deref() == host)
-    }
-
     /// Gives the move up, and keeps the host on which Nova may still start it.
     fn give_up(&mut self, why: &str, end: End, now: DecisionTime, record: &mut Record) {
         if self.is_in_flight()
@@ -233,8 +228,10 @@ impl MoveTrack {
                     instance.is_absent_from(host, &resolution.by, record);
                     instance.absent.insert(host.to_owned());
                 }
-                // An earlier evacuation may have left it on another host: Nova may go on with this one.
-                if instance.may_go_to(on) {
+                // A statement about the host of an earlier evacuation leaves this one as it is.
+                if instance.is_in_flight()
+                    && (on.is_none() || instance.dest.is_none() || instance.dest.as_deref() == on)
+                {
                     instance.give_up_records(self.open_records.get(&instance.server));
                     instance.poll_again(now);
                 }
