@@ -157,15 +157,14 @@ pub async fn open_quiet(args: &SourceArgs, controller: &dyn Controller) -> Resul
 
 /// Opens the selected source, with a notice about waiting, and with one about the source if another may be meant.
 pub async fn open(args: &SourceArgs, controller: &dyn Controller) -> Result<Box<dyn Source>, Failure> {
-    let (inner, what): (Box<dyn Source>, String) = match args.cloud() {
-        Some(name) => (Box::new(Remote::open(&name)?), format!("the API of cloud {name}")),
-        None => {
-            let environment = ProcessEnvironment::current();
-            if let Some(note) = database_note(args, &environment, &tachi_config::default_search()) {
-                out::note(note);
-            }
-            controller.open(&args.config).await?
+    let (inner, what): (Box<dyn Source>, String) = if let Some(name) = args.cloud() {
+        (Box::new(Remote::open(&name)?), format!("the API of cloud {name}"))
+    } else {
+        let environment = ProcessEnvironment::current();
+        if let Some(note) = database_note(args, &environment, &tachi_config::default_search()) {
+            out::note(note);
         }
+        controller.open(&args.config).await?
     };
     Ok(Box::new(WithProgress { inner, what }))
 }

@@ -84,9 +84,6 @@ pub struct VmRecovery {
     pub notification: NotificationId,
     /// The Nova service host of the reporter. Once Nova shows the instance on another host, the service host of that one.
     pub host: String,
-    /// The reporter's service host, once Nova shows the instance on another one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    reporter: Option<String>,
     /// True if the reporter is bound to that one host.
     #[serde(default)]
     pub bound: bool,
@@ -250,7 +247,6 @@ impl VmRecovery {
             freeze: FreezeTrack::default(),
             relocation: Relocation::default(),
             rewound: false,
-            reporter: None,
             name: None,
             tagged: None,
             wait: None,

@@ -224,8 +224,7 @@ pub struct Write {
     pub host: Option<HostWrite>,
     /// True if other recoveries may treat the host as confirmed off from now on; `None` leaves it unchanged.
     pub proven_off: Option<bool>,
-    /// Refuses the whole write if a host recovery of this host, or of the recovery's own host, is open, or watches its return
-    /// and is newer than the writer.
+    /// Refuses the whole write if a host recovery of this host is open, or watches its return and is newer than the writer.
     pub unless_host_recovery: Option<String>,
     /// Refuses the whole write if the instance may run on another host: the newest host recovery that moved the
     /// instance is open or has given it up, and no operator has acknowledged it since.

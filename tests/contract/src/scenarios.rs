@@ -526,8 +526,7 @@ fn exclusion(script: &mut Script) {
     script.written(0, unless(0));
     script.opened(0, 1);
     script.refused(0, unless(0), Outcome::HostUnderRecovery);
-    // The instance may still be on the host that reported it.
-    script.refused(0, unless(1), Outcome::HostUnderRecovery);
+    script.written(0, unless(1));
     // Its own recovery does not block it.
     script.written(1, unless(0));
     script.written(1, ends(Life::Watching));

@@ -164,7 +164,7 @@ pub struct Record {
     pub host: Option<MaintenanceReason>,
     /// The new stage of the recovery's life.
     pub life: Option<Life>,
-    /// A condition of the write: no host recovery of this host, nor of the recovery's own host, is open. If the writer is a host recovery itself, no later one
+    /// A condition of the write: no host recovery of this host is open. If the writer is a host recovery itself, no later one
     /// may watch the host either.
     pub unless_host_recovery: Option<String>,
     /// A condition of the write: the instance may run nowhere else.

@@ -156,8 +156,7 @@ impl VmRecovery {
                     let text = format!("Nova shows the instance on {own}, not on {}", self.host);
                     record.step(self.task(), StepKind::Note, 0.0, text);
                     record.head = true;
-                    let reporter = std::mem::replace(&mut self.host, own.clone());
-                    self.reporter.get_or_insert(reporter);
+                    self.host.clone_from(own);
                     self.service = None;
                 }
                 _ if !confirm_end(self, now) => return,

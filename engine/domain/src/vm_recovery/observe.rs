@@ -166,10 +166,9 @@ fn slow_text() -> String {
 }
 
 fn end_for_host_recovery(state: &mut VmRecovery, record: &mut Record) {
-    let host = match &state.reporter {
-        Some(reporter) => format!("host {} or {reporter}, which reported the instance,", state.host),
-        None => format!("host {}", state.host),
-    };
-    let text = format!("{host} is being recovered, and its instances with it");
+    let text = format!(
+        "host {} is being recovered, and its instances with it",
+        state.host
+    );
     state.end_without_restart(NotificationStatus::Ignored, text, record);
 }

@@ -50,11 +50,7 @@ impl Transaction for Commit<'_> {
         }
         let write = self.write;
         let row = claim::without_state(tx, &self.claim.id.to_string()).await?;
-        let mut hosts: Vec<&str> = Vec::new();
-        if let Some(host) = &write.unless_host_recovery {
-            // A copy of Nova's database may still show an instance where it was, while it is on the host that reported it.
-            hosts.extend([host.as_str(), row.host_name.as_str()]);
-        }
+        let mut hosts: Vec<&str> = write.unless_host_recovery.as_deref().into_iter().collect();
         if convert::recovery_kind(&row)?.is_planned() {
             // A planned recovery must not take instances from a host that is being recovered, either.
             hosts.extend(

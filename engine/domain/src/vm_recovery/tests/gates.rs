@@ -233,9 +233,5 @@ fn an_instance_counts_wherever_nova_shows_it_and_a_bound_reporter_for_its_own_ho
         assert_eq!(run.state.host, "c2", "{case}: its host is read from now on");
         run.observe(up());
         assert_eq!(run.record.unless_host_recovery.as_deref(), Some("c2"), "R12");
-        run.observe(Observation::NotSent(call_of(Stage::Stopping).0));
-        run.observe(Observation::HostUnderRecovery);
-        let text = "host c2 or c1, which reported the instance, is being recovered";
-        run.assert_end(case, NotificationStatus::Ignored, text);
     }
 }
