@@ -560,9 +560,7 @@ impl Journal {
         }
         let source = write.unless_elsewhere.as_ref().map(|rule| &rule.host);
         let source = source.filter(|_| self.recs[rec].kind.is_planned());
-        let unless = write.unless_host_recovery.as_ref();
-        let own = unless.map(|_| host_name(self.recs[rec].host));
-        let mut hosts = unless.into_iter().chain(&own).chain(source);
+        let mut hosts = write.unless_host_recovery.iter().chain(source);
         if hosts.any(|host| self.host_is_recovered(rec, host)) && !crate::mutate::mutated("exclusion") {
             return Some(WriteOutcome::HostUnderRecovery);
         }

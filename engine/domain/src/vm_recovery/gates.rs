@@ -1,15 +1,16 @@
 //! The checks that decide if an instance is restarted at all.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use super::{Stage, VmRecovery, freeze_state};
+use super::{BlockerKind, Stage, VmRecovery, freeze_state};
 use crate::entity::notification::NotificationStatus;
 use crate::hooks::Phase;
 use crate::id::ServerId;
 use crate::instance_event::is_failure;
 use crate::nova::{Server, VmState};
 use crate::policy::is_truthy;
-use crate::question::NOT_FOUND_CONFIRM_DELAY;
+use crate::question::{MAX_READ_LAG, NOT_FOUND_CONFIRM_DELAY};
 use crate::recovery::{Command, DecisionTime, Record, StepKind};
 
 /// The end of a recovery whose instance is stopped before it has requested anything.
@@ -48,8 +49,13 @@ pub(super) fn runs_elsewhere(hosts: &BTreeSet<String>, host: &str) -> String {
 /// True if Nova has shown for a while what ends the recovery before anything was done. A copy of its database that lags behind may
 /// show the instance where it was, or as it was; a monitor reports a failure once.
 fn confirm_end(state: &mut VmRecovery, now: DecisionTime) -> bool {
+    is_shown_for(state, NOT_FOUND_CONFIRM_DELAY, now)
+}
+
+/// True if Nova has shown for this long what contradicts the report.
+fn is_shown_for(state: &mut VmRecovery, period: Duration, now: DecisionTime) -> bool {
     let at = state.observed.as_ref().map_or(now.elapsed, |server| server.at);
-    at.since(*state.doubted_since.get_or_insert(at)) >= NOT_FOUND_CONFIRM_DELAY
+    at.since(*state.doubted_since.get_or_insert(at)) >= period
 }
 
 /// True if the reported guest was that of the instance, and should run.
@@ -151,9 +157,17 @@ impl VmRecovery {
         }
         if server.host.as_deref() != Some(self.host.as_str()) {
             match &server.host {
-                // As in Masakari, the instance counts wherever it is. All further requests concern its actual host.
+                // As in Masakari, the instance counts wherever it is, once no copy can be older. Until then the host that has
+                // reported it may be the right one, and be under recovery itself (R12).
                 Some(own) if !self.bound => {
                     let text = format!("Nova shows the instance on {own}, not on {}", self.host);
+                    if !is_shown_for(self, MAX_READ_LAG, now) {
+                        let seconds = MAX_READ_LAG.as_secs();
+                        let wait =
+                            format!("{text}: it counts there once Nova has shown that for {seconds} s");
+                        return self.blocker(BlockerKind::Host, wait, now);
+                    }
+                    self.clear_blocker(BlockerKind::Host);
                     record.step(self.task(), StepKind::Note, 0.0, text);
                     record.head = true;
                     self.host.clone_from(own);

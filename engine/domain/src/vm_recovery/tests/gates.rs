@@ -174,8 +174,10 @@ fn gates_that_need_the_instance() {
     for (case, server, expected) in cases {
         let mut run = Run::begun();
         run.observe(shown(server.clone()));
-        if run.state.stage == Stage::Begin {
-            run.at(5_000, shown(server));
+        for later in [5_000, 30_000] {
+            if run.state.stage == Stage::Begin {
+                run.at(later, shown(server.clone()));
+            }
         }
         match expected {
             Some((status, part)) => run.assert_end(case, status, part),
@@ -230,6 +232,12 @@ fn an_instance_counts_wherever_nova_shows_it_and_a_bound_reporter_for_its_own_ho
             run.assert_end(case, NotificationStatus::Ignored, part);
             continue;
         }
+        run.at(29_000, shown(elsewhere()));
+        assert_eq!(
+            run.state.host, HOST,
+            "{case}: seed 955196844: a copy showed it where it had been"
+        );
+        run.at(30_000, shown(elsewhere()));
         assert_eq!(run.state.host, "c2", "{case}: its host is read from now on");
         run.observe(up());
         assert_eq!(run.record.unless_host_recovery.as_deref(), Some("c2"), "R12");
