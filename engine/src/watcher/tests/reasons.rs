@@ -129,6 +129,17 @@ async fn an_instance_that_nova_stopped_soon_after_the_boot_of_its_host_is_down()
     world.round(&mut watcher).await;
     let reasons = [0, 1].map(|place: usize| rest(&watcher, ids[place]).unwrap().why);
     assert_eq!(reasons, [StopReason::Due, StopReason::Unclear]);
+    // The monitor starts later than nova-compute: its boot is known once the reasons were read twice.
+    for _ in 0..4 {
+        world.pass(15);
+        world.round(&mut watcher).await;
+    }
+    world.boots.lock().unwrap().insert("b".to_owned(), now);
+    for _ in 0..2 {
+        world.pass(15);
+        world.round(&mut watcher).await;
+    }
+    assert_eq!(rest(&watcher, ids[1]).unwrap().why, StopReason::Due);
 }
 
 fn ended_by_boot(watcher: &Watcher, id: ServerId) -> Option<Timestamp> {
