@@ -528,8 +528,10 @@ fn missing_claim(state: &HostRecovery) -> Option<&'static str> {
             "this is a retry, and an earlier report's NORMAL shows nothing about the current state; a report with evidence \
              ends this",
         )
-    } else if !state.has_normal_report() {
+    } else if !state.has_normal_report() && state.policy.bare_normal != BareNormal::Refuse {
         Some("no report claims that the host is off; one with host_status NORMAL ends this")
+    } else if !state.has_normal_report() {
+        Some("no report claims that the host is off; one with evidence ends this")
     } else if state.policy.bare_normal == BareNormal::Refuse {
         Some(
             "host_status is NORMAL without evidence, and [fencing] normal_without_evidence is refuse; a report with evidence \

@@ -8,7 +8,7 @@ use super::fence::confirmation;
 use super::guard::off_claim::{apply_off_claim, confirmed_off};
 use super::in_flight::InFlight;
 use super::service::heartbeat::renew_proof;
-use super::{HoldKind, HostRecovery, Lock, Move, MoveStep, Stage};
+use super::{HoldKind, HostRecovery, Lock, Move, MoveStep, Stage, missing_claim};
 use crate::guard::Guard;
 use crate::proof::Proof;
 use crate::recovery::action::{self, AppliedAction};
@@ -81,7 +81,11 @@ impl HostRecovery {
             self.in_flight.listing.question.observed = None;
         }
         if let Some(claim) = &operator_state.off_claim {
+            let lacked_claim = missing_claim(self).is_some();
             apply_off_claim(&mut self.off_claim, claim, record);
+            if lacked_claim && self.came_with_evidence() && !self.is_untouched() {
+                self.end_fence_hold(now, record);
+            }
         }
         if operator_state.joined_normal {
             self.joined(now, record);
@@ -102,13 +106,18 @@ impl HostRecovery {
             0.0,
             "a further report with host_status NORMAL joins this recovery",
         );
-        // Fencing may find it off by now.
+        self.end_fence_hold(now, record);
+    }
+
+    /// Confirms the host off again if that has failed: it may be off by now.
+    fn end_fence_hold(&mut self, now: DecisionTime, record: &mut Record) {
         if self
             .hold
             .as_ref()
             .is_some_and(|hold| hold.kind == HoldKind::Fence)
         {
             self.hold = None;
+            record.head = true;
             fence_again(self, now, record);
         }
     }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::harness::{Harness, fault, server};
+use super::harness::{Harness, fault, nova_time, server};
+use super::off_claims::fenced;
 use crate::entity::notification::NotificationStatus;
 use crate::fault::FaultClass;
 use crate::host_recovery::{HoldKind, Stage};
@@ -67,6 +68,7 @@ fn a_joined_report_retries_a_given_up_fence() {
 fn a_recovery_whose_claim_the_database_has_lost_evacuates_nothing_before_another_claim() {
     let cases = [
         ("UNKNOWN", BareNormal::Wait(Duration::ZERO), "no report claims"),
+        ("UNKNOWN", BareNormal::Refuse, "one with evidence ends this"),
         ("NORMAL", BareNormal::Refuse, "normal_without_evidence is refuse"),
     ];
     for (reported, bare_normal, reason) in cases {
@@ -96,12 +98,14 @@ fn a_recovery_whose_claim_the_database_has_lost_evacuates_nothing_before_another
             assert!(hold.reason.contains(reason), "{}", hold.reason);
             harness.command(OperatorCommand::Approve);
         }
-        if reported == "UNKNOWN" {
+        if bare_normal == BareNormal::Refuse {
+            harness.join_claim(fenced(nova_time(harness.at + 100_000)));
+        } else {
             harness.join_normal().operator_state(true, false);
-            for _ in 0..100 {
-                harness.tick(1_000).service();
-            }
-            assert_eq!(harness.state.stage, Stage::Disabling, "{:?}", harness.state.hold);
         }
+        for _ in 0..100 {
+            harness.tick(1_000).service();
+        }
+        assert_eq!(harness.state.stage, Stage::Disabling, "{:?}", harness.state.hold);
     }
 }

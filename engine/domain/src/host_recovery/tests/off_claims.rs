@@ -13,7 +13,7 @@ use crate::recovery::OffClaim;
 use crate::recovery::{Observation, OperatorCommand};
 
 /// Returns an off claim with evidence that a cluster fenced the host at that time.
-fn fenced(at: Timestamp) -> OffClaim {
+pub(super) fn fenced(at: Timestamp) -> OffClaim {
     let json = include_bytes!("../../../../../docs/examples/fence-evidence.json");
     let mut evidence = FenceEvidence::from_json(json).unwrap();
     (evidence.completed_at, evidence.observed_at) = (at, at);
