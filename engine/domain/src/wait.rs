@@ -150,13 +150,10 @@ impl WaitsFor {
             Self::Maintenance => &[EndedBy::EndMaintenance, EndedBy::Abort],
             Self::Moves => &[EndedBy::ResolveInstances, EndedBy::Abort],
             Self::NewerVersion => &[EndedBy::Upgrade],
-            Self::Absence | Self::Record => &[EndedBy::Failure, EndedBy::Success, EndedBy::Ignore],
-            Self::Progress => &[
-                EndedBy::Retry,
-                EndedBy::Failure,
-                EndedBy::Success,
-                EndedBy::Ignore,
-            ],
+            // Nova may still be working on what makes no progress, so that it cannot be requested again.
+            Self::Absence | Self::Record | Self::Progress => {
+                &[EndedBy::Failure, EndedBy::Success, EndedBy::Ignore]
+            }
             Self::GivenUp => &[EndedBy::RetryRecovery, EndedBy::Ignore],
         }
     }

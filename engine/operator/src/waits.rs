@@ -150,22 +150,24 @@ pub fn to_end_move(line: &MoveLine) -> Vec<String> {
 /// Returns the same commands for an instance given by its id.
 pub(crate) fn of_move(wait: &Wait, instance: &str, recovery: RecoveryId) -> Vec<String> {
     let command = |options: &str| format!("tachi instance resolve {instance} {options}");
-    let host = wait.on.first().map_or("HOST", String::as_str);
+    let on_each = |option: &str| {
+        let hosts = wait.on.iter();
+        hosts.map(|host| command(&format!("{option} {host}"))).collect()
+    };
     let mut actions = wait.what.ended_by().to_vec();
     // The action that destroys a disk if it is wrong never comes first.
     actions.sort_by_key(|by| *by == EndedBy::Failure);
     let actions = actions.iter();
     actions
         .flat_map(|by| match by {
-            EndedBy::Success => vec![command(&format!("--running-on {host}"))],
+            EndedBy::Success if wait.on.is_empty() => vec![command("--running-on HOST")],
+            EndedBy::Failure if wait.on.is_empty() && wait.what == WaitsFor::Progress => {
+                vec![command("--not-running")]
+            }
             EndedBy::Failure if wait.on.is_empty() => vec![command("--not-running-on HOST")],
             // Each of these hosts has to be looked at.
-            EndedBy::Failure => {
-                let hosts = wait.on.iter();
-                hosts
-                    .map(|host| command(&format!("--not-running-on {host}")))
-                    .collect()
-            }
+            EndedBy::Success => on_each("--running-on"),
+            EndedBy::Failure => on_each("--not-running-on"),
             EndedBy::Retry => vec![command("--retry")],
             EndedBy::Ignore => vec![command("--dismiss")],
             EndedBy::RetryRecovery => vec![format!("tachi recovery retry {recovery}")],
