@@ -121,15 +121,14 @@ impl World {
     /// Checks for a freeze right before the first byte of a call.
     pub(crate) fn check_frozen(&mut self, owner: Owner, host: HostIx, command: &Command) {
         let now = self.now;
+        // The intent of a call may be older than a failover that has lost a thaw.
         let thaw_lost = self.journal.freezes.thaw_lost;
-        if thaw_lost.is_some_and(|at| now - at <= MAX_HEARTBEAT_AGE) {
-            // The call's intent was written while the freeze was thawed.
-            return;
-        }
+        let is_known = |since: &u64| thaw_lost != Some(*since) || now - since > MAX_HEARTBEAT_AGE;
         let row = &self.journal.recs[owner.rec];
         let touched = row.touched;
-        let of_host = self.journal.freezes.since(host, None, now);
-        let of_server = |server: ServerIx| self.journal.freezes.since(host, Some(server), now);
+        let since = |server| self.journal.freezes.since(host, server, now).filter(is_known);
+        let of_host = since(None);
+        let of_server = |server: ServerIx| since(Some(server));
         let long = |since: &u64| now - since > MAX_HEARTBEAT_AGE;
         let wrong = match command {
             Command::PowerOff { .. }
