@@ -36,6 +36,18 @@ impl Boots {
         age.is_some_and(|age| age < SYNC_LIMIT_MICROS)
     }
 
+    /// Returns the hosts of which these boots are not known yet.
+    pub(super) fn unknown<'a>(
+        &self,
+        boots: &'a BTreeMap<String, Timestamp>,
+    ) -> impl Iterator<Item = &'a str> {
+        let is_unknown = |(host, at): &(&String, &Timestamp)| {
+            let known = self.latest.get(*host).copied();
+            same(known, Some(**at)) != known
+        };
+        boots.iter().filter(is_unknown).map(|(host, _)| host.as_str())
+    }
+
     /// Takes the boots as read now. Returns the hosts whose instances to judge again: those that have booted recently, and those that had
     /// in the last round.
     pub(super) fn take(&mut self, latest: BTreeMap<String, Timestamp>, now: Timestamp) -> BTreeSet<String> {

@@ -350,14 +350,9 @@ impl Roster {
     /// Takes the latest boot of each host whose monitors send it, and judges the instances again that Nova shows running there. The
     /// reasons of those that Nova has stopped are queried again if the boot is new.
     pub(super) fn note_boots(&mut self, boots: BTreeMap<String, Timestamp>, now: Timestamp) {
-        let is_new = |(host, at): &(&String, &Timestamp)| {
-            let before = self.boots.latest.get(*host).copied();
-            boots::same(before, Some(**at)) != before
-        };
-        let new = boots.iter().filter(is_new);
-        let on_new = new.filter_map(|(host, _)| self.on.get(host.as_str()));
-        let stopped: Vec<ServerId> = on_new.flat_map(|all| all.iter().map(|one| one.id)).collect();
-        for id in stopped {
+        let on = self.boots.unknown(&boots).filter_map(|host| self.on.get(host));
+        let there: Vec<ServerId> = on.flat_map(|all| all.iter().map(|one| one.id)).collect();
+        for id in there {
             self.query_again(id);
         }
         for host in self.boots.take(boots, now) {

@@ -84,7 +84,7 @@ impl HostRecovery {
             let lacked_claim = missing_claim(self).is_some();
             apply_off_claim(&mut self.off_claim, claim, record);
             if lacked_claim && self.came_with_evidence() && !self.is_untouched() {
-                self.end_fence_hold(now, record);
+                end_fence_hold(self, now, record);
             }
         }
         if operator_state.joined_normal {
@@ -106,20 +106,7 @@ impl HostRecovery {
             0.0,
             "a further report with host_status NORMAL joins this recovery",
         );
-        self.end_fence_hold(now, record);
-    }
-
-    /// Confirms the host off again if that has failed: it may be off by now.
-    fn end_fence_hold(&mut self, now: DecisionTime, record: &mut Record) {
-        if self
-            .hold
-            .as_ref()
-            .is_some_and(|hold| hold.kind == HoldKind::Fence)
-        {
-            self.hold = None;
-            record.head = true;
-            fence_again(self, now, record);
-        }
+        end_fence_hold(self, now, record);
     }
 
     /// Continues past what an operator has approved. `waited`: the age of the approval.
@@ -155,6 +142,19 @@ impl HostRecovery {
             }
             HoldKind::Fence | HoldKind::DryRun | HoldKind::Alive => fence_again(self, now, record),
         }
+    }
+}
+
+/// Confirms the host off again if that has failed: it may be off by now.
+fn end_fence_hold(state: &mut HostRecovery, now: DecisionTime, record: &mut Record) {
+    if state
+        .hold
+        .as_ref()
+        .is_some_and(|hold| hold.kind == HoldKind::Fence)
+    {
+        state.hold = None;
+        record.head = true;
+        fence_again(state, now, record);
     }
 }
 
