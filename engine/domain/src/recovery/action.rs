@@ -141,19 +141,21 @@ pub(crate) fn apply(
                 command.verb(),
                 abort.request.by
             );
-            record.applied(command.to_string(), by);
+            record.applied(command.verb(), by);
             record.step(task, StepKind::Note, 0.0, text);
         }
         applied.retain(|action| action.request.word == OperatorCommand::Reject);
     }
     for action in &applied {
-        record.applied(action.request.word.to_string(), &action.request.by);
+        record.applied(action.request.word.verb(), &action.request.by);
     }
     applied
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::timestamp::Timestamp;
     use crate::wait::WaitsFor;
@@ -212,7 +214,22 @@ mod tests {
             assert_eq!(processed.len(), 1);
             assert_eq!(processed[0].request.word, OperatorCommand::Reject);
             assert_eq!(record.processed_action_ids, [1, 2].into(), "each is marked");
-            assert_eq!(record.processed_actions.len(), 2, "both are in the audit log");
+            let audited: BTreeSet<(&str, &str)> = record
+                .processed_actions
+                .iter()
+                .map(|action| (action.word.as_str(), action.by.as_str()))
+                .collect();
+            let (aborted_by, approved_by) = if first == OperatorCommand::Reject {
+                ("ada", "bob")
+            } else {
+                ("bob", "ada")
+            };
+            assert_eq!(
+                audited,
+                [("abort", aborted_by), ("approve", approved_by)].into(),
+                "both are in the audit log, named as in its intents"
+            );
+            assert_eq!(record.processed_actions.len(), 2);
             assert!(record.steps[0].text.contains("not applied"), "{:?}", record.steps);
         }
     }
@@ -265,6 +282,9 @@ mod tests {
             processed_actions(&processed),
             [(OperatorCommand::HostIsOff, "old")]
         );
+        let audited = record.processed_actions.iter();
+        let audited: Vec<&str> = audited.map(|action| action.word.as_str()).collect();
+        assert_eq!(audited, ["approve", "confirm-off", "confirm-off"]);
         assert!(
             processed[0]
                 .mismatch_reason(Some(&wait(WaitsFor::Fence, &[], 1)))

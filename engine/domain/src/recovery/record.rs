@@ -207,7 +207,7 @@ pub struct Record {
 /// An operator's action, as the recovery has processed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessedAction {
-    /// The action and its subject.
+    /// The action, as the commands name it, and its subject.
     pub word: String,
     /// The author, and the reason if one is given.
     pub by: String,
