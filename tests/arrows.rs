@@ -8,7 +8,8 @@
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The crates that each of our crates may depend on. A crate that is missing here fails the test: decide where it belongs.
@@ -180,51 +181,190 @@ fn the_arrows_between_the_crates_go_one_way() {
     assert!(wrong.is_empty(), "forbidden arrows:\n{}", wrong.join("\n"));
 }
 
-/// The floors of the program, from the lowest: each imports those before it alone.
-const FLOORS: &[&str] = &["settings", "wiring", "database", "cmd"];
+/// The modules of the program's crate root, from the lowest: each imports those before it alone.
+const FLOORS: &[&str] = &["logging", "settings", "wiring", "database", "cmd"];
 
-/// Returns the text of a floor: its file, and those of its folder.
-fn floor(name: &str) -> String {
+/// A source file of the program.
+struct SourceFile {
+    path: PathBuf,
+    text: String,
+    /// The number of modules between the file and the crate root, its own included.
+    depth: usize,
+}
+
+/// Reads the files of a floor: its own, and those of its folder.
+fn floor(name: &str) -> Vec<SourceFile> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src");
-    let mut text = std::fs::read_to_string(source.join(format!("{name}.rs"))).unwrap();
+    let read = |path: PathBuf| SourceFile {
+        text: std::fs::read_to_string(&path).unwrap(),
+        depth: path.strip_prefix(&source).unwrap().components().count()
+            - usize::from(path.ends_with("mod.rs")),
+        path,
+    };
+    let mut files = vec![read(source.join(format!("{name}.rs")))];
     let mut folders = vec![source.join(name)];
     while let Some(folder) = folders.pop() {
+        if !folder.exists() {
+            continue;
+        }
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                text.push_str(&std::fs::read_to_string(path).unwrap());
+                files.push(read(path));
             }
+        }
+    }
+    files
+}
+
+fn is_name(letter: char) -> bool {
+    letter.is_alphanumeric() || letter == '_'
+}
+
+/// Returns the name at the start of a text.
+fn first_name(text: &str) -> &str {
+    text.split(|letter| !is_name(letter)).next().unwrap()
+}
+
+/// Returns the text before the brace that closes the one before the text.
+fn to_matching_brace(text: &str) -> &str {
+    let mut open = 1_usize;
+    for (at, letter) in text.char_indices() {
+        match letter {
+            '{' => open += 1,
+            '}' => open -= 1,
+            _ => {}
+        }
+        if open == 0 {
+            return &text[..at];
         }
     }
     text
 }
 
-/// True if the text names this module of its crate, alone or in a list.
-fn imports(text: &str, module: &str) -> bool {
-    let words = |text: &str| -> Vec<String> {
-        let words = text.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
-        words.map(str::to_owned).collect()
-    };
-    text.split("crate::")
-        .skip(1)
-        .any(|rest| match rest.strip_prefix('{') {
-            Some(list) => words(list.split('}').next().unwrap())
-                .iter()
-                .any(|word| word == module),
-            None => words(rest).first().is_some_and(|word| word == module),
+/// Returns the items of a list, without those of lists inside it.
+fn items(list: &str) -> Vec<&str> {
+    let mut open = 0_usize;
+    let items = list.split(|letter| {
+        match letter {
+            '{' => open += 1,
+            '}' => open -= 1,
+            _ => {}
+        }
+        letter == ',' && open == 0
+    });
+    items.map(str::trim).collect()
+}
+
+/// Returns the parts of a text that are the bodies of its inline modules.
+fn inline_modules(text: &str) -> Vec<Range<usize>> {
+    let starts = text.match_indices("mod ").filter_map(|(at, word)| {
+        let name = first_name(&text[at + word.len()..]);
+        let body = at + word.len() + name.len() + " {".len();
+        let is_inline = !text[..at].ends_with(is_name) && text[..body.min(text.len())].ends_with(" {");
+        (is_inline && !name.is_empty()).then_some(body)
+    });
+    starts
+        .map(|body| body..body + to_matching_brace(&text[body..]).len())
+        .collect()
+}
+
+/// True if the path names this module of the crate root; `depth` modules are between the path and the root.
+fn names(path: &str, depth: usize, module: &str) -> bool {
+    if let Some(list) = path.strip_prefix('{') {
+        let list = items(to_matching_brace(list));
+        return list.iter().any(|item| names(item, depth, module));
+    }
+    match path.strip_prefix("super::") {
+        Some(rest) => depth > 0 && names(rest, depth - 1, module),
+        None => depth == 0 && (path.starts_with('*') || first_name(path) == module),
+    }
+}
+
+/// True if the text of a file imports or names this module of the crate root.
+fn imports(text: &str, depth: usize, module: &str) -> bool {
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let text = lines.collect::<Vec<_>>().join("\n");
+    let inline = inline_modules(&text);
+    let starts_here = |at: usize| !text[..at].ends_with(is_name) && !text[..at].ends_with("super::");
+    let mut of_crate = text.match_indices("crate::");
+    let mut of_parent = text.match_indices("super::");
+    of_crate.any(|(at, word)| starts_here(at) && names(&text[at + word.len()..], 0, module))
+        || of_parent.any(|(at, _)| {
+            let around = inline.iter().filter(|body| body.contains(&at)).count();
+            starts_here(at) && names(&text[at..], depth + around, module)
         })
+}
+
+#[test]
+fn an_import_of_a_module_is_found_in_each_form() {
+    // The module is `cmd`.
+    let cases = [
+        ("use crate::cmd;", 1, true),
+        ("use crate::cmd::x;", 3, true),
+        ("fn f() { crate::cmd::x() }", 2, true),
+        ("use crate::{wiring, cmd};", 1, true),
+        ("use crate::{\n    cmd::{self, x},\n    wiring,\n};", 1, true),
+        ("use crate::{wiring::{self, Base}, cmd::x};", 1, true),
+        (
+            "use crate::{wiring::{a::{b, c}, d}, settings};\nuse std::cmd;",
+            1,
+            false,
+        ),
+        ("use crate::{settings::cmd};", 1, false),
+        ("use crate::{settings::{cmd, x}};", 1, false),
+        ("use crate::settings::cmd;", 1, false),
+        ("use crate::cmd_line;", 1, false),
+        ("use crate::*;", 2, true),
+        ("use crate::settings::*;", 2, false),
+        ("use super::cmd::x;", 1, true),
+        ("use super::{wiring, cmd};", 1, true),
+        ("use super::*;", 1, true),
+        ("use super::cmd::x;", 2, false),
+        ("use super::*;", 2, false),
+        ("use super::super::cmd;", 2, true),
+        ("use super::super::cmd;", 3, false),
+        ("use super::super::super::{settings, cmd::x};", 3, true),
+        ("pub(in super::super) fn f() {}", 2, false),
+        ("use is_super::cmd;", 1, false),
+        ("mod tests {\n    use super::cmd;\n}", 1, false),
+        ("mod tests {\n    use super::*;\n}", 1, false),
+        ("mod tests {\n    use super::super::cmd;\n}", 1, true),
+        ("mod tests {}\nuse super::cmd;", 1, true),
+        ("mod tests;\nuse super::cmd;", 1, true),
+        ("// Not crate::cmd.\n/// Nor [`crate::cmd`].", 1, false),
+    ];
+    for (text, depth, expected) in cases {
+        assert_eq!(imports(text, depth, "cmd"), expected, "{text:?} at depth {depth}");
+    }
+}
+
+#[test]
+fn every_module_of_the_program_is_a_floor() {
+    let main = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src/main.rs");
+    let main = std::fs::read_to_string(main).unwrap();
+    let modules: BTreeSet<&str> = main
+        .lines()
+        .filter_map(|line| {
+            let line = line.strip_prefix("pub(crate) ").unwrap_or(line);
+            let line = line.strip_prefix("pub ").unwrap_or(line);
+            line.strip_prefix("mod ").map(first_name)
+        })
+        .collect();
+    assert_eq!(modules, FLOORS.iter().copied().collect());
 }
 
 #[test]
 fn no_floor_of_the_program_imports_one_above_it() {
     let mut wrong = Vec::new();
     for (number, name) in FLOORS.iter().enumerate() {
-        let text = floor(name);
-        for above in &FLOORS[number + 1..] {
-            if imports(&text, above) {
-                wrong.push(format!("src/{name} -> src/{above}"));
+        for file in floor(name) {
+            for above in &FLOORS[number + 1..] {
+                if imports(&file.text, file.depth, above) {
+                    wrong.push(format!("{} -> src/{above}", file.path.display()));
+                }
             }
         }
     }
