@@ -64,20 +64,16 @@ impl InstanceActionView {
         let view = actions.iter().map(|action_row| {
             let (server, on) = (action_row.server, action_row.on.as_deref());
             let verb = action_row.word.verb(on);
-            // Older engines wrote the stored value.
+            let server = server.to_string();
             let old = on.map_or_else(String::new, |host| format!(" on {host}"));
-            let old = format!("{}{old}", action_row.word);
             let prefixes = [
-                // The recovery of a host names the instance, and the recovery of an instance gives its id.
-                (Some(server.to_string()), format!("{verb} requested for ")),
-                (None, format!("{verb} for instance {server}{BY}")),
-                (Some(server.to_string()), format!("{old} requested for ")),
-                (None, format!("{old} of instance {server}{BY}")),
+                format!("{verb} requested for "),
+                // 0.9.0 wrote the stored value.
+                format!("{}{old} said of ", action_row.word),
             ];
             let records = |line: &StepLine| {
-                prefixes.iter().any(|(server, prefix)| {
-                    (server.is_none() || line.server == *server) && line.text.starts_with(prefix)
-                })
+                line.server.as_ref() == Some(&server)
+                    && prefixes.iter().any(|prefix| line.text.starts_with(prefix))
             };
             let place = notes.iter().position(|line| records(line));
             Self {
@@ -163,27 +159,21 @@ mod tests {
             at: None,
             is_late: false,
         };
-        let note = |seconds: i64, text: String| StepLine {
+        let note = |seconds: i64, server: u128, text: &str| StepLine {
             at: Timestamp::from_micros(seconds * 1_000_000),
             epoch: 1,
             task: "EvacuateInstancesTask".to_owned(),
             kind: "note".to_owned(),
-            server: None,
-            text,
+            server: Some(ServerId(Uuid::from_u128(server)).to_string()),
+            text: text.to_owned(),
         };
         let steps = [
-            note(1, format!("retry of instance {server} by alice")),
-            note(2, format!("failure on b of instance {server} by alice")),
-            note(3, format!("retry for instance {server} by alice")),
-            StepLine {
-                server: Some(ServerId(Uuid::from_u128(8)).to_string()),
-                ..note(5, "dismiss requested for vm-8 by alice (broken)".to_owned())
-            },
-            StepLine {
-                server: Some(server.to_string()),
-                ..note(6, "dismiss requested for vm-7 by alice (broken)".to_owned())
-            },
-            note(7, format!("not-running-on c for instance {server} by alice")),
+            note(1, 7, "retry said of vm-7 by alice"),
+            note(2, 7, "failure on b said of vm-7 by alice"),
+            note(3, 7, "retry requested for vm-7 by alice"),
+            note(5, 8, "dismiss requested for vm-8 by alice (broken)"),
+            note(6, 7, "dismiss requested for vm-7 by alice (broken)"),
+            note(7, 7, "not-running-on c requested for vm-7 by alice"),
         ];
         let actions = [
             action(1, ResolutionKind::Retry, None),
