@@ -30,15 +30,6 @@ pub async fn run(command: RecoveryCommand, controller: &dyn Controller) -> Resul
     }
 }
 
-/// Returns the name that the commands use for an operator's action.
-pub(super) fn action(command: &str) -> &str {
-    match command {
-        "reject" => "abort",
-        "host-is-off" => "confirm-off",
-        other => other,
-    }
-}
-
 fn unknown(recovery: tachi_domain::RecoveryId) -> Failure {
     Failure::from_text(format!("no recovery has the id {recovery}"))
 }

@@ -12,7 +12,7 @@ use tachi_operator::{
 };
 
 use super::super::consent::confirm;
-use super::{action, domain, named, note_if_no_engine_runs, unknown};
+use super::{domain, named, note_if_no_engine_runs, unknown};
 use crate::arguments::{ActionArgs, ApproveArgs, ConfirmOffArgs, ConsentArgs, ShapeArgs, WaitOrNull};
 use crate::out::answer;
 use crate::source::{self, ActionRequest, Controller, Source};
@@ -77,7 +77,7 @@ impl Meant {
             format!(
                 "the recovery of {} was already {} at {} by {}",
                 self.host(),
-                past(action(&previous.word)),
+                past(previous.label()),
                 time(previous.at.0),
                 one_line(&previous.by)
             )

@@ -89,7 +89,7 @@ pub(crate) fn heading(history: &RecoveryHistoryView, view: &View) -> Vec<String>
     if let Some(word) = &history.word {
         lines.push(format!(
             "last action   {} by {} at {}",
-            super::action(&word.word),
+            word.label(),
             one_line(&word.by),
             view.when(word.at.0)
         ));
