@@ -41,7 +41,8 @@ impl FromStr for SegmentRule {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let found = Self::ALL.into_iter().find(|rule| rule.as_str() == text);
-        found.ok_or_else(|| format!("invalid variant: {text}"))
+        let valid = Self::ALL.map(Self::as_str).join(", ");
+        found.ok_or_else(|| format!("{text:?} is no unit of segments: use one of {valid}"))
     }
 }
 
@@ -309,6 +310,17 @@ fn place(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_unknown_unit_is_refused_with_the_valid_ones() {
+        for rule in SegmentRule::ALL {
+            assert_eq!(rule.as_str().parse::<SegmentRule>(), Ok(rule));
+        }
+        assert_eq!(
+            "cell".parse::<SegmentRule>().unwrap_err(),
+            "\"cell\" is no unit of segments: use one of zone, aggregate, rack"
+        );
+    }
 
     fn aggregate(name: &str, zone: Option<&str>, hosts: &[&str]) -> Aggregate {
         Aggregate {
