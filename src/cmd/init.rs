@@ -7,7 +7,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use serde_json::Value;
 use tachi_api::BindingOptions;
 use tachi_cli::arguments::{InitCommand, InitMonitorsArgs};
@@ -262,7 +262,8 @@ async fn make(
             &fragment(
                 &name,
                 (&options.keystone.auth_url, &options.keystone.region),
-                (&made.id, made.secret.expose_secret()),
+                &made.id,
+                &made.secret,
             ),
         ) {
             // Without the file the secret is lost, and the credential is useless.

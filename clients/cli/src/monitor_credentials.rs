@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use tachi_keystone::Region;
 use tachi_operator::Failure;
@@ -34,7 +35,7 @@ pub fn row(host: &str, name: &str, file: &Path, state: &str) -> Value {
 }
 
 /// Renders the fragment for masakarimonitors.conf.
-pub fn fragment(name: &str, (auth_url, region): (&str, &Region), (id, secret): (&str, &str)) -> String {
+pub fn fragment(name: &str, (auth_url, region): (&str, &Region), id: &str, secret: &SecretString) -> String {
     let mut text = format!("# {name}: for this host only.\n[api]\n");
     let mut pair = |key: &str, value: &str| _ = writeln!(text, "{key} = {value}");
     pair("auth_type", "v3applicationcredential");
@@ -43,7 +44,7 @@ pub fn fragment(name: &str, (auth_url, region): (&str, &Region), (id, secret): (
         pair("region", region);
     }
     pair("application_credential_id", id);
-    pair("application_credential_secret", secret);
+    pair("application_credential_secret", secret.expose_secret());
     text
 }
 
@@ -86,4 +87,25 @@ pub fn note_lost(lost: &[String]) {
         lost.join(", "),
         named.join(" ")
     ));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fragment_has_the_id_and_the_secret_in_their_own_options() {
+        let region = Region::Named("one".to_owned());
+        let text = fragment(
+            "tachi-cmp1",
+            ("https://keystone/v3", &region),
+            "0f1e",
+            &SecretString::from("s3cret"),
+        );
+        assert_eq!(
+            text,
+            "# tachi-cmp1: for this host only.\n[api]\nauth_type = v3applicationcredential\nauth_url = https://keystone/v3\n\
+             region = one\napplication_credential_id = 0f1e\napplication_credential_secret = s3cret\n"
+        );
+    }
 }
