@@ -23,10 +23,17 @@ const MIN_WIDTH: usize = 40;
 /// Wraps a text between words to the width of the terminal; all lines but the first are indented by `indent` blanks. Without a terminal it
 /// stays on one line, for scripts that search it.
 pub(crate) fn wrapped(text: &str, indent: usize) -> String {
-    match rustix::termios::tcgetwinsize(std::io::stdout()) {
-        Ok(size) => wrapped_to(text, usize::from(size.ws_col).max(MIN_WIDTH), indent),
-        Err(_) => text.to_owned(),
+    let columns = rustix::termios::tcgetwinsize(std::io::stdout()).map(|size| size.ws_col);
+    match columns.ok().and_then(line_width) {
+        Some(width) => wrapped_to(text, width, indent),
+        None => text.to_owned(),
     }
+}
+
+/// Returns the width of a wrapped line on a terminal with this number of columns; `None` for 0, which a serial console reports if its width is
+/// unknown.
+fn line_width(columns: u16) -> Option<usize> {
+    (columns > 0).then(|| usize::from(columns).max(MIN_WIDTH))
 }
 
 fn wrapped_to(text: &str, width: usize, indent: usize) -> String {
@@ -66,6 +73,14 @@ mod tests {
 
     const FINDING: &str = "WRONG host spool: /var/lib/tachi-monitor/host cannot be written by the user of this check (Permission denied): \
                            check [monitor] state_path, and run the check as the user of the unit";
+
+    #[test]
+    fn a_terminal_of_unknown_width_breaks_lines_itself() {
+        assert_eq!(
+            [0, 1, 39, 40, 200].map(line_width),
+            [None, Some(40), Some(40), Some(40), Some(200)]
+        );
+    }
 
     #[test]
     fn a_finding_fits_the_terminal_and_loses_no_word() {
