@@ -97,8 +97,8 @@ fn of_recovery(history: &RecoveryHistoryView) -> Vec<Event> {
         .filter(|step| step.instance.is_none() && step.kind != "intent");
     events.extend(steps.map(|step| event(step.at, one_line(&step.text))));
     if let Some(word) = &history.word {
-        let action = super::recovery::action(&word.word);
-        events.push(event(word.at, format!("{action} by {}", one_line(&word.by))));
+        let text = format!("{} by {}", word.label(), one_line(&word.by));
+        events.push(event(word.at, text));
     }
     if summary.life == Life::Closed
         && let (Some(last), Some(message)) = (events.iter().map(|event| event.at.0).max(), &summary.message)

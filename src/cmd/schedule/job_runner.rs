@@ -42,7 +42,7 @@ impl Worker {
         let (settings, base) = self.open().await?;
         let open = wiring::drill::ports(&settings, &base);
         let by = wiring::own_name(&settings);
-        drill::job(base.store.operator_journal(), run, &by, open).await
+        Box::pin(drill::job(base.store.operator_journal(), run, &by, open)).await
     }
 
     async fn purge(&self) -> Result<JobOutcome, Failure> {
