@@ -157,14 +157,15 @@ impl VmRecovery {
         }
         if server.host.as_deref() != Some(self.host.as_str()) {
             match &server.host {
-                // As in Masakari, the instance counts wherever it is, once no copy can be older. Until then the host that has
-                // reported it may be the right one, and be under recovery itself (R12).
+                // As in Masakari, the instance is recovered wherever it is, but not before Nova has shown it there for the greatest age
+                // of a copy: it may still be on the reporting host, which may be under recovery itself (R12).
                 Some(own) if !self.bound => {
                     let text = format!("Nova shows the instance on {own}, not on {}", self.host);
                     if !is_shown_for(self, MAX_READ_LAG, now) {
                         let seconds = MAX_READ_LAG.as_secs();
-                        let wait =
-                            format!("{text}: it counts there once Nova has shown that for {seconds} s");
+                        let wait = format!(
+                            "{text}: waiting {seconds} s, in case Nova has read an old copy of its database"
+                        );
                         return self.blocker(BlockerKind::Host, wait, now);
                     }
                     self.clear_blocker(BlockerKind::Host);
