@@ -18,6 +18,7 @@ use tachi_engine::ports::{
 };
 
 use super::power_text;
+use crate::audited::after;
 use crate::failure::Failure;
 
 /// Number of the host's last closed recoveries of each kind that are checked for commands that may still take effect.
@@ -79,10 +80,7 @@ impl AuditedSwitch {
         if let Err(error) = &answer {
             outcome.text.clone_from(&error.fault.text);
         }
-        // A lost outcome line is reported, but is no reason to fail.
-        if let Err(error) = self.audit.write(outcome).await {
-            (self.note)(&format!("tachi: {error}: {}", error.source));
-        }
+        after(self.audit.as_ref(), outcome, self.note).await;
         answer.map_err(|error| error.fault.text)
     }
 

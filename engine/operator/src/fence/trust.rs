@@ -8,6 +8,7 @@ use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
 use tachi_engine::ports::machines::{Entry, MachineLine};
 use tachi_engine::ports::{AuditEntry, AuditSink, DeviceOperation, Fencer, Machines};
 
+use crate::audited::after;
 use crate::failure::Failure;
 use crate::when;
 
@@ -130,9 +131,7 @@ impl MachineTrust<'_> {
             Ok(true) => AuditResult::Ok,
             Ok(false) | Err(_) => AuditResult::Transient,
         });
-        if let Err(error) = self.audit.write(outcome).await {
-            (self.note)(&format!("tachi: {error}: {}", error.source));
-        }
+        after(self.audit, outcome, self.note).await;
         match written {
             Ok(true) => Ok(()),
             Ok(false) => Err(Failure::from_text(format!(
