@@ -78,7 +78,9 @@ impl HostRecovery {
         };
         self.service.request_if_due(now, every, commands);
         if let Some(why) = missing_claim(self) {
-            return decision_context!(self, now, record).hold_fence(why);
+            // An approval claims nothing about the host.
+            return decision_context!(self, now, record)
+                .hold_until(why, "Power the host off, then confirm that it is off");
         }
         let suspect = suspect!(self);
         let mut ctx = decision_context!(self, now, record);

@@ -187,9 +187,16 @@ impl Fence {
 impl DecisionContext<'_> {
     /// Puts the recovery on hold because the host is not confirmed off, with the reason for the operator.
     pub(in super::super) fn hold_fence(&mut self, why: &str) {
+        self.hold_until(
+            why,
+            "Repair the power controller or power the host off, then approve the recovery; or confirm that it is off",
+        );
+    }
+
+    /// Puts the recovery on hold as [`Self::hold_fence`] does, until the operator does `what`.
+    pub(in super::super) fn hold_until(&mut self, why: &str, what: &str) {
         let reason = format!(
-            "host {} is not confirmed off, so nothing is evacuated: {why}. Repair the power controller or power the host off, \
-             then approve the recovery; or confirm that it is off",
+            "host {} is not confirmed off, so nothing is evacuated: {why}. {what}",
             self.host
         );
         match self.hold.as_mut() {
