@@ -407,6 +407,8 @@ impl ServiceTrack {
         // It is unknown when Nova read the record, only that it was not after its answer arrived. A process that was stopped before
         // it sent its question gets a late reading.
         let late = self.changed_by_another || now.elapsed.since(sent) > OWN_CHANGE_WINDOW;
+        // A copy of Nova's database that lags behind shows every heartbeat as old. A claim counts only on one that was seen to stand still.
+        let is_silent = self.is_silent(now.elapsed) && (!is_claim || self.still_for() >= self.stale_after);
         match (self.mark, *ctx.stage) {
             (_, Stage::Begin | Stage::Fencing | Stage::Starting | Stage::Done) => {}
             (Some(mark), _) if heartbeat != mark => {
@@ -425,7 +427,7 @@ impl ServiceTrack {
             (None, Stage::Disabling) if !is_claim => {}
             // Long after this recovery's change a fresh heartbeat may be the host's own: it must become stale once more.
             (None, Stage::Disabling | Stage::Listing | Stage::Moving)
-                if !self.is_silent(now.elapsed) && (*ctx.stage == Stage::Disabling || late) =>
+                if !is_silent && (*ctx.stage == Stage::Disabling || late) =>
             {
                 // Nova shows the time of this recovery's own unanswered change as a heartbeat: it must become stale once more.
                 let since = *self.waiting.get_or_insert(now.elapsed);

@@ -150,7 +150,7 @@ fn an_off_claim_is_not_discarded_by_a_heartbeat_dated_earlier() {
     let service = harness.service.clone();
     harness.see(Observation::ServiceUpdated(Ok(service)));
     // Dated before the change, these may come from a copy that lags behind for as long as one is believed to.
-    for _ in 0..4 {
+    for _ in 0..15 {
         harness.at += 12_000;
         harness.service.last_heartbeat = Some(nova_time(harness.at + 60_000));
         harness.service();

@@ -117,7 +117,31 @@ fn a_change_that_was_not_answered_moves_the_heartbeat_and_silence_is_waited_for_
     assert!(harness.updates().is_none());
     harness.at += 14_000;
     harness.service();
-    assert!(harness.updates().is_some(), "it has grown stale");
+    assert!(harness.updates().is_none(), "its age shows less than watching it");
+    harness.at += 1_000;
+    harness.service();
+    assert!(harness.updates().is_some(), "it has stood still");
+}
+
+/// A replica with a constant lag shows every heartbeat as old, but it does show every one. Seed 915049282 of the simulation.
+/// Covers R16, R17, R26.
+#[test]
+fn a_constant_lag_hides_no_heartbeat_from_a_new_owner() {
+    for lag in [6, 10, 20] {
+        let mut harness = Harness::external().begun();
+        harness.heartbeat_age(20_000).service();
+        assert!(harness.updates().is_some());
+        harness.take_over();
+        for _ in 0..119 {
+            harness.at += 1_000;
+            let sent = (harness.at + 101_000) / 10_000 * 10_000;
+            harness.service.last_heartbeat = Some(nova_time(sent - lag * 1_000));
+            harness.service();
+            assert!(harness.updates().is_none(), "lag {lag}, {}", harness.at);
+        }
+        harness.tick(5_000).service();
+        assert_eq!(harness.state.hold.as_ref().unwrap().kind, HoldKind::Alive);
+    }
 }
 
 #[test]
