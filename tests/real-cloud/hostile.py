@@ -24,9 +24,10 @@ from nova_http import Cloud, Failed, wait_until
 from overlaps import LOST_AFTER, OVER, overlaps
 
 CELL2 = ["compute-05", "compute-06"]
-# A guest that began to run so recently is still being moved: the broker is away for 70 s at most, and its destination writes to Nova
-# only after it has connected again.
-SETTLED = 150
+# A guest that began to run so recently, in seconds, is still being moved.
+SETTLED = 50
+# Where the broker was away, its destination writes to Nova only after it has connected again.
+RECONNECTED = 150
 TWICE = "no guest ran on two hosts, by the hypervisors' own lists"
 OVERLAP = "no two evacuation records of an instance overlap"
 ONCE = "each runs on one host, where Nova shows it, and none is locked"
@@ -52,7 +53,7 @@ class Hostile(Sitting):
     def __init__(self, args, cloud, checks):
         super().__init__(args, cloud, checks)
         self.given_up = set()
-        self.said = []
+        self.said, self.settled = [], SETTLED
         self.cells, self.failed_before = 1, 0
         self.found_out = Checks()
         if args.naive:
@@ -65,7 +66,7 @@ class Hostile(Sitting):
         """Tachi with these options of `[recovery]` and of `[DEFAULT]`, and nothing left of the case before."""
         if cells == 1:
             self.one_cell()
-        self.given_up, self.said = set(), []
+        self.given_up, self.said, self.settled = set(), [], SETTLED
         self.hypervisors.no_faults()
         with open(self.args.options, "w", encoding="utf-8") as file:
             file.write("\n".join(["[DEFAULT]", *default, "[recovery]", *recovery, ""]))
@@ -139,7 +140,7 @@ class Hostile(Sitting):
         shown = self.cloud.server(server)["OS-EXT-SRV-ATTR:host"]
         places = sorted(set(one["may_run_on"]) | ({one["to"]} if one["to"] else set()))
         runs = self.hypervisors.running(server)
-        if any(host != shown and self.hypervisors.runs_for(host, server) < SETTLED for host in runs):
+        if any(host != shown and self.hypervisors.runs_for(host, server) < self.settled for host in runs):
             # Its evacuation is alive after all: whoever stopped the guest now would leave it stopped, and Nova calls it ACTIVE.
             return
         self.said.append((server, places, runs, shown))
@@ -362,6 +363,7 @@ class Hostile(Sitting):
         label = "broker away %d s, %d evacuations, service_down_time %d" % (seconds, count, down_after)
         self.nova_takes_down_after(down_after)
         self.begin("progress_timeout = 120")
+        self.settled = RECONNECTED
         victim, segment = self.hosts[1], self.segment()
         servers = boot(self.cloud, victim, count)
         report = self.power_off(victim)
