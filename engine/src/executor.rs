@@ -379,7 +379,7 @@ async fn evacuations(
 /// Reads the records before the server: Nova writes the record of a finished move after the server's new host.
 async fn followed(context: &Context, server: ServerId) -> Result<ServerReading, CallError> {
     let compute = &context.ports.compute;
-    let (migrations, percent) = compute.live_migrations(server).await?;
+    let (migrations, percent) = compute.migrations_of(server).await?;
     Ok(ServerReading {
         server: compute.server(server).await?,
         migrations,

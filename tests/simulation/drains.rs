@@ -214,15 +214,11 @@ impl World {
 
     pub(crate) fn followed(&mut self, id: ServerId) -> Observation {
         let server = crate::calls::index_of(id);
-        let live = self
-            .nova
-            .migrations
-            .iter()
-            .filter(|row| row.server == server && row.kind == MigrationType::LiveMigration);
+        let rows = self.nova.migrations.iter().filter(|row| row.server == server);
         Observation::Followed {
             server: id,
             result: Ok(ServerReading {
-                migrations: live.map(Nova::show_migration).collect(),
+                migrations: rows.map(Nova::show_migration).collect(),
                 server: self.nova.show(server),
                 percent: None,
             }),

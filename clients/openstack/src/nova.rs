@@ -229,9 +229,9 @@ impl Compute for Nova {
         migration::evacuations_from(self, host, since).await
     }
 
-    #[instrument(name = "nova::live_migrations", skip_all, fields(server = %id), err(level = "debug"))]
-    async fn live_migrations(&self, id: ServerId) -> Result<(Vec<Migration>, Option<u8>), CallError> {
-        migration::live(self, id).await
+    #[instrument(name = "nova::migrations_of", skip_all, fields(server = %id), err(level = "debug"))]
+    async fn migrations_of(&self, id: ServerId) -> Result<(Vec<Migration>, Option<u8>), CallError> {
+        migration::of_server(self, id).await
     }
 }
 

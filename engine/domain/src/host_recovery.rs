@@ -59,6 +59,7 @@ pub use moves::{
     RestorationKind, StartCall, StartEnd,
 };
 pub use plan::order::in_order;
+pub(crate) use plan::runs_elsewhere;
 pub use reserve::{AggregateMembership, Reservation, ReservationEnd, ReservationStep, Reserve};
 pub use service::{ForceDownRequest, ServiceTrack};
 pub use silence::SilenceTrack;

@@ -13,6 +13,7 @@ mod hooks;
 mod observe;
 mod relocation;
 mod steps;
+mod whereabouts;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -38,6 +39,7 @@ use crate::wait::{WaitsFor, note};
 use freeze_state::FreezeTrack;
 use gates::is_set_by_owner;
 use relocation::Relocation;
+use whereabouts::Whereabouts;
 
 /// The stage of an instance recovery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -168,6 +170,8 @@ pub struct VmRecovery {
     #[serde(skip)]
     stop_reason: Option<NovaReading<StopReason>>,
     #[serde(skip)]
+    whereabouts: Whereabouts,
+    #[serde(skip)]
     not_before: Elapsed,
     #[serde(skip)]
     blocker: Option<Blocker>,
@@ -180,6 +184,8 @@ enum BlockerKind {
     Instance,
     /// Nova does not show the host's service, or shows it down.
     Host,
+    /// A migration by others may have left the instance on another host.
+    Elsewhere,
     /// An operator's settings block the call: the segment is disabled, or the host is in maintenance.
     Operator,
     /// Nova has refused the stage's call, or not answered it.
@@ -259,6 +265,7 @@ impl VmRecovery {
             service_read: Question::default(),
             actions_read: Question::default(),
             stop_reason: None,
+            whereabouts: Whereabouts::default(),
             not_before: Elapsed::ZERO,
             blocker: None,
         }

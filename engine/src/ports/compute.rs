@@ -193,12 +193,12 @@ pub trait Compute: Send + Sync {
         since: Option<Timestamp>,
     ) -> Result<Vec<Migration>, CallError>;
 
-    /// Returns all live migrations of a server, and the progress in percent of the running one.
+    /// Returns all migrations of a server, and the progress in percent of a live migration in progress.
     ///
     /// # Errors
     ///
     /// The answer is missing or incomplete.
-    async fn live_migrations(&self, id: ServerId) -> Result<(Vec<Migration>, Option<u8>), CallError>;
+    async fn migrations_of(&self, id: ServerId) -> Result<(Vec<Migration>, Option<u8>), CallError>;
 }
 
 /// Calls that recoveries and plans make about one instance.

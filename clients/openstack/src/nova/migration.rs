@@ -59,15 +59,19 @@ pub(super) async fn evacuations(nova: &Nova, since: Option<Timestamp>) -> Result
     Ok(migrations)
 }
 
-/// Lists the live migrations of one server, and the progress of the running one in percent, as Nova counts it for
+/// Lists the migrations of one server, and the progress of a running live migration in percent, as Nova counts it for
 /// memory and disks together.
-pub(super) async fn live(nova: &Nova, server: ServerId) -> Result<(Vec<Migration>, Option<u8>), CallError> {
-    let query = vec![
-        ("instance_uuid", server.to_string()),
-        ("migration_type", "live-migration".to_owned()),
-    ];
+pub(super) async fn of_server(
+    nova: &Nova,
+    server: ServerId,
+) -> Result<(Vec<Migration>, Option<u8>), CallError> {
+    let query = vec![("instance_uuid", server.to_string())];
     let (migrations, _) = pages_of(nova, query, None).await?;
-    let is_under_way = migrations.iter().any(|migration| !migration.status.is_finished());
+    let is_live = |migration: &&Migration| migration.kind == MigrationType::LiveMigration;
+    let is_under_way = migrations
+        .iter()
+        .filter(is_live)
+        .any(|migration| !migration.status.is_finished());
     let percent = if is_under_way {
         // The migration may end at this moment, and then Nova does not know it any more.
         progress(nova, server).await.unwrap_or_default()

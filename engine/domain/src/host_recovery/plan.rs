@@ -1,12 +1,13 @@
 //! The plan made from the lists: what becomes of each instance. `order` defines the order.
 
+mod elsewhere;
 pub(super) mod lost_instances;
 pub(super) mod order;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::arrivals::{Arrivals, has_come_back, is_shut_down_at_source};
+use super::arrivals::{Arrivals, has_come_back};
 use super::blockers::{BlockerKind, Blockers};
 use super::decision_context::{DecisionContext, Moves};
 use super::excluded;
@@ -23,11 +24,14 @@ use crate::count;
 use crate::elapsed::Elapsed;
 use crate::fault::Fault;
 use crate::id::{MigrationId, ServerId};
-use crate::nova::{Migration, MigrationStatus, MigrationType, Server};
+use crate::nova::{Migration, Server};
 use crate::policy::LocalDisk;
 use crate::question::Question;
 use crate::recovery::{Command, DecisionTime, InCell, Inventory, Record, StepKind, Task, WrittenOff};
 use crate::timestamp::Timestamp;
+use elsewhere::{held_note, other_hosts};
+
+pub(crate) use elsewhere::runs_elsewhere;
 
 /// Minimum time between the first list without an instance and the one that counts.
 const EMPTY_LIST_CONFIRM_DELAY: Duration = Duration::from_secs(3);
@@ -65,42 +69,6 @@ impl<'a> HostInstance<'a> {
             on_local_disk: listing.is_some_and(|lists| lists.local_disks.contains(&server.id)),
         }
     }
-
-    /// True if the guest has been switched to the other host, which did not answer. Nova records that as completed, and still shows the
-    /// instance here; its task may be gone with a restart of nova-compute. A shelving after that leaves no record.
-    fn has_switched(self, record: &Migration) -> bool {
-        record.kind == MigrationType::LiveMigration
-            && record.status.is_done()
-            && record.source.as_deref() == Some(self.host)
-            && (self.server.task_state.as_deref() == Some("migrating")
-                || record.touched_at().is_none_or(|at| at >= self.recent))
-    }
-}
-
-/// Returns the moves of another kind that make it unknown where the guest runs, and the other host that each names.
-fn other_hosts<'a>(
-    shown: HostInstance<'a>,
-    migrations: &'a [&'a Migration],
-) -> impl Iterator<Item = (&'a Migration, &'a String)> {
-    let host = shown.host;
-    // A move that was finished since has brought it here from wherever an older one had left it.
-    let arrived_since = move |old: &Migration| {
-        migrations.iter().any(|migration| {
-            (migration.status.has_moved() || migration.status == MigrationStatus::Finished)
-                && migration.id > old.id
-                && migration.dest.as_deref() == Some(host)
-                && migration.server == old.server
-        })
-    };
-    migrations
-        .iter()
-        .filter(|migration| migration.kind != MigrationType::Evacuation)
-        .filter(move |migration| !migration.status.is_finished() || shown.has_switched(migration))
-        .filter(move |migration| !is_shut_down_at_source(migration, host))
-        .filter(move |migration| !arrived_since(migration))
-        .flat_map(|migration| [&migration.source, &migration.dest].map(|other| (*migration, other)))
-        .filter_map(|(migration, other)| Some((migration, other.as_ref()?)))
-        .filter(move |(_, other)| other.as_str() != host)
 }
 
 impl Move {
@@ -578,20 +546,4 @@ fn recheck_held(
             ctx.record.head = true;
         }
     }
-}
-
-fn held_note(host: &str, migration: &Migration, other: &str) -> String {
-    if migration.status.is_finished() {
-        return format!(
-            "on hold: a live migration from {host} to {other} was recorded as completed, but Nova still shows it on {host}, so it \
-             may run on {other}: check there (virsh list --all); if it runs, leave it and correct its host in Nova; if it does not, run \
-             tachi instance resolve {} --not-running-on {other}",
-            migration.server
-        );
-    }
-    format!(
-        "on hold: an unfinished move ({}) between {host} and {other} was in progress, so it may run on {other}: check there (virsh \
-         list --all); if it runs, let the migration finish; if it does not, run tachi instance resolve {} --not-running-on {other}",
-        migration.status, migration.server
-    )
 }

@@ -120,14 +120,14 @@ impl Messaging {
     }
 }
 
-/// A server and its live migrations. The migrations are read first: a finished one has recorded where the server is.
+/// A server and its migrations. The migrations are read first: a finished one has recorded where the server is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerReading {
     /// The server; `None` if it is gone.
     pub server: Option<Server>,
-    /// Every live migration Nova has a record of.
+    /// Every migration that Nova has a record of.
     pub migrations: Vec<Migration>,
-    /// The progress of the current migration, if Nova reports it.
+    /// The progress of the current live migration, if Nova reports it.
     pub percent: Option<u8>,
 }
 

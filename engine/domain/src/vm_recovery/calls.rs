@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     BlockerKind, FIRST_CHECK_DELAY, JournalledCall, MAX_READING_AGE, Stage, VmRecovery, freeze_state, gates,
-    relocation,
+    relocation, whereabouts,
 };
 use crate::elapsed::Elapsed;
 use crate::entity::notification::NotificationStatus;
@@ -130,7 +130,11 @@ impl VmRecovery {
             return self.blocker(BlockerKind::Operator, text.into(), now);
         }
         self.clear_blocker(BlockerKind::Operator);
-        if !self.should_run(&command, now, record, commands) {
+        let should_run = self.should_run(&command, now, record, commands);
+        if self.stage == Stage::Done
+            || !whereabouts::runs_only_here(self, &command, now, record, commands)
+            || !should_run
+        {
             return;
         }
         let Some(service) = self.service.take() else {
@@ -146,6 +150,7 @@ impl VmRecovery {
         }
         self.clear_blocker(BlockerKind::Host);
         self.stop_reason = None;
+        self.whereabouts.migrations = None;
         freeze_state::note_first(self, record);
         // The limit covers what was sent to Nova and answered, not the waits before.
         if !self.called || self.requested.is_some_and(|call| !call.answered) {
@@ -244,6 +249,7 @@ impl VmRecovery {
         self.observed.take_if(|reading| is_old(reading.at));
         self.service.take_if(|reading| is_old(reading.at));
         self.stop_reason.take_if(|reading| is_old(reading.at));
+        self.whereabouts.migrations.take_if(|reading| is_old(reading.at));
     }
 
     pub(super) fn request_service(&mut self, now: DecisionTime, commands: &mut Vec<Command>) {

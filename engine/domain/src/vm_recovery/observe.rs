@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{BlockerKind, MAX_READING_AGE, Stage, VmRecovery, calls, freeze_state, gates, relocation};
+use super::{
+    BlockerKind, MAX_READING_AGE, Stage, VmRecovery, calls, freeze_state, gates, relocation, whereabouts,
+};
 use crate::elapsed::Elapsed;
 use crate::entity::notification::NotificationStatus;
 use crate::policy::is_truthy;
@@ -21,6 +23,7 @@ impl VmRecovery {
                 self.server_read.not_sent();
                 self.service_read.not_sent();
                 self.actions_read.not_sent();
+                self.whereabouts.read.not_sent();
                 self.hooks.forget_answers();
                 record.head = true;
                 self.apply_operator_state(operator_state, record);
@@ -87,6 +90,7 @@ impl VmRecovery {
                 }
             }
             Observation::Actions { result, .. } => self.actions_answered(result, now, record),
+            Observation::Followed { result, .. } => whereabouts::answered(self, result, now),
             Observation::ServerCall { call, result, .. } => self.answered(call, result, now, record),
             Observation::Hook {
                 phase,
@@ -110,6 +114,9 @@ impl VmRecovery {
                 } else if matches!(command, Command::ReadActions(_)) {
                     self.actions_read.not_sent();
                     self.actions_read.not_before = now.elapsed.plus(self.policy.tick);
+                } else if matches!(command, Command::FollowMove(_)) {
+                    self.whereabouts.read.not_sent();
+                    self.whereabouts.read.not_before = now.elapsed.plus(self.policy.tick);
                 } else {
                     self.server_read.not_sent();
                     self.server_read.not_before = now.elapsed.plus(self.policy.tick);
@@ -132,7 +139,6 @@ impl VmRecovery {
             | Observation::ServiceUpdated(_)
             | Observation::Inventory(_)
             | Observation::Lists(_)
-            | Observation::Followed { .. }
             | Observation::Evacuations(_)
             | Observation::ServerIds(_)
             | Observation::Permits(_)

@@ -6,8 +6,8 @@ use super::*;
 use crate::entity::Stamps;
 use crate::entity::notification::NotificationType;
 use crate::fault::{Fault, FaultClass};
-use crate::nova::{Actor, InstanceTraits as Nature, PowerState, ServerAction, VmState};
-use crate::recovery::{MoveOrder, OperatorCommand, OperatorRequest, ServerCall};
+use crate::nova::{Actor, InstanceTraits as Nature, Migration, PowerState, ServerAction, VmState};
+use crate::recovery::{MoveOrder, OperatorCommand, OperatorRequest, ServerCall, ServerReading};
 use crate::{HostId, ServiceId, Timestamp};
 
 mod answers;
@@ -20,6 +20,7 @@ mod hooks;
 mod limits;
 mod owners;
 mod relocation;
+mod whereabouts;
 
 const HOST: &str = "c1";
 const D: u64 = 20_000;
@@ -120,6 +121,17 @@ fn actions(result: Result<Option<Vec<ServerAction>>, Fault>) -> Observation {
     }
 }
 
+fn migrations(result: Result<Vec<Migration>, Fault>) -> Observation {
+    Observation::Followed {
+        server: server_id(),
+        result: result.map(|migrations| ServerReading {
+            server: None,
+            migrations,
+            percent: None,
+        }),
+    }
+}
+
 fn shown(server: Server) -> Observation {
     Observation::Server {
         server: server_id(),
@@ -186,6 +198,8 @@ struct Run {
     shown: Option<(NotificationStatus, Option<String>)>,
     /// The instance's actions in Nova, latest first; `None` leaves their reads unanswered.
     actions: Option<Vec<ServerAction>>,
+    /// The instance's migrations in Nova; `None` leaves their reads unanswered.
+    migrations: Option<Vec<Migration>>,
 }
 
 impl Run {
@@ -203,6 +217,7 @@ impl Run {
             calls: Vec::new(),
             shown: None,
             actions: Some(vec![action("create", Actor::Person)]),
+            migrations: Some(Vec::new()),
         }
     }
 
@@ -284,18 +299,31 @@ impl Run {
         let again = VmRecovery::restore(&head).unwrap();
         assert_eq!(again.head().unwrap(), head, "serde round trip");
         self.show_actions();
+        self.show_migrations();
     }
 
     /// Answers reads of the actions at once.
     fn show_actions(&mut self) {
-        let read = Command::ReadActions(server_id());
-        let Some(shown) = self.actions.clone().filter(|_| self.commands.contains(&read)) else {
+        if let Some(shown) = self.actions.clone() {
+            self.answer_at_once(&Command::ReadActions(server_id()), actions(Ok(Some(shown))));
+        }
+    }
+
+    /// Answers reads of the migrations at once.
+    fn show_migrations(&mut self) {
+        if let Some(shown) = self.migrations.clone() {
+            self.answer_at_once(&Command::FollowMove(server_id()), migrations(Ok(shown)));
+        }
+    }
+
+    fn answer_at_once(&mut self, read: &Command, answer: Observation) {
+        if !self.commands.contains(read) {
             return;
-        };
+        }
         let mut earlier = std::mem::take(&mut self.commands);
-        earlier.retain(|command| *command != read);
+        earlier.retain(|command| command != read);
         let record = self.record.clone();
-        self.observe(actions(Ok(Some(shown))));
+        self.observe(answer);
         earlier.append(&mut self.commands);
         self.commands = earlier;
         if self.record.is_empty() {

@@ -203,15 +203,14 @@ async fn a_live_migration_has_its_progress() {
             _ => Reply::Unscripted,
         })
         .await;
-        let (rows, got) = fake.nova().await.live_migrations(server_id()).await.unwrap();
+        let (rows, got) = fake.nova().await.migrations_of(server_id()).await.unwrap();
         assert_eq!((rows.len(), got), (1, percent), "{status} {shown}");
         let requests = fake.calls();
         assert_eq!(requests.len(), calls, "{status} {shown}");
         assert!(
-            requests[0].query.starts_with(&format!(
-                "instance_uuid={}&migration_type=live-migration",
-                server_id()
-            )),
+            requests[0]
+                .query
+                .starts_with(&format!("instance_uuid={}&", server_id())),
             "{}",
             requests[0].query
         );

@@ -87,6 +87,7 @@ impl Bench {
                     Command::ReadServer(_) => self.observe(is(self.vm_state.clone())),
                     Command::ReadService => self.observe(up()),
                     Command::ReadActions(_) => self.observe(actions(Ok(Some(Vec::new())))),
+                    Command::FollowMove(_) => self.observe(migrations(Ok(Vec::new()))),
                     Command::Stop(_) => {
                         self.vm_state = VmState::Stopped;
                         self.observe(answer(ServerCall::Stop, Ok(())));
