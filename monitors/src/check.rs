@@ -417,10 +417,8 @@ mod tests {
     fn an_unregistered_name_is_reported_with_the_likely_one() {
         let settings = settings("[DEFAULT]\nhostname = cmp1\n");
         let failed = |class, status| CallFailure {
-            class,
-            text: "said".to_owned(),
-            retry_after: None,
             status,
+            ..CallFailure::new(class, "said")
         };
         let hosts = |name: &str, on_maintenance| {
             let host = |name: &str| RegisteredHost {

@@ -347,10 +347,8 @@ mod tests {
 
     fn failed(status: Option<u16>) -> CallFailure {
         CallFailure {
-            class: tachi_instance_ha::Class::Unreachable,
-            text: "no".to_owned(),
-            retry_after: None,
             status,
+            ..CallFailure::new(tachi_instance_ha::Class::Unreachable, "no")
         }
     }
 

@@ -266,8 +266,18 @@ pub(crate) fn refused(line: &str, reply: &Reply) -> CallFailure {
     CallFailure {
         retry_after: retry_after(&reply.headers),
         status: Some(status.as_u16()),
+        reason: reason_of(&reply.body),
+        detail: detail.clone(),
         ..CallFailure::new(class, format!("{line}: {}: {detail}", status.as_u16()))
     }
+}
+
+/// Returns the `reason` of an error's envelope.
+fn reason_of(body: &[u8]) -> Option<String> {
+    let value: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let mut faults = value.as_object()?.values();
+    let reason = faults.find_map(|fault| fault.get("reason")?.as_str())?;
+    Some(tachi_text::one_line(reason, &[]))
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {

@@ -31,6 +31,15 @@ impl Class {
     }
 }
 
+/// The service that a failure comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    /// The login at Keystone failed, so the API received no request.
+    Keystone,
+    /// The API, or its address in the catalogue.
+    Api,
+}
+
 /// A failed call. Its text fits on one line and contains no secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
@@ -43,15 +52,34 @@ pub struct CallFailure {
     pub retry_after: Option<Duration>,
     /// The HTTP status, if there was an answer.
     pub status: Option<u16>,
+    /// The service that failed.
+    pub service: Service,
+    /// The service's message or the connection's error: the text without the request.
+    pub detail: String,
+    /// The API's `reason` for a 404 of `/operator/v1`: without it, the API does not know the path.
+    pub reason: Option<String>,
 }
 
 impl CallFailure {
-    pub(crate) fn new(class: Class, text: impl Into<String>) -> Self {
+    /// Returns a failure of the API without an answer.
+    pub fn new(class: Class, text: impl Into<String>) -> Self {
+        let text = text.into();
         Self {
             class,
-            text: text.into(),
+            detail: text.clone(),
+            text,
             retry_after: None,
             status: None,
+            service: Service::Api,
+            reason: None,
+        }
+    }
+
+    /// Returns a failure of the request `line`.
+    pub(crate) fn of(class: Class, line: &str, detail: String) -> Self {
+        Self {
+            detail: detail.clone(),
+            ..Self::new(class, format!("{line}: {detail}"))
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::{Client, StatusCode};
 use tachi_keystone::{Cause, Failure, SetupError};
 
-use crate::error::{CallFailure, Class};
+use crate::error::{CallFailure, Class, Service};
 
 /// Largest body to read, in bytes: a page of 1000 hosts is about 0.5 MB.
 pub(crate) const BODY_LIMIT: usize = 4 << 20;
@@ -33,7 +33,7 @@ pub(crate) fn no_answer(line: &str, error: reqwest::Error) -> CallFailure {
 
 fn silence(line: &str, late: bool, why: &str) -> CallFailure {
     let how = if late { "no answer in time" } else { "no answer" };
-    CallFailure::new(Class::Unreachable, format!("{line}: {how}: {why}"))
+    CallFailure::of(Class::Unreachable, line, format!("{how}: {why}"))
 }
 
 /// Converts a failed login. `config_source` is the place where the user configured the credentials.
@@ -41,9 +41,7 @@ pub(crate) fn login_failure(failure: &Failure, config_source: &str) -> CallFailu
     let (line, text) = (Failure::REQUEST_LINE, &failure.text);
     let failed = match failure.cause {
         Cause::Unanswered { late, .. } => silence(line, late, text),
-        Cause::Malformed(_) => {
-            CallFailure::new(Class::Unreachable, format!("{line}: invalid answer: {text}"))
-        }
+        Cause::Malformed(_) => CallFailure::of(Class::Unreachable, line, format!("invalid answer: {text}")),
         Cause::Refused(status) => {
             let barred = status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS;
             let class = if barred { Class::Barred } else { Class::Unreachable };
@@ -60,7 +58,7 @@ pub(crate) fn login_failure(failure: &Failure, config_source: &str) -> CallFailu
             } else {
                 text.trim_end_matches('.')
             };
-            CallFailure::new(class, format!("{line}: {}: {text}{hint}", status.as_u16()))
+            CallFailure::of(class, line, format!("{}: {text}{hint}", status.as_u16()))
         }
     };
     let refused = matches!(failure.cause, Cause::Refused(_));
@@ -70,6 +68,7 @@ pub(crate) fn login_failure(failure: &Failure, config_source: &str) -> CallFailu
         .filter(|status| refused && *status != StatusCode::NOT_FOUND);
     CallFailure {
         status: status.map(|status| status.as_u16()),
+        service: Service::Keystone,
         ..failed
     }
 }

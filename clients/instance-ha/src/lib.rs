@@ -25,7 +25,7 @@ mod python;
 
 pub use boot_guard::BootGuard;
 pub use client::{Answer, Client, Login};
-pub use error::{CallFailure, Class};
+pub use error::{CallFailure, Class, Service};
 pub use heartbeat::MonitorHeartbeat;
 pub use lookup::{RegisteredHost, Registration};
 pub use notification::{ClusterStatus, EVIDENCE_HEADER, GeneratedTime, HostEvent, HostStatus, Notification};

@@ -62,12 +62,7 @@ mod tests {
             (Class::Unreachable, "503: evidence", false),
         ];
         for (class, text, expected) in cases {
-            let failed = CallFailure {
-                class,
-                text: text.to_owned(),
-                retry_after: None,
-                status: None,
-            };
+            let failed = CallFailure::new(class, text);
             assert_eq!(is_about_evidence(&failed), expected, "{text}");
         }
     }

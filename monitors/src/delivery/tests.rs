@@ -59,12 +59,7 @@ impl Post for Api {
 }
 
 fn failed(class: Class) -> CallFailure {
-    CallFailure {
-        class,
-        text: "no".to_owned(),
-        retry_after: None,
-        status: None,
-    }
+    CallFailure::new(class, "no")
 }
 
 struct Rig {

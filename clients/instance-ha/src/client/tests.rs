@@ -1,4 +1,5 @@
 use super::*;
+use crate::error::Service;
 use crate::fake::Fake;
 use crate::lookup::{RegisteredHost, Registration};
 use tachi_keystone::{Credentials, ResourceRef, Scope};
@@ -51,6 +52,37 @@ async fn a_notification_goes_out_as_upstream_sends_it() {
     assert_eq!(requests[0].header(EVIDENCE_HEADER), Some("e30="));
     let wrong = client.notify(BODY, Some("a\nb")).await.unwrap_err();
     assert_eq!(wrong.class, Class::Rejected);
+}
+
+#[tokio::test]
+async fn a_failure_has_the_service_its_message_and_its_reason_beside_the_text() {
+    let fake = Fake::start().await;
+    let client = Client::new(options(&fake.url)).unwrap();
+    let unknown = r#"{"itemNotFound": {"code": 404, "message": "No host x.", "reason": "unknown_name"}}"#;
+    let other = r#"{"itemNotFound": {"code": 404, "message": "unknown_name"}}"#;
+    for (body, detail, reason) in [
+        (unknown, "No host x.", Some("unknown_name")),
+        (other, "unknown_name", None),
+        ("<html>", "<html>", None),
+        (r#"{"reason": 1}"#, r#"{"reason": 1}"#, None),
+    ] {
+        fake.then("404 Not Found", "", body);
+        let failed = client.get_operator(&["x"], &[]).await.unwrap_err();
+        assert_eq!(
+            (failed.detail.as_str(), failed.reason.as_deref()),
+            (detail, reason),
+            "{body}"
+        );
+        assert_eq!(failed.text, format!("GET /operator/v1/x: 404: {detail}"));
+        assert_eq!(failed.service, Service::Api);
+    }
+    let client = Client::new(options("http://127.0.0.1:9")).unwrap();
+    let failed = client.get_operator(&["x"], &[]).await.unwrap_err();
+    assert_eq!((failed.service, failed.status), (Service::Keystone, None));
+    assert_eq!(
+        failed.text,
+        format!("{}: {}", tachi_keystone::Failure::REQUEST_LINE, failed.detail)
+    );
 }
 
 #[tokio::test]
