@@ -8,6 +8,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Map, Value, json};
 use tachi_domain::fault::FaultClass;
 use tachi_engine::ports::CallError;
+use tachi_operator::not_found;
 
 use crate::microversion::Microversion;
 use crate::ports::Unavailable;
@@ -38,7 +39,11 @@ pub(crate) enum ApiError {
     NotYours { message: String },
 
     #[error("{message}")]
-    NotFound { message: String },
+    NotFound {
+        message: String,
+        /// The missing object, for clients of `/operator/v1`. Masakari's routes have none.
+        reason: Option<&'static str>,
+    },
 
     #[error("The request method: '{method}' with action: '{action}' is not allowed on this resource")]
     MethodNotAllowed {
@@ -165,6 +170,23 @@ impl ApiError {
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
         Self::NotFound {
             message: message.into(),
+            reason: None,
+        }
+    }
+
+    /// 404 of `/operator/v1` for a name or id that no object has.
+    pub(crate) fn unknown_name(message: impl Into<String>) -> Self {
+        Self::NotFound {
+            message: message.into(),
+            reason: Some(not_found::UNKNOWN_NAME),
+        }
+    }
+
+    /// 404 of `/operator/v1` for a host about which nothing is stored.
+    pub(crate) fn no_records(host: &str) -> Self {
+        Self::NotFound {
+            message: format!("Nothing is stored about a host {host}."),
+            reason: Some(not_found::NO_RECORDS),
         }
     }
 
@@ -229,6 +251,12 @@ impl IntoResponse for ApiError {
             fault.insert("title".to_owned(), json!("Unauthorized"));
         }
         fault.insert("message".to_owned(), Value::String(self.to_string()));
+        if let Self::NotFound {
+            reason: Some(reason), ..
+        } = self
+        {
+            fault.insert("reason".to_owned(), json!(reason));
+        }
         if matches!(self, Self::VersionNotSupported { .. }) {
             fault.insert("min_version".to_owned(), json!(Microversion::MIN.to_string()));
             fault.insert("max_version".to_owned(), json!(Microversion::MAX.to_string()));

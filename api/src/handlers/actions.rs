@@ -95,7 +95,7 @@ pub(super) fn name_of(caller: &Caller) -> String {
 
 pub(super) fn refused(why: ActionError) -> ApiError {
     match why {
-        ActionError::Unknown(why) => ApiError::not_found(why),
+        ActionError::Unknown(why) => ApiError::unknown_name(why),
         ActionError::Refused(why) | ActionError::Ambiguous(why) => ApiError::Conflict { message: why },
         ActionError::Unaudited { source, .. } => ApiError::Unavailable {
             service: "The audit log",
@@ -138,7 +138,7 @@ impl Requester<'_> {
         let requested = requested.ok_or_else(|| {
             ApiError::bad_request(format!("{kind} applies to a recovery: set recovery to its id"))
         })?;
-        let missing = || ApiError::not_found(format!("No recovery has the id {requested}."));
+        let missing = || ApiError::unknown_name(format!("No recovery has the id {requested}."));
         let id: RecoveryId = requested.parse().map_err(|_| missing())?;
         let history = self
             .app

@@ -16,7 +16,7 @@ pub(crate) const GROUPING_METHODS: &[&str] = &["zone", "aggregate", "rack"];
 impl From<QueryError> for ApiError {
     fn from(why: QueryError) -> Self {
         match why {
-            QueryError::Unknown(text) => Self::not_found(text),
+            QueryError::Unknown(text) => Self::unknown_name(text),
             QueryError::Refused(message) => Self::Conflict { message },
             QueryError::Marker(text) => marker_not_found(&text),
             QueryError::Unavailable { service, source, .. } => Self::Unavailable { service, source },

@@ -114,7 +114,7 @@ async fn end(app: ApiState, by: Requester, number: String) -> Answer {
         .iter()
         .find(|line| line.freeze.number.to_string() == number);
     let found =
-        found.ok_or_else(|| ApiError::not_found(format!("No active freeze has the number {number}.")))?;
+        found.ok_or_else(|| ApiError::unknown_name(format!("No active freeze has the number {number}.")))?;
     let freeze_operator = by.freeze_operator(&app);
     let (thawed, unaudited) = freeze_operator
         .thaw(&FreezeView::from(found))

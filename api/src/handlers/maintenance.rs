@@ -118,7 +118,7 @@ pub(crate) async fn retry(
     AuthorisedRequest { caller, body, .. }: AuthorisedRequest<NewRetry>,
 ) -> Answer {
     let by = Requester::of(&app, &caller, &extensions, body.reason.as_deref())?;
-    let missing = || ApiError::not_found(format!("No recovery has the id {id}."));
+    let missing = || ApiError::unknown_name(format!("No recovery has the id {id}."));
     let id: RecoveryId = id.parse().map_err(|_| missing())?;
     run_to_completion(async move {
         let now = app.clock.wall();

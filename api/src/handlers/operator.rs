@@ -71,7 +71,7 @@ pub(crate) async fn forecast(State(app): State<ApiState>, params: Params, _: Aut
         .filter(|name| !name.is_empty())
         .collect();
     let view = ForecastView::of(&snapshot, params.last("segment"), &lose).map_err(|why| match why {
-        ForecastError::Unknown(text) => ApiError::not_found(text),
+        ForecastError::Unknown(text) => ApiError::unknown_name(text),
         ForecastError::OfSeveral(text) => ApiError::bad_request(text),
     })?;
     reply::ok("forecast", &view)
@@ -120,7 +120,7 @@ pub(crate) async fn past(
         .past(&name, span)
         .await
         .map_err(database_unavailable)?;
-    let missing = || ApiError::not_found(format!("{} {name}.", past::NOTHING));
+    let missing = || ApiError::no_records(&name);
     reply::ok("past", &PastView::of(&found.ok_or_else(missing)?, span))
 }
 
@@ -139,7 +139,7 @@ pub(crate) async fn of_instance(
             Some(_) => "",
             None => " No engine has listed Nova's instances yet.",
         };
-        ApiError::not_found(format!("No instance has the id or name {name}.{listed}"))
+        ApiError::unknown_name(format!("No instance has the id or name {name}.{listed}"))
     })?
 }
 
@@ -172,7 +172,7 @@ pub(crate) async fn hosted_instances(
 }
 
 fn no_host(name: &str) -> ApiError {
-    ApiError::not_found(format!(
+    ApiError::unknown_name(format!(
         "No host has the name {name}: it is in no segment, and not among the hosts read from Nova."
     ))
 }
@@ -286,7 +286,7 @@ pub(crate) async fn recovery(
 }
 
 async fn history(app: &ApiState, id: &str) -> Result<(RecoveryId, RecoveryHistoryView), ApiError> {
-    let missing = || ApiError::not_found(format!("No recovery has the id {id}."));
+    let missing = || ApiError::unknown_name(format!("No recovery has the id {id}."));
     let id: RecoveryId = id.parse().map_err(|_| missing())?;
     let history = app
         .operator_journal

@@ -1,6 +1,7 @@
 //! Answers in the document: the envelopes of errors, their headers, and the list of answers of each operation.
 
 use serde_json::{Map, Value, json};
+use tachi_operator::not_found;
 
 use super::operations::{Operation, Success};
 
@@ -95,6 +96,14 @@ pub(super) fn envelopes() -> Map<String, Value> {
                 for key in ["min_version", "max_version"] {
                     properties.insert(key.to_owned(), json!({"type": "string"}));
                 }
+            }
+            if refusal.status == 404 {
+                let reason = json!({
+                    "type": "string",
+                    "enum": not_found::ALL,
+                    "description": "The missing object, in answers of /operator/v1 alone. A 404 without it is that of an unknown path.",
+                });
+                properties.insert("reason".to_owned(), reason);
             }
             let fault = json!({"type": "object", "properties": properties, "required": required});
             let envelope = json!({

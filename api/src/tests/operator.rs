@@ -221,7 +221,32 @@ async fn operator_api_a_past_time_span_is_shown_and_an_invalid_one_is_refused() 
     let got = bench.get("/operator/v1/hosts/nobody/past").await;
     let (status, _, answer) = got.fault();
     assert_eq!(status, 404);
-    assert!(answer.starts_with(tachi_operator::past::NOTHING), "{answer}");
+    assert_eq!(answer, "Nothing is stored about a host nobody.");
+    assert_eq!(got.json()["itemNotFound"]["reason"], "no_records");
+}
+
+#[tokio::test]
+async fn operator_api_a_404_has_a_reason_unless_the_path_is_unknown() {
+    let bench = Bench::new();
+    for (path, reason) in [
+        ("/operator/v1/hosts/nobody/explanation", json!("unknown_name")),
+        ("/operator/v1/instances/nobody/explanation", json!("unknown_name")),
+        ("/operator/v1/hosts/nobody/failure", json!("unknown_name")),
+        ("/operator/v1/hosts/nobody/drain", json!("unknown_name")),
+        ("/operator/v1/hosts/nobody/return", json!("unknown_name")),
+        ("/operator/v1/forecast?lose=nobody", json!("unknown_name")),
+        ("/operator/v1/hosted-instances?host=nobody", json!("unknown_name")),
+        ("/operator/v1/recoveries/nobody", json!("unknown_name")),
+        ("/operator/v1/hosts/nobody/past", json!("no_records")),
+        ("/operator/v1/nothing", Value::Null),
+        ("/operator/v1/hosts/nobody/nothing", Value::Null),
+        // Masakari's clients get Masakari's envelope.
+        ("/v1/segments/nobody", Value::Null),
+    ] {
+        let got = bench.get(path).await;
+        assert_eq!(got.status, 404, "{path}: {}", got.text);
+        assert_eq!(got.json()["itemNotFound"]["reason"], reason, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -37,6 +37,7 @@ mod job;
 mod job_schedule;
 pub mod maintenance;
 mod monitor;
+pub mod not_found;
 pub mod past;
 mod plain;
 pub mod plans;

@@ -25,9 +25,6 @@ use crate::when::{Time, time};
 /// The longest time span of one query: it is meant for incidents.
 pub const MAX_SPAN: Duration = Duration::from_hours(24);
 
-/// The beginning of the message when nothing is stored about a host. It tells this 404 from that of an API too old for the query.
-pub const NOTHING: &str = "Nothing is kept of a host";
-
 /// The stored history of a host for a time span.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Past)]

@@ -15,21 +15,18 @@ use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock as _;
 use tachi_engine::ports::operator::{RecoveryFilter, RecoveryState};
 use tachi_engine::ports::past::Span;
-use tachi_instance_ha::{CallFailure, Class, Client, Options};
+use tachi_instance_ha::{CallFailure, Class, Client, Options, Service};
 use tachi_operator::freezes::FreezeRequest;
 use tachi_operator::plans::PlanRequest;
 use tachi_operator::when::time;
 use tachi_operator::{
     ExplanationView, FailedView, Failure, FailurePreview, ForecastView, ForgottenView, FreezeView,
     FrozenView, GivebackView, JobView, LiftedView, ListedInstanceView, PastView, PlannedView,
-    RecoveryHistoryView, RecoveryView, ReporterView, RetriedView, SituationView, VmoveView, past,
+    RecoveryHistoryView, RecoveryView, ReporterView, RetriedView, SituationView, VmoveView, not_found,
 };
 
 use super::{ActionRequest, ActionResult, Source};
 use crate::out::waiting;
-
-/// An API's answer for a path that it does not know.
-const NO_PATH: &str = "The resource could not be found.";
 
 /// The layers of a connection's error around its cause.
 const ERROR_LAYERS: [&str; 4] = [
@@ -119,8 +116,8 @@ impl Remote {
         match answer {
             Ok(body) => self.read(&body, key),
             Err(failed) => {
-                if failed.status == Some(404) {
-                    // An API that does not know the path answers the same.
+                if is_unknown_path(&failed) {
+                    // Version 0.9.0 has the path, and no reasons.
                     let list = match key {
                         "word" => "instances",
                         "lift" | "monitor" | "retry" => "reporters",
@@ -137,14 +134,10 @@ impl Remote {
     async fn of_host<T: DeserializeOwned>(&self, host: &str, what: &str) -> Result<T, Failure> {
         match self.client.get_operator(&["hosts", host, what], &[]).await {
             Ok(body) => self.read(&body, what),
-            // An API that does not know the path answers without naming a host.
-            Err(failed) if failed.status == Some(404) && failed.text.contains(NO_PATH) => Err(self.too_old()),
-            Err(failed) if failed.status == Some(404) => {
-                // An API that is not Tachi's knows none of our paths, and answers 404 with another text.
-                self.get::<Value>(&["freezes"], &[], "freezes").await?;
+            Err(failed) if is_unknown_path(&failed) => Err(self.too_old()),
+            Err(failed) if matches!(failed.status, Some(404 | 409)) => {
                 Err(self.failed(&failed, Act::Request))
             }
-            Err(failed) if failed.status == Some(409) => Err(self.failed(&failed, Act::Request)),
             Err(failed) => Err(self.failed(&failed, Act::Read)),
         }
     }
@@ -158,12 +151,8 @@ impl Remote {
     ) -> Result<T, Failure> {
         match self.client.get_operator(&[path], query).await {
             Ok(body) => self.read(&body, key),
-            // A 404 for an unknown segment or host names it; a 404 for an unknown path names none.
-            Err(failed) if failed.status == Some(404) && !failed.text.contains(NO_PATH) => {
-                self.get::<Value>(&["freezes"], &[], "freezes").await?;
-                Err(self.failed(&failed, Act::Request))
-            }
-            Err(failed) if failed.status == Some(404) => Err(self.too_old()),
+            Err(failed) if is_unknown_path(&failed) => Err(self.too_old()),
+            Err(failed) if failed.status == Some(404) => Err(self.failed(&failed, Act::Request)),
             Err(failed) => Err(self.failed(&failed, Act::Read)),
         }
     }
@@ -176,26 +165,24 @@ impl Remote {
     }
 
     fn failed(&self, failed: &CallFailure, act: Act) -> Failure {
-        let CallFailure { text, status, .. } = failed;
-        // The text is quoted in the middle of a sentence.
-        let text = text.trim_end_matches('.');
-        let cause = || {
-            ERROR_LAYERS
-                .iter()
-                .fold(text.to_owned(), |text, layer| text.replace(layer, ""))
+        let CallFailure {
+            text, detail, status, ..
+        } = failed;
+        // Both are quoted in the middle of a sentence.
+        let (text, detail) = (text.trim_end_matches('.'), detail.trim_end_matches('.'));
+        let cause = |text: &str| {
+            let layers = ERROR_LAYERS.iter();
+            layers.fold(text.to_owned(), |text, layer| text.replace(layer, ""))
         };
         Failure::from_text(match (status, act) {
             // No request was sent to the API.
-            (None, _)
-                if failed.class == Class::Unreachable
-                    && text.starts_with(tachi_keystone::Failure::REQUEST_LINE) =>
-            {
-                let cause = cause();
-                let why = cause.trim_start_matches(tachi_keystone::Failure::REQUEST_LINE);
+            (None, _) if failed.class == Class::Unreachable && failed.service == Service::Keystone => {
                 format!(
-                    "Keystone at {} (auth_url of cloud {:?}) cannot be reached{why}. On a controller, without --os-cloud and \
-                     OS_CLOUD, the command uses the database",
-                    self.keystone, self.cloud
+                    "Keystone at {} (auth_url of cloud {:?}) cannot be reached: {}. On a controller, without --os-cloud and \
+                 OS_CLOUD, the command uses the database",
+                    self.keystone,
+                    self.cloud,
+                    cause(detail)
                 )
             }
             (Some(401), _) => format!(
@@ -211,10 +198,7 @@ impl Remote {
                  shows who else"
             ),
             // The request and the status say nothing that the reason does not.
-            (Some(status @ (404 | 409 | 400)), Act::Request) => {
-                let reason = text.split_once(&format!(": {status}: "));
-                reason.map_or(text, |(_, reason)| reason).to_owned()
-            }
+            (Some(404 | 409 | 400), Act::Request) => detail.to_owned(),
             (Some(503), Act::Request) => format!(
                 "{self} cannot store the request now: {text}. On a controller, without --os-cloud and OS_CLOUD, the command uses the database"
             ),
@@ -223,7 +207,7 @@ impl Remote {
             ),
             (None, _) if failed.class == Class::Unreachable => format!(
                 "{self} cannot be reached: {}. On a controller, without --os-cloud and OS_CLOUD, the command uses the database",
-                cause()
+                cause(text)
             ),
             _ => format!("{self}: {text}"),
         })
@@ -269,6 +253,11 @@ impl fmt::Display for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the API of cloud {:?}", self.cloud)
     }
+}
+
+/// True for a 404 that names no missing object: the API does not know the path.
+fn is_unknown_path(failed: &CallFailure) -> bool {
+    failed.status == Some(404) && failed.reason.is_none()
 }
 
 /// Returns the body with the reason, if one was given.
@@ -323,7 +312,7 @@ impl Source for Remote {
         let query = [("from", time(span.from)), ("to", time(span.to))];
         match self.client.get_operator(&["hosts", host, "past"], &query).await {
             Ok(body) => self.read(&body, "past").map(Some),
-            Err(failed) if failed.status == Some(404) && failed.text.contains(past::NOTHING) => Ok(None),
+            Err(failed) if failed.reason.as_deref() == Some(not_found::NO_RECORDS) => Ok(None),
             // A 404 for an unknown path shows nothing about the host's records.
             Err(failed) if failed.status == Some(404) => Err(self.too_old()),
             Err(failed) => Err(self.failed(&failed, Act::Read)),

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use tachi_operator::from_nova::SegmentRule;
 use tachi_operator::{AuditView, Failure, FromNovaView, ReturnView};
 
-use super::{Act, MAX_PAGES, NO_PATH, Remote};
+use super::{Act, MAX_PAGES, Remote, is_unknown_path};
 use crate::out::waiting;
 
 /// Lines of the audit logs of one machine, the newest first.
@@ -20,8 +20,7 @@ impl Remote {
         let (what, path) = (self.to_string(), ["hosts", host, "return"]);
         match waiting(&what, self.client.get_operator(&path, &[])).await {
             Ok(body) => self.read(&body, "return"),
-            // An API that does not know the path answers without naming a host.
-            Err(failed) if failed.status == Some(404) && failed.text.contains(NO_PATH) => Err(self.too_old()),
+            Err(failed) if is_unknown_path(&failed) => Err(self.too_old()),
             Err(failed) if matches!(failed.status, Some(404 | 409)) => {
                 Err(self.failed(&failed, Act::Request))
             }
