@@ -64,7 +64,7 @@ async fn none_hosted(source: &dyn Source, down: bool) -> Result<&'static str, Fa
 fn hosted_sheet(found: Vec<ListedInstanceView>) -> TextTable<6> {
     let columns = [
         Column::new("name"),
-        Column::of("instance", "id"),
+        Column::new("id"),
         Column::new("host"),
         Column::of("state", "protection"),
         Column::new("disk"),
@@ -100,7 +100,7 @@ fn hosted_sheet(found: Vec<ListedInstanceView>) -> TextTable<6> {
 
 fn sheet(found: Vec<VmoveView>, now: Timestamp) -> TextTable<9> {
     let columns = [
-        Column::new("instance"),
+        Column::of("id", "instance"),
         Column::new("name"),
         Column::new("host"),
         Column::new("to"),
@@ -189,4 +189,63 @@ async fn resolve(args: ResolveArgs, controller: &dyn Controller) -> Result<u8, F
         note_if_no_engine_runs(source.as_ref()).await;
     }
     Ok(crate::DONE)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, from_value};
+
+    use super::*;
+    use crate::out::View;
+
+    const ID: &str = "00000001-aaaa-4aaa-8aaa-aaaaaaaaaaaa";
+
+    fn hosted() -> ListedInstanceView {
+        let one = json!({
+            "host": "a", "dismissed_by": null, "id": ID, "name": "web", "protection": "protected", "reasons": [], "left": null,
+            "waits": null,
+        });
+        from_value(one).unwrap()
+    }
+
+    fn moved() -> VmoveView {
+        let one = json!({
+            "instance": ID, "name": "web", "host": "a", "to": null, "may_run_on": [], "state": "asked", "needs_person": false,
+            "waits": null, "commands": [], "recovery": "00000002-aaaa-4aaa-8aaa-aaaaaaaaaaaa", "life": "open", "known": null,
+        });
+        from_value(one).unwrap()
+    }
+
+    /// A script that selects a column gets the same of either list.
+    #[test]
+    fn both_lists_have_the_id_below_id_and_the_name_below_name() {
+        let now = Timestamp::from_micros(0);
+        let view = View::bare(now);
+        let column = |name: &str| {
+            let names = [name.to_owned()];
+            [
+                hosted_sheet(vec![hosted()]).table(&names, &view).unwrap(),
+                sheet(vec![moved()], now).table(&names, &view).unwrap(),
+            ]
+        };
+        for (name, value) in [("id", ID), ("name", "web")] {
+            for table in column(name) {
+                assert!(
+                    table.contains(&format!("| {name} ")) && table.contains(value),
+                    "{table}"
+                );
+            }
+        }
+        let heads = [
+            hosted_sheet(vec![hosted()]).table(&[], &view),
+            sheet(vec![moved()], now).table(&[], &view),
+        ];
+        for table in heads.map(Result::unwrap) {
+            assert!(!table.contains("| instance "), "{table}");
+        }
+        // The field of the JSON selects the column, too.
+        let by_field = sheet(vec![moved()], now).table(&["instance".to_owned()], &view);
+        assert!(by_field.unwrap().contains(ID));
+        assert_eq!(json!(moved())["instance"], Value::from(ID));
+    }
 }

@@ -166,7 +166,7 @@ pub(super) fn instances(history: &RecoveryHistoryView) -> Option<TextTable<8>> {
         (Column::of("down (s)", "down_seconds"), |one| one.down_seconds)
     };
     let columns = [
-        Column::of("instance", "name"),
+        Column::new("name"),
         Column::new("id"),
         Column::new("status"),
         Column::new("proof"),
@@ -238,6 +238,10 @@ mod tests {
             let text = at_widths(&sheet, Timestamp::from_micros(1_795_155_400_000_000));
             let words: Vec<&str> = text.split_whitespace().collect();
             assert!(text.contains(title) && words.contains(&seconds), "{kind}: {text}");
+            assert!(
+                words.contains(&"name") && words.contains(&"id") && !words.contains(&"instance"),
+                "{text}"
+            );
         }
     }
 
