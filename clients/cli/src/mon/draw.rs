@@ -200,7 +200,7 @@ fn page(mon: &mut Mon, pen: &mut Canvas, y: u16, foot: u16) {
 fn drawn(bar: &Bar, width: usize) -> String {
     let name = padded(&bar.name, (width / 5).clamp(8, 24));
     let state = padded(&bar.state, 11);
-    let room = (width.saturating_sub(64)).clamp(16, 60);
+    let room = track_width(width);
     let column = |part: u32| usize::try_from(part).unwrap_or(1_000).min(1_000) * room / 1_000;
     let track: String = match bar.way {
         None => " ".repeat(room),
@@ -216,6 +216,12 @@ fn drawn(bar: &Bar, width: usize) -> String {
         }
     };
     format!("{name} {state} |{track}| {}", bar.end)
+}
+
+/// Width of the track of a bar: the end of its line, `12.5 s -> compute-002`, fits behind it.
+fn track_width(width: usize) -> usize {
+    let narrow = width.saturating_sub(49).clamp(6, 16);
+    width.saturating_sub(64).clamp(narrow, 60)
 }
 
 /// Pads or cuts a text to this number of columns.

@@ -151,6 +151,23 @@ fn the_overview_is_drawn_in_three_sizes_and_without_colours() {
     }
 }
 
+/// Of a dead host the engine, its power, and the progress of its recovery are read on a terminal of 60 columns, too.
+#[test]
+fn a_narrow_terminal_shows_fencing_and_the_progress_of_a_recovery() {
+    let narrow = frame(&mut mon(), 60, 24);
+    let dead = narrow
+        .lines()
+        .find(|line| line.starts_with(">compute-003"))
+        .unwrap();
+    assert!(dead.contains(" 1/4 ✗ e241 on hold"), "{narrow}");
+    let head = narrow.lines().find(|line| line.contains("fencing")).unwrap();
+    assert_eq!(
+        head.find("fencing").map(|at| dead.chars().nth(at)),
+        Some(Some('·')),
+        "{narrow}"
+    );
+}
+
 /// Of the segments the one of which the fewest hosts may be lost.
 #[test]
 fn headroom_stands_in_the_head_and_beside_its_segment_once_it_is_known() {
@@ -199,6 +216,9 @@ fn a_recovery_is_opened_with_a_bar_for_each_instance() {
         at(2),
     );
     insta::assert_snapshot!("recovery_100x30", frame(&mut mon, 100, 30));
+    // Nothing of a line is cut on a narrow terminal.
+    let narrow = frame(&mut mon, 60, 30);
+    assert!(narrow.contains("·| 17.0 s -> compute-001\n"), "{narrow}");
     // Back, one stands where one was.
     assert_eq!(press(&mut mon, "\u{1b}"), Some(MonAction::Show(Subject::Region)));
     assert_eq!(mon.host().as_deref(), Some("compute-003"));

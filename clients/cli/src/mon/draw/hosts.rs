@@ -21,10 +21,15 @@ struct Columns {
     levels: Option<u16>,
     count: u16,
     state: u16,
+    /// True if Nova's state and fencing are symbols alone: the state of a host is worth more.
+    narrow: bool,
 }
 
 /// Minimum width of a terminal that shows monitors, too.
 pub(super) const WIDE: u16 = 100;
+
+/// Minimum width of a terminal that has Nova's state and fencing in words.
+const WORDS: u16 = 72;
 
 /// Minimum width that is left for the state.
 const STATE: u16 = 30;
@@ -39,9 +44,11 @@ impl Columns {
         let most = usize::from(width / 4).max(12);
         let name = u16::try_from(longest.clamp(8, most)).unwrap_or(12);
         let flags = 1 + name + 1;
+        let narrow = width < WORDS;
+        let (nova_width, fence_width) = if narrow { (5, 8) } else { (14, 12) };
         let nova = flags + 6;
-        let fence = nova + 14;
-        let mut next = fence + 12;
+        let fence = nova + nova_width;
+        let mut next = fence + fence_width;
         let monitors = (width >= WIDE).then_some(next);
         next += monitors.map_or(0, |_| 10);
         let number = u16::try_from(region.levels.len()).unwrap_or(u16::MAX);
@@ -58,6 +65,7 @@ impl Columns {
             levels,
             count: next,
             state: next + 6,
+            narrow,
         }
     }
 }
@@ -170,19 +178,27 @@ fn row(mon: &Mon, pen: &mut Canvas, y: u16, columns: &Columns, host: &Host, chos
         let style = pen.style(tone);
         pen.put(x, y, &text, style, room)
     };
-    sign(pen, columns.nova, &host.nova, 13);
-    sign(pen, columns.fence, &host.fence, 11);
+    // Only the symbol: what it is of is in the head above it.
+    let symbol = |pen: &mut Canvas, x: u16, sign: &StatusMark| {
+        let (tone, text) = sign.shown(old);
+        let letter: String = text.chars().take(1).collect();
+        let style = pen.style(tone);
+        pen.put(x, y, &letter, style, 1);
+    };
+    if columns.narrow {
+        symbol(pen, columns.nova, &host.nova);
+        symbol(pen, columns.fence, &host.fence);
+    } else {
+        sign(pen, columns.nova, &host.nova, 13);
+        sign(pen, columns.fence, &host.fence, 11);
+    }
     if let Some(x) = columns.monitors {
         sign(pen, x, &host.monitors, 9);
     }
     if let Some(first) = columns.levels {
         for (x, level) in (first..).step_by(usize::from(LEVEL)).zip(&host.levels) {
-            // Only the symbol: the number is in the head above it.
             if let Some(level) = level {
-                let (tone, text) = level.shown(old);
-                let letter: String = text.chars().take(1).collect();
-                let style = pen.style(tone);
-                pen.put(x, y, &letter, style, 1);
+                symbol(pen, x, level);
             }
         }
     }
@@ -195,13 +211,12 @@ fn row(mon: &Mon, pen: &mut Canvas, y: u16, columns: &Columns, host: &Host, chos
     );
     let mut x = columns.state;
     if let Some((back, all)) = host.back {
-        x = pen.put(
-            x,
-            y,
-            &format!("{} ", progress(back, all)),
-            Style::new(),
-            pen.width,
-        );
+        let text = if columns.narrow {
+            format!("{back}/{all} ")
+        } else {
+            format!("{} ", progress(back, all))
+        };
+        x = pen.put(x, y, &text, Style::new(), pen.width);
     }
     let room = pen.width.saturating_sub(x);
     sign(pen, x, &host.state, room);
