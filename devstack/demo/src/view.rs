@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tachi_cli::arguments::DemoFault;
 use tachi_cli::out;
 use tachi_domain::count;
@@ -27,6 +27,10 @@ fn hold_cause(text: &str) -> Option<&str> {
     reason.split(": ").next()
 }
 
+fn counts(moving: usize, waiting: usize, failed: usize) -> String {
+    format!("{moving} moving, {waiting} waiting, {failed} failed")
+}
+
 /// Columns of the time in front of a line.
 const WHEN: usize = 9;
 
@@ -36,21 +40,30 @@ struct Bars {
     all: indicatif::MultiProgress,
 }
 
+/// Width of the narrowest terminal that has room for a wide bar.
+const WIDE: usize = 80;
+
+impl Bars {
+    /// Creates the bars on a terminal of this width. On a narrow one the bar is short, so that its counts are not cut.
+    fn on(target: ProgressDrawTarget, columns: usize) -> Self {
+        let all = indicatif::MultiProgress::with_draw_target(target);
+        let status = all.add(ProgressBar::new_spinner());
+        // An empty bar is drawn as a full one, so it is shown once a host has failed.
+        let moves = ProgressBar::hidden();
+        let bar = if columns < WIDE { 8 } else { 24 };
+        let template = format!("  {{prefix}} [{{bar:{bar}}}] {{pos}}/{{len}} {{wide_msg}}");
+        if let Ok(style) = ProgressStyle::with_template(&template) {
+            moves.set_style(style.progress_chars("=> "));
+        }
+        moves.set_prefix("back");
+        Self { status, moves, all }
+    }
+}
+
 impl View {
     /// Creates a view for `--json`, for a terminal, or for anything else.
     pub(super) fn new(json: bool, terminal: bool) -> Self {
-        let bars = (!json && terminal).then(|| {
-            let all = indicatif::MultiProgress::new();
-            let status = all.add(ProgressBar::new_spinner());
-            // An empty bar is drawn as a full one, so it is shown once a host has failed.
-            let moves = ProgressBar::hidden();
-            let style = ProgressStyle::with_template("  {prefix:>5} [{bar:24}] {pos}/{len} {wide_msg}");
-            if let Ok(style) = style {
-                moves.set_style(style.progress_chars("=> "));
-            }
-            moves.set_prefix("back");
-            Bars { status, moves, all }
-        });
+        let bars = (!json && terminal).then(|| Bars::on(ProgressDrawTarget::stderr(), out::width()));
         Self {
             silent: json,
             bars,
@@ -181,12 +194,8 @@ impl View {
                     .filter(|(_, label, ..)| label == status)
                     .count()
             };
-            bars.moves.set_message(format!(
-                "{} moving, {} waiting, {} failed",
-                of("ongoing"),
-                of("pending"),
-                of("failed")
-            ));
+            bars.moves
+                .set_message(counts(of("ongoing"), of("pending"), of("failed")));
             bars.status.set_message(format!("{at:.1} s"));
             bars.status.tick();
             return;
@@ -217,7 +226,70 @@ impl View {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use indicatif::TermLike;
+
     use super::*;
+
+    /// A terminal of this width that records what is written to it.
+    #[derive(Clone, Debug)]
+    struct RecordedTerminal(u16, Arc<Mutex<String>>);
+
+    impl TermLike for RecordedTerminal {
+        fn width(&self) -> u16 {
+            self.0
+        }
+        fn move_cursor_up(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_down(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn write_line(&self, text: &str) -> io::Result<()> {
+            self.write_str(&format!("{text}\n"))
+        }
+        fn write_str(&self, text: &str) -> io::Result<()> {
+            self.1.lock().unwrap().push_str(text);
+            Ok(())
+        }
+        fn clear_line(&self) -> io::Result<()> {
+            Ok(())
+        }
+        fn flush(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_bar_shows_all_its_counts_on_terminals_of_60_to_200_columns() {
+        for columns in [60, 79, 80, 100, 200] {
+            let written = Arc::<Mutex<String>>::default();
+            let terminal = RecordedTerminal(columns, written.clone());
+            let bars = Bars::on(
+                ProgressDrawTarget::term_like(Box::new(terminal)),
+                usize::from(columns),
+            );
+            bars.moves.set_length(40);
+            let moves = bars.all.add(bars.moves.clone());
+            moves.set_message(counts(10, 25, 3));
+            moves.abandon();
+            let written = written.lock().unwrap().clone();
+            let line = written.lines().find(|line| line.contains("back [")).unwrap();
+            assert!(
+                line.contains("] 0/40 10 moving, 25 waiting, 3 failed"),
+                "{columns}: {line}"
+            );
+            assert!(line.trim_end().len() <= usize::from(columns), "{columns}: {line}");
+        }
+    }
 
     fn notification(tasks: &[&str], message: Option<&str>) -> DemoNotification {
         DemoNotification {
