@@ -46,6 +46,9 @@ impl Database {
     pub(crate) async fn open(args: &ConfigArgs) -> Result<Self, Failure> {
         let settings = Settings::load(args).map_err(|errors| Failure::config(&errors))?;
         let base = wiring::existing(&settings).await.map_err(|error| {
+            if !settings.database.exists() {
+                return error;
+            }
             let what = format!("the database {} was used", settings.database);
             error.below(&what)
         })?;

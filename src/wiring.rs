@@ -139,7 +139,7 @@ pub(crate) async fn existing(settings: &Settings) -> Result<Base, Failure> {
             } else if is_set("OS_AUTH_URL") {
                 " OS_AUTH_URL is set: commands with an API use that cloud with --os-cloud envvars"
             } else {
-                ""
+                " For a first try: `tachi serve --sandbox`, and here `--os-cloud tachi-sandbox`"
             }
         )));
     }

@@ -270,7 +270,10 @@ fn a_command_that_only_asks_makes_no_database() {
         let arguments: Vec<&str> = arguments.iter().copied().chain(conf).collect();
         let (code, _, stderr) = Harness::command(&arguments);
         assert_eq!(code, 1, "{stderr}");
-        assert!(stderr.contains("there is no database"), "{stderr}");
+        assert!(
+            stderr.starts_with("tachi: there is no database yet at "),
+            "{stderr}"
+        );
     }
     assert!(!state.exists());
 }
