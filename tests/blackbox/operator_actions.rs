@@ -82,6 +82,26 @@ async fn operator_success_is_taken_where_nova_shows_the_instance_and_it_is_not_s
     );
 }
 
+/// The operator is not asked for a reason or a confirmation that would be in vain.
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_an_unknown_instance_is_refused_before_a_confirmation_is_asked_for() {
+    let harness = Harness::set(quick_region(2)).await;
+    harness.protect().await;
+    let unknown = ["instance", "resolve", "nobody", "--not-running-on", HOST];
+    for more in [&[][..], &["--reason", "x"], &["--reason", "x", "--yes"]] {
+        let (code, printed, stderr) = run(&harness, &[&unknown[..], more].concat());
+        assert_eq!((code, printed.as_str()), (1, ""), "{more:?}: {stderr}");
+        assert!(
+            stderr.contains("no open recovery has an instance \"nobody\""),
+            "{more:?}: {stderr}"
+        );
+        assert!(
+            !stderr.contains("--yes") && !stderr.contains("--reason"),
+            "{more:?}: {stderr}"
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn operator_retry_asks_for_an_instance_again_at_once_and_it_comes_back() {
     let harness = Harness::set(quick_region(4)).await;

@@ -259,6 +259,22 @@ fn a_clouds_yaml_of_somebody_else_is_not_written_over() {
     );
 }
 
+/// Root may write in a folder without write permission, but no file can be created in `/proc`.
+#[test]
+fn a_folder_that_cannot_be_written_is_reported_before_anything_is_started() {
+    for arguments in [&["sandbox"][..], &["serve", "--sandbox"]] {
+        let arguments = [arguments, &["--clouds", "/proc/clouds.yaml"]].concat();
+        let (code, printed, stderr) = Harness::command(&arguments);
+        assert_eq!((code, printed.as_str()), (2, ""), "{stderr}");
+        assert!(
+            stderr.contains("/proc/clouds.yaml")
+                && stderr.contains("name a file in another folder with --clouds"),
+            "{stderr}"
+        );
+        assert_eq!(stderr.lines().count(), 1, "nothing was started: {stderr}");
+    }
+}
+
 #[test]
 fn a_command_that_only_asks_makes_no_database() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,6 +1,6 @@
 //! The first commands of a new user: `serve --sandbox` and `demo --board`, by the real binary.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -17,6 +17,7 @@ const LIMIT: Duration = Duration::from_secs(90);
 struct RunningProgram {
     child: Child,
     printed: Arc<Mutex<Vec<String>>>,
+    logged: Arc<Mutex<Vec<String>>>,
     folder: TempDir,
 }
 
@@ -27,17 +28,12 @@ impl RunningProgram {
         command.args(args).current_dir(folder.path());
         command.env_remove("OS_CLOUD").env_remove("OS_CLIENT_CONFIG_FILE");
         let command = command.stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut child = command.stderr(Stdio::null()).spawn().unwrap();
-        let printed = Arc::new(Mutex::new(Vec::new()));
-        let (from, to) = (child.stdout.take().unwrap(), printed.clone());
-        std::thread::spawn(move || {
-            for line in BufReader::new(from).lines().map_while(Result::ok) {
-                to.lock().unwrap().push(line);
-            }
-        });
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let (printed, logged) = (collect(child.stdout.take()), collect(child.stderr.take()));
         Self {
             child,
             printed,
+            logged,
             folder,
         }
     }
@@ -75,6 +71,18 @@ impl Drop for RunningProgram {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Collects the lines of a stream while the program runs.
+fn collect(stream: Option<impl Read + Send + 'static>) -> Arc<Mutex<Vec<String>>> {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let (from, to) = (stream.unwrap(), lines.clone());
+    std::thread::spawn(move || {
+        for line in BufReader::new(from).lines().map_while(Result::ok) {
+            to.lock().unwrap().push(line);
+        }
+    });
+    lines
 }
 
 fn address(line: &str) -> String {
@@ -147,6 +155,11 @@ async fn slow_operator_a_sandbox_that_is_served_is_protected_and_its_board_is_th
     let command = typed.strip_prefix("fail a host tachi ").unwrap();
     let (command, _) = command.split_once(';').unwrap();
     assert_eq!(command, "demo kill compute-001", "{typed}");
+    for fault in ["cut", "break-bmc", "heal"] {
+        assert!(typed.contains(fault), "{typed}");
+    }
+    // The curl of Ubuntu 22.04 has no --json, and nobody should need it.
+    assert!(cloud.line("curl").is_none(), "{:?}", cloud.line("curl"));
     let demo = |args: &str| {
         let ran = Command::new(env!("CARGO_BIN_EXE_tachi"))
             .args(args.split(' '))
@@ -189,7 +202,7 @@ async fn slow_operator_a_sandbox_that_is_served_is_protected_and_its_board_is_th
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operator_a_bare_sandbox_is_left_as_it_is() {
-    let cloud = RunningProgram::start(&[
+    let mut cloud = RunningProgram::start(&[
         "serve",
         "--sandbox",
         "--bare",
@@ -209,6 +222,17 @@ async fn operator_a_bare_sandbox_is_left_as_it_is() {
         0,
         "{status_view}"
     );
+    // The log on the terminal has no line for each request: two a second are those of the board alone.
+    let api = address(&cloud.until_printed("instance-ha").await);
+    let answer = reqwest::get(format!("{api}/segments")).await.unwrap();
+    assert_eq!(answer.status(), 401);
+    assert_eq!(cloud.stop().await, Some(0));
+    let logged = cloud.logged.lock().unwrap();
+    assert!(
+        logged.iter().all(|line| !line.contains("/segments")),
+        "{logged:#?}"
+    );
+    assert!(!logged.is_empty(), "the log is read");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -94,3 +94,29 @@ pub enum DemoFault {
     /// A whole rack is lost at once
     RackLoss,
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    const PAGE: &str = include_str!("../../../../docs/reference/sandbox.md");
+
+    /// The page is the only place outside the program that lists what the sandbox can do.
+    #[test]
+    fn the_sandboxs_page_has_every_fault_that_the_demo_can_inject() {
+        let cli = crate::arguments::Cli::command();
+        let demo = cli.find_subcommand("demo").unwrap();
+        let faults: Vec<&str> = demo.get_subcommands().map(clap::Command::get_name).collect();
+        assert_eq!(faults, ["kill", "cut", "break-bmc", "heal"]);
+        for fault in faults {
+            assert!(
+                PAGE.contains(&format!("| `tachi demo {fault} HOST` | ")),
+                "{fault}"
+            );
+        }
+        assert!(
+            !PAGE.contains("curl --json"),
+            "curl of Ubuntu 22.04 has no --json"
+        );
+    }
+}
