@@ -38,7 +38,7 @@ use buttons::{freeze, of_recovery, thaw};
 use events::Events;
 use fragments::{
     Fragment, ago, clock, commands, escaped, lasted, link, many, mark, move_state, n_plus, nova, or_nothing,
-    room, span, state, state_with, tested, until, visible, ways, why,
+    room, span, state, state_with, tested, until, visible, ways, why, with_code,
 };
 use hosts::Hosts;
 use now::NowPage;

@@ -47,6 +47,24 @@ pub(super) fn escaped(text: &str) -> String {
     safe
 }
 
+/// Renders a text whose commands stand between backticks, as it is written for a terminal.
+pub(super) fn with_code(text: &str) -> Fragment {
+    if text.matches('`').count() % 2 == 1 {
+        return Fragment(escaped(text));
+    }
+    let mut html = String::with_capacity(text.len());
+    for (place, part) in text.split('`').enumerate() {
+        let part = escaped(part);
+        if place % 2 == 1 {
+            // Writing to a string cannot fail.
+            let _ = write!(html, "<code>{part}</code>");
+        } else {
+            html.push_str(&part);
+        }
+    }
+    Fragment(html)
+}
+
 /// Makes hidden characters of a page visible: those that reverse a text or have no width are written as escapes, as in a terminal.
 pub(super) fn visible(html: &str) -> String {
     let lines: Vec<String> = html.split('\n').map(plain).collect();
@@ -415,6 +433,17 @@ pub(super) fn ways(commands: &[String]) -> Fragment {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn commands_in_a_text_are_code_and_all_else_is_escaped() {
+        for (text, html) in [
+            ("type `tachi <b>` now", "type <code>tachi &#60;b&#62;</code> now"),
+            ("a ` alone & more", "a ` alone &#38; more"),
+            ("plain", "plain"),
+        ] {
+            assert_eq!(with_code(text).0, html);
+        }
+    }
 
     #[test]
     fn names_from_outside_are_escaped_everywhere() {

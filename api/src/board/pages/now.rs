@@ -15,7 +15,7 @@ use tachi_operator::{
 use super::buttons::{approve_all, freeze, of_recovery, thaw};
 use super::fragments::{
     Fragment, ago, commands, day, escaped, is_on_hold, link, many, mark, n_plus, nova, power, tiles, until,
-    watched, ways,
+    watched, ways, with_code,
 };
 
 /// Maximum number of subjects listed for a finding.
