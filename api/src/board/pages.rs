@@ -26,8 +26,9 @@ use tachi_domain::freeze::FreezeScope;
 use tachi_domain::recovery::{Life, ResolutionKind};
 use tachi_domain::situation::{FindingCode, Need, Severity};
 use tachi_operator::{
-    ExplanationView, FindingView, ForecastView, FreezeView, InstanceView, JobView, LandingView, NeedView,
-    OutcomeView, RecoveryHistoryView, RecoveryView, RoomView, SegmentForecastView, SituationView, VmoveView,
+    ExplanationView, FindingView, ForecastView, FreezeView, InstanceView, JobView, LandingView,
+    ListedInstanceView, NeedView, OutcomeView, RecoveryHistoryView, RecoveryView, RoomView,
+    SegmentForecastView, SituationView, VmoveView,
 };
 
 use super::actions::RightsView;
@@ -199,7 +200,8 @@ async fn made(client: &PageRequest<'_>, page: &str, name: &str, width: u16) -> R
         "hosts" => rendered(&Hosts::of(&client.of("situation").await?)),
         "instances" => {
             let all: Vec<VmoveView> = client.of("instances").await?;
-            rendered(&Instances::of(all))
+            let down: Vec<ListedInstanceView> = client.of("hosted-instances?down=true").await?;
+            rendered(&Instances::of(all, down))
         }
         // The name is forwarded as encoded in the URL, so it cannot reach any other path.
         "host" => explained(client, &format!("hosts/{name}/explanation")).await,
@@ -247,17 +249,37 @@ fn rendered(page: &impl Template) -> Result<String, Response> {
 #[derive(Template)]
 #[template(path = "instances.html")]
 struct Instances {
+    /// Instances that are being moved or need an operator.
     instances: Vec<VmoveView>,
+    /// Other instances that are down or may be, such as those of a recovery on hold.
+    down: Vec<ListedInstanceView>,
+    /// Number of such instances that the page does not list.
+    more: usize,
 }
 
 impl Instances {
-    /// Keeps instances that are being moved or need an operator.
-    fn of(all: Vec<VmoveView>) -> Self {
+    fn of(all: Vec<VmoveView>, mut down: Vec<ListedInstanceView>) -> Self {
         let is_done =
             |vmove: &VmoveView| !vmove.needs_person && ["moved", "left"].contains(&vmove.state.as_str());
+        let instances: Vec<VmoveView> = all.into_iter().filter(|one| !is_done(one)).collect();
+        down.retain(|one| instances.iter().all(|moving| moving.instance != one.hosted.id));
+        let more = down.len().saturating_sub(MAX_LISTED);
+        down.truncate(MAX_LISTED);
         Self {
-            instances: all.into_iter().filter(|one| !is_done(one)).collect(),
+            instances,
+            down,
+            more,
         }
+    }
+}
+
+/// Returns the reason why an instance is down.
+fn down_reason(listed: &ListedInstanceView) -> String {
+    let own = listed.why.clone().unwrap_or_else(|| why(&listed.hosted));
+    if own.is_empty() {
+        "as its host".to_owned()
+    } else {
+        own
     }
 }
 

@@ -199,6 +199,40 @@ fn board_groups_holds_of_one_cause_and_shows_no_subject_twice() {
     }
 }
 
+/// The instances of a recovery on hold are in no list of moves.
+#[test]
+fn board_lists_instances_that_are_down_and_not_being_recovered() {
+    let listed = |name: &str| -> ListedInstanceView {
+        view(json!({
+            "host": "compute-0001", "dismissed_by": null, "id": format!("id-of-{name}"), "name": name, "protection": "down",
+            "reasons": [], "left": null, "waits": null,
+        }))
+    };
+    let moving: VmoveView = view(json!({
+        "instance": "id-of-web", "name": "web", "host": "compute-0001", "to": null, "may_run_on": [], "state": "asked",
+        "needs_person": false, "waits": null, "commands": [], "recovery": "00000000-0000-0000-0000-000000000001", "life": "open",
+        "known": null,
+    }));
+    let none = Instances::of(vec![moving.clone()], vec![listed("web")])
+        .render()
+        .unwrap();
+    assert!(!none.contains("<h2>Down"), "{none}");
+    assert_eq!(none.matches("id-of-web").count(), 1, "{none}");
+    let many = (0..120).map(|number| listed(&format!("db-{number}"))).collect();
+    let html = Instances::of(vec![moving], many).render().unwrap();
+    for text in [
+        "<h2>Down",
+        "#/instance/id-of-db-99\"",
+        "✗ down",
+        "as its host",
+        "20 more",
+        "tachi instance list --down",
+    ] {
+        assert!(html.contains(text), "{text}: {html}");
+    }
+    assert!(!html.contains("id-of-db-100"), "{html}");
+}
+
 #[test]
 fn board_shows_the_disk_destroying_action_last_and_folded() {
     let mut data = situation(1);
