@@ -170,7 +170,12 @@ impl<'a> Row<'a> {
                 .collect()
         };
         let notes = present(&notes).join(", ");
-        let reasons: Vec<&str> = view.reasons.iter().map(|code| code.as_str()).collect();
+        // The state shows that it is being recovered, or on hold.
+        let reasons = view
+            .reasons
+            .iter()
+            .filter(|code| underway.is_none() || **code != FindingCode::HostUnderRecovery);
+        let reasons: Vec<&str> = reasons.map(|code| code.as_str()).collect();
         let why = reasons.join(", ");
         let search = format!(
             "{} {} {} {why} {notes} {}",

@@ -21,6 +21,9 @@ use super::fragments::{
 /// Maximum number of subjects listed for a finding.
 const MAX_SUBJECTS: usize = 12;
 
+/// Maximum number of hosts in the head of a group of recoveries: the table below it has all.
+const MAX_NAMED: usize = 6;
+
 /// The "Now" page.
 #[derive(Template)]
 #[template(path = "now.html")]
@@ -77,10 +80,12 @@ impl<'a> NowPage<'a> {
                 && not_back.contains(row.host.as_str());
             !is_on_hold && !is_found
         };
+        let mut recoveries: Vec<&UnderwayView> = situation.recoveries.iter().filter(is_there).collect();
+        recoveries.sort_by(|one, other| one.host.cmp(&other.host));
         Self {
             situation,
             attention,
-            recoveries: situation.recoveries.iter().filter(is_there).collect(),
+            recoveries,
             notes,
             may,
         }
@@ -144,6 +149,9 @@ fn groups(all: &[WaitingRecoveryView]) -> Vec<Vec<&WaitingRecoveryView>> {
             None => groups.push(vec![one]),
         }
     }
+    for group in &mut groups {
+        group.sort_by(|one, other| one.host.cmp(&other.host));
+    }
     groups
 }
 
@@ -153,14 +161,24 @@ fn on_hold(situation: &SituationView, group: &[&WaitingRecoveryView], may: bool)
     let why = group
         .first()
         .map_or_else(String::new, |one| situation.reason(one));
-    let hosts: Vec<String> = group.iter().map(|one| link("host", &one.host, "").0).collect();
+    let named = group.iter().take(MAX_NAMED);
+    let hosts: Vec<String> = named.map(|one| link("host", &one.host, "").0).collect();
     let subject = match hosts.as_slice() {
         [one] => format!("recovery of {one}"),
+        all if group.len() > all.len() => format!(
+            "{} recoveries: {} and {} more",
+            group.len(),
+            all.join(", "),
+            group.len() - all.len()
+        ),
         all => format!("{} recoveries: {}", all.len(), all.join(", ")),
     };
     let mut rest = evidence(situation, group, &why, may).0;
     if may && group.len() > 1 {
-        rest.push_str(&approve_all(group).0);
+        let all = approve_all(group).0;
+        // Below a long table nobody would find it.
+        let at = if group.len() > MAX_SUBJECTS { 0 } else { rest.len() };
+        rest.insert_str(at, &all);
     }
     match group {
         [] => {}
@@ -182,7 +200,8 @@ fn on_hold(situation: &SituationView, group: &[&WaitingRecoveryView], may: bool)
         instances: group.iter().filter_map(|one| one.evidence.instances).sum(),
         since: since.min_by_key(|at| at.0),
         ends_by: None,
-        why,
+        // The label of the item has these words already.
+        why: why.strip_prefix("on hold: ").unwrap_or(&why).to_owned(),
         rest: Fragment(rest),
     }
 }

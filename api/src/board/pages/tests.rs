@@ -141,7 +141,7 @@ fn finding(code: &str, grade: &str, subjects: &[&str]) -> Value {
 /// Two hosts on hold with one cause, and one in recovery.
 fn night() -> Value {
     let mut data = situation(4);
-    data["needs_person"]["recoveries"] = json!([on_hold(1, "off"), on_hold(2, "on")]);
+    data["needs_person"]["recoveries"] = json!([on_hold(2, "on"), on_hold(1, "off")]);
     data["recoveries"] = json!([
         underway(1, &on_hold(1, "off")["waits"], "on hold: 2 of 4 hosts failed"),
         underway(2, &on_hold(2, "on")["waits"], "on hold: 2 of 4 hosts failed"),
@@ -167,7 +167,7 @@ fn board_groups_holds_of_one_cause_and_shows_no_subject_twice() {
     let html = NowPage::of(&page_view, &[], true).render().unwrap();
     for text in [
         "2 recoveries: <a href=\"#/host/compute-0001\">",
-        "<div>on hold: 2 of 4 hosts failed</div>",
+        "<div>2 of 4 hosts failed</div>",
         "● off",
         "✗ on",
         "level 1, <time",
@@ -197,6 +197,39 @@ fn board_groups_holds_of_one_cause_and_shows_no_subject_twice() {
     for heading in ["Needs attention", "Recoveries", "Notes"] {
         assert!(!html.contains(heading), "nothing is in {heading}");
     }
+}
+
+#[test]
+fn board_shows_a_hold_of_many_hosts_with_few_names_and_one_button_at_its_head() {
+    let mut data = situation(21);
+    let waiting: Vec<Value> = (1..21).rev().map(|number| on_hold(number, "off")).collect();
+    data["needs_person"]["recoveries"] = json!(waiting);
+    let page_view: SituationView = view(data);
+    let html = NowPage::of(&page_view, &[], true).render().unwrap();
+    let place = |text: &str| html.find(text).unwrap_or_else(|| panic!("{text}: {html}"));
+    let (head, table) = html.split_at(place("<div class=\"wide\">"));
+    assert!(
+        head.contains("20 recoveries: <a href=\"#/host/compute-0001\">") && head.contains(" and 14 more"),
+        "{head}"
+    );
+    assert!(
+        head.contains("Approve all") && !head.contains("compute-0007</a>"),
+        "{head}"
+    );
+    assert!(table.contains("compute-0020</a>"), "{table}");
+}
+
+#[test]
+fn board_lists_running_recoveries_by_host() {
+    let mut data = situation(4);
+    data["recoveries"] = json!([
+        underway(3, &json!(null), "moving"),
+        underway(1, &json!(null), "moving")
+    ]);
+    let page_view: SituationView = view(data);
+    let html = NowPage::of(&page_view, &[], true).render().unwrap();
+    let place = |text: &str| html.find(text).unwrap_or_else(|| panic!("{text}: {html}"));
+    assert!(place("host compute-0001") < place("host compute-0003"));
 }
 
 /// The instances of a recovery on hold are in no list of moves.
