@@ -10,7 +10,6 @@ mod fencing;
 mod hooks;
 mod http;
 mod identity;
-mod masakari;
 mod messaging;
 mod pace;
 mod policy;

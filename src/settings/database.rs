@@ -5,10 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
-use tachi_config::{Backend, DatabaseUrl, Reader, Refusal, database_url};
+use tachi_config::{Backend, DatabaseUrl, MasakariSeconds, Reader, Refusal, database_url};
 use tachi_store::{ServerKind, ServerOptions, StoreOptions};
-
-use super::masakari::Span;
 
 /// Minimum time to wait for a connection, and to keep one.
 const MIN_TIMEOUT: Duration = Duration::from_secs(1);
@@ -84,7 +82,7 @@ pub(super) fn database(r: &mut Reader<'_>, state_path: &Path) -> Database {
         .unit("connections")
         .help("maximum number of additional connections under load. -1: the default, because there is always a limit")
         .get();
-    let pool_timeout = Span {
+    let pool_timeout = MasakariSeconds {
         section: "database",
         option: "pool_timeout",
         help: "timeout for a free connection, at least 1 s",

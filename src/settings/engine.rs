@@ -3,9 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tachi_config::{Reader, Refusal};
-
-use super::masakari::Span;
+use tachi_config::{MasakariSeconds, Reader, Refusal};
 
 /// `[engine] metrics_listen`: the address where a process with an engine serves `/metrics` and `/healthz`; none by default, because two
 /// engines on one machine cannot share a port.
@@ -43,7 +41,7 @@ pub(super) fn sweep_interval(r: &mut Reader<'_>) -> Duration {
     ];
     let least = Duration::from_millis(10);
     let bounds = old.map(|(option, seconds)| {
-        let span = Span {
+        let span = MasakariSeconds {
             section: "DEFAULT",
             option,
             help: "upper limit of `sweep_interval`; 0 or less: no limit",

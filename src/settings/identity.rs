@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use tachi_api::TokenOptions;
-use tachi_config::{Reader, Refusal};
+use tachi_config::{MasakariSeconds, Reader, Refusal};
 use tachi_keystone::settings::{Identity, credential_secret, domain, password, tls};
 use tachi_keystone::{Credentials, Domain, Region, ResourceRef, Scope, Tls};
 use tachi_openstack::{CatalogInfo, Options};
 
 use super::is_given;
-use super::masakari::Span;
 
 const AUTHTOKEN: &str = "keystone_authtoken";
 
@@ -46,7 +45,7 @@ pub(super) fn auth_strategy(r: &mut Reader<'_>, session: Option<&Options>) -> Au
         .unit("URL")
         .help("Keystone address in a refusal (401); `auth_url` unless set")
         .optional();
-    let cache = Span {
+    let cache = MasakariSeconds {
         section: AUTHTOKEN,
         option: "token_cache_time",
         help: "how long the validation of a token is cached. 0 or less: no cache",

@@ -8,10 +8,8 @@ mod reserve;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use tachi_config::{Reader, Refusal};
+use tachi_config::{MasakariSeconds, Reader, Refusal};
 use tachi_domain::policy::{BareNormal, FencingMode, Policy};
-
-use super::masakari::Span;
 
 pub(super) use limits::expiry;
 
@@ -223,7 +221,7 @@ fn pace(r: &mut Reader<'_>, d: Policy) -> Policy {
         .unit("instances")
         .help("see `evacuations_in_flight`")
         .optional();
-    let verify = Span {
+    let verify = MasakariSeconds {
         section: "DEFAULT",
         option: "verify_interval",
         help: "see `tick_interval`. 0 or less: not set",
@@ -231,7 +229,7 @@ fn pace(r: &mut Reader<'_>, d: Policy) -> Policy {
     }
     .read_if_set(r)
     .map(|pause| pause.clamp(*SHORT.start(), *SHORT.end()));
-    let limit = |option, help| Span {
+    let limit = |option, help| MasakariSeconds {
         section: "DEFAULT",
         option,
         help,

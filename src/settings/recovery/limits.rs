@@ -4,17 +4,16 @@
 
 use std::time::Duration;
 
-use tachi_config::{Reader, Refusal};
+use tachi_config::{MasakariSeconds, Reader, Refusal};
 use tachi_domain::policy::{BareNormal, Policy};
 
 use super::TIMEOUT_RANGE;
-use crate::settings::masakari::Span;
 
 const G: &str = "recovery";
 
 pub(super) fn limits(r: &mut Reader<'_>, d: Policy) -> Policy {
     let expiry = expiry(r);
-    let evacuation = Span {
+    let evacuation = MasakariSeconds {
         section: "DEFAULT",
         option: "wait_period_after_evacuation",
         help: "see `progress_timeout`; Masakari's limit of 90 s for an evacuation does not apply. 0 or less: not set",
@@ -24,7 +23,7 @@ pub(super) fn limits(r: &mut Reader<'_>, d: Policy) -> Policy {
     let deadline = r.seconds(G, "deadline").default(expiry).range(TIMEOUT_RANGE).help("after this time a recovery requests nothing more, \
         and follows what Nova works on to its end. Time that an operator takes does not count. Unless set it is \
         `notifications_expired_interval`").get();
-    let disable_limit = Span {
+    let disable_limit = MasakariSeconds {
         section: "DEFAULT",
         option: "wait_period_after_service_update",
         instead: "the timeout would end before Nova could answer: the default applies",
@@ -81,7 +80,7 @@ pub(super) fn limits(r: &mut Reader<'_>, d: Policy) -> Policy {
 /// `notifications_expired_interval`.
 pub(in crate::settings) fn expiry(r: &mut Reader<'_>) -> Duration {
     let usual = Duration::from_secs(86_400);
-    let span = Span {
+    let span = MasakariSeconds {
         section: "DEFAULT",
         option: "notifications_expired_interval",
         help: "maximum age of notifications that Masakari left open and that are still started; see `deadline`. 0 or less: the default",

@@ -2,20 +2,24 @@
 
 use std::time::Duration;
 
-use tachi_config::{Reader, Refusal};
+use crate::parse::Refusal;
+use crate::reader::Reader;
 
 /// A duration of Masakari, to be read.
-pub(super) struct Span {
-    pub(super) section: &'static str,
-    pub(super) option: &'static str,
-    pub(super) help: &'static str,
+pub struct MasakariSeconds {
+    /// Section of the option.
+    pub section: &'static str,
+    /// Name of the option.
+    pub option: &'static str,
+    /// Help of the option.
+    pub help: &'static str,
     /// Effective value for 0 and negative numbers, for the note about them.
-    pub(super) instead: &'static str,
+    pub instead: &'static str,
 }
 
-impl Span {
+impl MasakariSeconds {
     /// Reads the duration; `None` for 0 and negative numbers.
-    pub(super) fn read(self, r: &mut Reader<'_>, default: Duration) -> Option<Duration> {
+    pub fn read(self, r: &mut Reader<'_>, default: Duration) -> Option<Duration> {
         let setting = r
             .number(self.section, self.option)
             .unit("seconds")
@@ -26,7 +30,7 @@ impl Span {
     }
 
     /// Reads the duration; `None` also if it is not set.
-    pub(super) fn read_if_set(self, r: &mut Reader<'_>) -> Option<Duration> {
+    pub fn read_if_set(self, r: &mut Reader<'_>) -> Option<Duration> {
         let setting = r
             .number(self.section, self.option)
             .unit("seconds")
