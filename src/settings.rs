@@ -10,7 +10,6 @@ mod fencing;
 mod hooks;
 mod http;
 mod identity;
-mod messaging;
 mod pace;
 mod policy;
 mod recovery;
@@ -24,6 +23,7 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
 use tachi_api::BindingOptions;
+use tachi_bus::MessagingSettings;
 use tachi_cli::arguments::ConfigArgs;
 use tachi_config::{ConfigErrors, ConfigReport, Effective, Ini, KnownOptions, Origin, Reader, Refusal};
 use tachi_domain::policy::Policy;
@@ -35,7 +35,6 @@ pub(crate) use events::{Driver, EventSettings};
 pub(crate) use fencing::Fencing;
 pub(crate) use http::{Http, WebBoard};
 pub(crate) use identity::AuthStrategy;
-pub(crate) use messaging::Messaging;
 pub(crate) use policy::PolicySettings;
 pub(crate) use surroundings::SurroundingSettings;
 
@@ -68,7 +67,7 @@ pub(crate) struct Settings {
     /// Access to Nova; `None` if it is not configured.
     pub(crate) nova: Option<tachi_openstack::Options>,
     /// The broker, if one is configured.
-    pub(crate) messaging: Option<Messaging>,
+    pub(crate) messaging: Option<MessagingSettings>,
     /// The database.
     pub(crate) database: Database,
     /// Folder of sockets and locks.
@@ -265,7 +264,7 @@ impl Settings {
             .varies("this machine's name")
             .help("name of this process in records and queues")
             .get();
-        let messaging = messaging::messaging(
+        let messaging = MessagingSettings::read(
             r,
             "DEFAULT",
             "RabbitMQ, as rabbit://user:password@host:5672/; without it, engines find work by polling",

@@ -1,8 +1,7 @@
 //! `[oslo_messaging_notifications]` and `[events]`: receivers of events.
 
+use tachi_bus::MessagingSettings;
 use tachi_config::{Reader, Refusal};
-
-use super::messaging::{self, Messaging};
 
 /// Upstream's default topic of events; upstream has no option for it.
 const TOPIC: &str = "versioned_notifications";
@@ -24,7 +23,7 @@ pub(crate) struct EventSettings {
     /// The drivers; each publishes every event. With none, the default, no event is published.
     pub(crate) drivers: Vec<Driver>,
     /// A broker of their own; else that of `[DEFAULT] transport_url`.
-    pub(crate) broker: Option<Messaging>,
+    pub(crate) broker: Option<MessagingSettings>,
     /// Topics of a broker's events.
     pub(crate) topics: Vec<String>,
     /// Drivers that exist upstream and publish nothing here.
@@ -72,7 +71,7 @@ pub(super) fn events(r: &mut Reader<'_>, host: &str) -> EventSettings {
             settings.drivers.push(driver);
         }
     }
-    settings.broker = messaging::messaging(
+    settings.broker = MessagingSettings::read(
         r,
         "oslo_messaging_notifications",
         "a separate broker for events; that of [DEFAULT] unless set",

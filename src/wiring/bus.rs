@@ -7,7 +7,7 @@ use tachi_bus::amqp::{
     AmqpNotifier, Consumers, LinkState, LinkStatus, Listener, ListenerPorts, Publisher, PublisherTask,
     Upstream,
 };
-use tachi_bus::{Fanout, InProcess};
+use tachi_bus::{Fanout, InProcess, MessagingSettings};
 use tachi_cli::arguments::UpstreamArgs;
 use tachi_engine::ports::{Notifier, Wakeups};
 use tachi_operator::Failure;
@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{Base, Process};
-use crate::settings::{Messaging, Settings};
+use crate::settings::Settings;
 
 /// Time that a consumer of upstream's queue gets to disappear, such as an engine that is being stopped.
 const CONSUMER_GRACE: Duration = Duration::from_secs(5);
@@ -37,7 +37,7 @@ pub(crate) struct Bus {
 }
 
 struct Link {
-    messaging: Messaging,
+    messaging: MessagingSettings,
     publisher: Publisher,
     task: PublisherTask,
 }
@@ -165,7 +165,7 @@ fn fact(links: &[LinkStatus], upstream: &Upstream) -> String {
 /// # Errors
 ///
 /// The reason why the broker gives no answer.
-pub(crate) async fn upstream_engines_now(messaging: &Messaging) -> Result<u32, String> {
+pub(crate) async fn upstream_engines_now(messaging: &MessagingSettings) -> Result<u32, String> {
     match Consumers::read_counts(&messaging.options).await {
         Ok((consumers, _)) => Ok(consumers.upstream()),
         Err(error) => Err(error.chain()),
@@ -174,7 +174,7 @@ pub(crate) async fn upstream_engines_now(messaging: &Messaging) -> Result<u32, S
 
 /// Returns the number of engines of upstream, and the broker that showed them; `None` if there is none, or if this is
 /// unknown.
-async fn upstream_engines(messaging: &Messaging) -> Option<(u32, String)> {
+async fn upstream_engines(messaging: &MessagingSettings) -> Option<(u32, String)> {
     let began = Instant::now();
     loop {
         match Consumers::read_counts(&messaging.options).await {

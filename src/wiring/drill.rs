@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tachi_bus::InProcess;
+use tachi_bus::{InProcess, MessagingSettings};
 use tachi_cli::out;
 use tachi_engine::Ports;
 use tachi_engine::dry_run::Answer;
@@ -19,7 +19,7 @@ use super::bus::upstream_engines_now;
 use super::failure_domains::FailureDomains;
 use super::region_service::RegionDatabase;
 use super::{Base, Devices, audit, hooks, nova};
-use crate::settings::{Messaging, Settings};
+use crate::settings::Settings;
 
 /// Opens the ports of a drill, which queries like an engine. It switches and changes nothing, so nothing is written into the audit log.
 pub(crate) async fn ports(settings: &Settings, base: &Base) -> Result<DrillPorts, Failure> {
@@ -53,7 +53,7 @@ pub(crate) async fn ports(settings: &Settings, base: &Base) -> Result<DrillPorts
 
 struct Queries {
     devices: Option<Devices>,
-    messaging: Option<Messaging>,
+    messaging: Option<MessagingSettings>,
     region: RegionDatabase,
 }
 

@@ -10,9 +10,11 @@ pub mod amqp;
 mod error;
 mod fanout;
 mod in_process;
+mod settings;
 mod socket;
 
 pub use error::BusError;
 pub use fanout::Fanout;
 pub use in_process::InProcess;
+pub use settings::MessagingSettings;
 pub use socket::{SocketNotifier, SocketWake};

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tachi_bus::amqp::{AmqpError, AmqpOptions, Broker, BrokerTls, QueueKind, TlsOptions, UpstreamQueues};
 use tachi_config::{Reader, Refusal, TransportUrl, transport_url};
+
+use crate::amqp::{AmqpError, AmqpOptions, Broker, BrokerTls, QueueKind, TlsOptions, UpstreamQueues};
 
 const RABBIT: &str = "oslo_messaging_rabbit";
 
@@ -14,111 +15,109 @@ const LONGEST_NAME: usize = 180;
 
 /// A configured broker.
 #[derive(Clone)]
-pub(crate) struct Messaging {
+pub struct MessagingSettings {
     /// The connection options.
-    pub(crate) options: Arc<AmqpOptions>,
+    pub options: Arc<AmqpOptions>,
     /// The brokers, without credentials.
-    pub(crate) shown: String,
+    pub shown: String,
 }
 
-/// Reads all options of the broker that `transport_url` of `section` names. `host` is part of the names of queues.
-pub(super) fn messaging(
-    r: &mut Reader<'_>,
-    section: &str,
-    help: &'static str,
-    host: &str,
-) -> Option<Messaging> {
-    let url = r
-        .parsed(section, "transport_url", transport_url, ToString::to_string)
-        .secret()
-        .harmless_if(TransportUrl::is_without_password)
-        .unit("URL")
-        .help(help)
-        .optional();
-    let exchange = name(
-        r,
-        "control_exchange",
-        "exchange of the messages of Masakari's API, and of events",
-        "masakari",
-    );
-    let topic = name(
-        r,
-        "masakari_topic",
-        "topic of the messages of Masakari's API",
-        "ha_engine",
-    );
-    let quorum = r
-        .bool(RABBIT, "rabbit_quorum_queue")
-        .help("uses quorum queues; Tachi's own queues are quorum queues unless this is false")
-        .optional();
-    let durable = r
-        .bool(RABBIT, "amqp_durable_queues")
-        .help("makes the queue for messages of Masakari's API durable")
-        .optional();
-    let heartbeat = r
-        .seconds(RABBIT, "heartbeat_timeout_threshold")
-        .default(Duration::from_secs(60))
-        .range(Duration::ZERO..=Duration::from_secs(3600))
-        .help("heartbeat timeout of a connection; 0: none")
-        .get();
-    let first_pause = r
-        .seconds(RABBIT, "rabbit_retry_interval")
-        .default(Duration::from_millis(250))
-        .range(Duration::from_millis(10)..=Duration::from_secs(60))
-        .help("first pause before reconnecting; each further one is twice as long")
-        .get();
-    let longest_pause = r
-        .seconds(RABBIT, "rabbit_interval_max")
-        .default(Duration::from_secs(10))
-        .range(Duration::from_millis(10)..=Duration::from_secs(600))
-        .help("maximum pause before reconnecting")
-        .get();
-    let needs_tls = r
-        .bool(RABBIT, "ssl")
-        .default(false)
-        .help("uses TLS to the broker, as the URL may request, too")
-        .get();
-    let mut file = |option, help: &'static str| r.string(RABBIT, option).unit("path").help(help).optional();
-    let files = [
-        file("ssl_ca_file", "CA certificates for the broker"),
-        file("ssl_cert_file", "client certificate, if the broker requires one"),
-        file("ssl_key_file", "key of the client certificate"),
-    ];
-    let url = url.filter(|url| !url.hosts.is_empty())?;
-    let shown = url.to_string();
-    let tls = tls(r, &url, needs_tls, files);
-    let brokers = url.hosts.into_iter().map(|host| Broker {
-        host: host.host,
-        port: host.port,
-        user: host.user,
-        password: host.password,
-    });
-    let mut options = AmqpOptions::new(brokers.collect(), host);
-    options.virtual_host = url.virtual_host;
-    options.tls = tls;
-    options.heartbeat = heartbeat;
-    options.first_pause = first_pause;
-    options.longest_pause = longest_pause;
-    options.queues = if quorum == Some(false) {
-        QueueKind::Durable
-    } else {
-        QueueKind::Quorum
-    };
-    options.upstream = UpstreamQueues {
-        exchange,
-        topic,
-        // An upstream API reads the same options with defaults of no. It declares its exchange of this kind, and fails
-        // if the exchange is of another one.
-        kind: match (quorum, durable) {
-            (Some(true), _) => QueueKind::Quorum,
-            (_, Some(true)) => QueueKind::Durable,
-            (None | Some(false), None | Some(false)) => QueueKind::Transient,
-        },
-    };
-    Some(Messaging {
-        options: Arc::new(options),
-        shown,
-    })
+impl MessagingSettings {
+    /// Reads all options of the broker that `transport_url` of `section` names. `host` is part of the names of queues.
+    pub fn read(r: &mut Reader<'_>, section: &str, help: &'static str, host: &str) -> Option<Self> {
+        let url = r
+            .parsed(section, "transport_url", transport_url, ToString::to_string)
+            .secret()
+            .harmless_if(TransportUrl::is_without_password)
+            .unit("URL")
+            .help(help)
+            .optional();
+        let exchange = name(
+            r,
+            "control_exchange",
+            "exchange of the messages of Masakari's API, and of events",
+            "masakari",
+        );
+        let topic = name(
+            r,
+            "masakari_topic",
+            "topic of the messages of Masakari's API",
+            "ha_engine",
+        );
+        let quorum = r
+            .bool(RABBIT, "rabbit_quorum_queue")
+            .help("uses quorum queues; Tachi's own queues are quorum queues unless this is false")
+            .optional();
+        let durable = r
+            .bool(RABBIT, "amqp_durable_queues")
+            .help("makes the queue for messages of Masakari's API durable")
+            .optional();
+        let heartbeat = r
+            .seconds(RABBIT, "heartbeat_timeout_threshold")
+            .default(Duration::from_secs(60))
+            .range(Duration::ZERO..=Duration::from_secs(3600))
+            .help("heartbeat timeout of a connection; 0: none")
+            .get();
+        let first_pause = r
+            .seconds(RABBIT, "rabbit_retry_interval")
+            .default(Duration::from_millis(250))
+            .range(Duration::from_millis(10)..=Duration::from_secs(60))
+            .help("first pause before reconnecting; each further one is twice as long")
+            .get();
+        let longest_pause = r
+            .seconds(RABBIT, "rabbit_interval_max")
+            .default(Duration::from_secs(10))
+            .range(Duration::from_millis(10)..=Duration::from_secs(600))
+            .help("maximum pause before reconnecting")
+            .get();
+        let needs_tls = r
+            .bool(RABBIT, "ssl")
+            .default(false)
+            .help("uses TLS to the broker, as the URL may request, too")
+            .get();
+        let mut file =
+            |option, help: &'static str| r.string(RABBIT, option).unit("path").help(help).optional();
+        let files = [
+            file("ssl_ca_file", "CA certificates for the broker"),
+            file("ssl_cert_file", "client certificate, if the broker requires one"),
+            file("ssl_key_file", "key of the client certificate"),
+        ];
+        let url = url.filter(|url| !url.hosts.is_empty())?;
+        let shown = url.to_string();
+        let tls = tls(r, &url, needs_tls, files);
+        let brokers = url.hosts.into_iter().map(|host| Broker {
+            host: host.host,
+            port: host.port,
+            user: host.user,
+            password: host.password,
+        });
+        let mut options = AmqpOptions::new(brokers.collect(), host);
+        options.virtual_host = url.virtual_host;
+        options.tls = tls;
+        options.heartbeat = heartbeat;
+        options.first_pause = first_pause;
+        options.longest_pause = longest_pause;
+        options.queues = if quorum == Some(false) {
+            QueueKind::Durable
+        } else {
+            QueueKind::Quorum
+        };
+        options.upstream = UpstreamQueues {
+            exchange,
+            topic,
+            // An upstream API reads the same options with defaults of no. It declares its exchange of this kind, and fails
+            // if the exchange is of another one.
+            kind: match (quorum, durable) {
+                (Some(true), _) => QueueKind::Quorum,
+                (_, Some(true)) => QueueKind::Durable,
+                (None | Some(false), None | Some(false)) => QueueKind::Transient,
+            },
+        };
+        Some(Self {
+            options: Arc::new(options),
+            shown,
+        })
+    }
 }
 
 fn name(r: &mut Reader<'_>, option: &str, help: &'static str, default: &str) -> String {
@@ -184,15 +183,23 @@ fn tls(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::settings::Settings;
+    use tachi_config::{ConfigErrors, Ini, KnownOptions};
 
-    fn read(text: &str) -> Option<Messaging> {
-        Settings::parse("test.conf", text).unwrap().messaging
+    use super::*;
+
+    fn parse(text: &str) -> Result<Option<MessagingSettings>, ConfigErrors> {
+        let (ini, known) = (Ini::parse("test.conf", text)?, KnownOptions::masakari());
+        let mut reader = Reader::new(&ini, &known);
+        let messaging = MessagingSettings::read(&mut reader, "DEFAULT", "RabbitMQ", "here");
+        reader.finish().map(|_| messaging)
+    }
+
+    fn read(text: &str) -> Option<MessagingSettings> {
+        parse(text).unwrap()
     }
 
     fn refusal(text: &str) -> String {
-        Settings::parse("test.conf", text).err().unwrap().to_string()
+        parse(text).err().unwrap().to_string()
     }
 
     #[test]
@@ -241,7 +248,7 @@ mod tests {
     #[test]
     fn options_of_the_broker_have_their_effect() {
         let read = read(
-            "[DEFAULT]\nhost = here\ntransport_url = rabbit://u:p@a:1,u:p@b:2/v\ncontrol_exchange = x\n\
+            "[DEFAULT]\ntransport_url = rabbit://u:p@a:1,u:p@b:2/v\ncontrol_exchange = x\n\
              masakari_topic = t\n[oslo_messaging_rabbit]\nheartbeat_timeout_threshold = 20\n\
              rabbit_retry_interval = 2\nrabbit_interval_max = 7\n",
         )
@@ -267,7 +274,7 @@ mod tests {
 
     #[test]
     fn tls_is_asked_for_by_the_option_or_by_the_url() {
-        let data = concat!(env!("CARGO_MANIFEST_DIR"), "/api/testdata");
+        let data = concat!(env!("CARGO_MANIFEST_DIR"), "/../../api/testdata");
         let cases = [
             ("neither", "rabbit://h", "", false),
             ("the option", "rabbit://h", "ssl = true", true),
