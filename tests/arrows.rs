@@ -22,6 +22,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("tachi-config", &[]),
     // The logs of both programs, with their options.
     ("tachi-log", &["tachi-config"]),
+    // Signals, tasks and the service manager, for both programs.
+    ("tachi-daemon", &[]),
     ("tachi-migrations", &[]),
     ("tachi-sandbox", &[]),
     // Adapters depend on the engine's ports, and the store on its schema; none depends on another.
@@ -109,6 +111,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "tachi-bus",
             "tachi-cli",
             "tachi-config",
+            "tachi-daemon",
             "tachi-demo",
             "tachi-domain",
             "tachi-engine",

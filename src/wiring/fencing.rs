@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use metrics::{describe_gauge, gauge};
+use tachi_daemon::FileBacked;
 use tachi_domain::policy::FencingMode;
 use tachi_engine::MachineCheckedFencer;
 use tachi_engine::ports::Clock;
@@ -15,7 +16,6 @@ use tachi_operator::engine_heartbeat::PartState;
 use tokio_util::sync::CancellationToken;
 
 use super::Base;
-use super::file_backed::{self, FileBacked};
 use crate::settings::{Fencing, Settings};
 
 const FILE_OK: &str = "tachi_fence_file_ok";
@@ -132,7 +132,7 @@ impl Devices {
     /// Checks every second, and reads at once on SIGHUP, until it is stopped.
     pub(crate) async fn watch(self, stop: CancellationToken) {
         if self.settings.file.is_some() {
-            file_backed::watch(self, stop).await;
+            tachi_daemon::watch(self, stop).await;
         }
     }
 }

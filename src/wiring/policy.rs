@@ -6,11 +6,11 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use tachi_api::Policy;
+use tachi_daemon::FileBacked;
 use tachi_operator::Failure;
 use tachi_policy::{LoadReport, Source};
 use tokio_util::sync::CancellationToken;
 
-use super::file_backed::{self, FileBacked};
 use crate::settings::PolicySettings;
 
 /// Maximum size of a file, in bytes.
@@ -112,7 +112,7 @@ impl PolicyFiles {
 
     /// Checks every second, and reads at once on SIGHUP, until it is stopped.
     pub(crate) async fn watch(self, stop: CancellationToken) {
-        file_backed::watch(self, stop).await;
+        tachi_daemon::watch(self, stop).await;
     }
 }
 
@@ -329,7 +329,7 @@ mod tests {
             ..Identity::default()
         };
         while !policy.would_allow(RULE, identity()) {
-            tokio::time::sleep(file_backed::POLL_INTERVAL).await;
+            tokio::time::sleep(tachi_daemon::POLL_INTERVAL).await;
         }
         stop.cancel();
         watch.await.unwrap();

@@ -1,13 +1,13 @@
 //! A process: its tasks, and their shutdown.
 
 use std::collections::BTreeMap;
-use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use tachi_api::{Metrics, ServeOptions};
+use tachi_daemon::{Daemon, Shutdown};
 use tachi_engine::Engine;
 use tachi_engine::ports::{Events, freezes, operator, plans};
 use tachi_engine::watcher::{Sources, Watcher};
@@ -17,13 +17,9 @@ use tachi_operator::Failure;
 use tachi_operator::engine_heartbeat::{self, Health, PartState, Signer};
 use tachi_operator::freezes::Tender;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::fencing::{self, Devices};
-use super::manager::Manager;
 use super::situation::SituationMetrics;
 use super::{Base, health, listen};
 use crate::settings::Settings;
@@ -44,43 +40,24 @@ pub(crate) enum Runs {
     Engine,
 }
 
-/// The tasks of a process and the signal to stop.
+/// The tasks of a process, and what its engine shows of itself.
 #[derive(Default)]
 pub(crate) struct Process {
-    tasks: TaskTracker,
-    stop: CancellationToken,
-    /// Tasks that serve the others, and are stopped after these have ended.
-    last: TaskTracker,
-    over: CancellationToken,
-    manager: Manager,
-    status: Vec<String>,
+    daemon: Daemon,
     facts: BTreeMap<String, PartState>,
     health: Option<Health>,
-    signals: Option<Signals>,
 }
 
-struct Signals {
-    term: Signal,
-    int: Signal,
-    hup: Signal,
-}
-
-impl Signals {
-    fn catch() -> Result<Self, Failure> {
-        let wrong = |error| Failure::new("listening for signals", error);
-        Ok(Self {
-            term: signal(SignalKind::terminate()).map_err(wrong)?,
-            int: signal(SignalKind::interrupt()).map_err(wrong)?,
-            hup: signal(SignalKind::hangup()).map_err(wrong)?,
-        })
-    }
+/// The failure to handle signals.
+fn no_signals(error: std::io::Error) -> Failure {
+    Failure::new("listening for signals", error)
 }
 
 impl Process {
     /// Starts to catch signals: a client of its listeners may send one before the process waits for it.
     pub(crate) fn catching_signals() -> Result<Self, Failure> {
         Ok(Self {
-            signals: Some(Signals::catch()?),
+            daemon: Daemon::catching_signals().map_err(no_signals)?,
             ..Self::default()
         })
     }
@@ -100,7 +77,8 @@ impl Process {
         events: Arc<dyn Events>,
     ) {
         let within = settings.sweep_interval.saturating_add(SWEEPING);
-        self.manager.watch(engine.liveness(), within);
+        let liveness = engine.liveness();
+        self.daemon.watch(move || liveness.count(), within);
         self.fact("nova", engine_heartbeat::nova(engine.cloud()));
         self.fact(freezes::FREEZES_FACT, Arc::new(|| "ok: kept".to_owned()));
         self.fact(operator::READS_ACTIONS, Arc::new(|| "ok: read".to_owned()));
@@ -113,7 +91,7 @@ impl Process {
             events,
             clock: base.clock.clone(),
         };
-        self.tasks.spawn(tender.run(self.stop.clone()));
+        self.daemon.task(|stop| tender.run(stop));
         if let Some(pauses) = settings
             .fencing
             .self_test
@@ -130,7 +108,7 @@ impl Process {
                 clock: base.clock.clone(),
                 pauses,
             };
-            self.tasks.spawn(self_test(test, self.stop.clone()));
+            self.daemon.task(|stop| self_test(test, stop));
         }
         let sources = Sources {
             facts: Arc::new(base.store.facts().clone()),
@@ -147,9 +125,9 @@ impl Process {
             name: engine.name().to_owned(),
         };
         let measured = SituationMetrics::new(settings, base, engine.policy(), how);
-        let watcher = Watcher::new(sources).run(self.stop.clone(), Arc::new(measured));
-        self.tasks.spawn(watcher);
-        self.tasks.spawn(devices.watch(self.stop.clone()));
+        let watcher = Watcher::new(sources);
+        self.daemon.task(|stop| watcher.run(stop, Arc::new(measured)));
+        self.daemon.task(|stop| devices.watch(stop));
         let signer = Signer {
             engine_registry: Arc::new(base.store.engine_registry().clone()),
             clock: base.clock.clone(),
@@ -160,13 +138,11 @@ impl Process {
             facts: self.facts.clone(),
             health: self.health.get_or_insert_default().clone(),
         };
-        self.tasks.spawn(signer.run(self.stop.clone()));
-        self.status.push("engine is running".to_owned());
-        let stop = self.stop.clone();
-        let whole = self.stop.clone();
-        self.tasks.spawn(async move {
-            engine.run(stop).await;
-            whole.cancel();
+        self.daemon.task(|stop| signer.run(stop));
+        self.daemon.status("engine is running");
+        self.daemon.task(|stop| async move {
+            engine.run(stop.clone()).await;
+            stop.cancel();
         });
     }
 
@@ -178,11 +154,11 @@ impl Process {
         settings: &Settings,
     ) {
         let options = settings.http.serve_options(settings.drain);
-        self.manager.watch(options.liveness.clone(), ACCEPTING);
+        let liveness = options.liveness.clone();
+        self.daemon.watch(move || liveness.count(), ACCEPTING);
         tracing::info!(%address, "API listens for requests");
-        self.status.push(format!("API listens on {address}"));
-        let stop = self.stop.clone();
-        self.tasks.spawn(async move {
+        self.daemon.status(format!("API listens on {address}"));
+        self.daemon.task(|stop| async move {
             if !tachi_api::serve(listener, router, options, stop).await {
                 tracing::warn!("requests were still in flight when the API stopped");
             }
@@ -203,8 +179,8 @@ impl Process {
         if let Some(metrics_settings) = metrics_settings {
             let metrics =
                 Metrics::start(crate::VERSION).map_err(|error| Failure::new("setting up metrics", error))?;
-            let (stop, maintain) = (self.stop.clone(), metrics.clone().maintain());
-            self.tasks.spawn(async move {
+            let maintain = metrics.clone().maintain();
+            self.daemon.task(|stop| async move {
                 // The upkeep only cleans up, so it may be dropped at any time.
                 tokio::select! {
                     () = stop.cancelled() => {}
@@ -229,9 +205,8 @@ impl Process {
             max_connections: 16,
             ..ServeOptions::default()
         };
-        let stop = self.stop.clone();
         tracing::info!(url = format_args!("http://{address}/metrics"), "serving metrics");
-        self.tasks.spawn(async move {
+        self.daemon.task(|stop| async move {
             tachi_api::serve(listener, router, options, stop).await;
         });
         Ok(())
@@ -242,7 +217,7 @@ impl Process {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        self.tasks.spawn(run(self.stop.clone()));
+        self.daemon.task(run);
     }
 
     /// Runs a task that sends the last messages of the others: it is stopped when all of them have ended.
@@ -250,74 +225,28 @@ impl Process {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        self.last.spawn(run(self.over.clone()));
-    }
-
-    /// Waits until all tasks have ended, the last ones after the others.
-    async fn all_ended(&self) {
-        self.tasks.wait().await;
-        self.over.cancel();
-        self.last.close();
-        self.last.wait().await;
+        self.daemon.last(run);
     }
 
     /// Watches the policy files.
     pub(crate) fn policy(&self, files: PolicyFiles) {
-        self.tasks.spawn(files.watch(self.stop.clone()));
+        self.daemon.task(|stop| files.watch(stop));
     }
 
-    /// Waits for SIGTERM or SIGINT, or for the end of a task that ends the process, and then until all tasks have ended. A second signal
-    /// ends the waiting. SIGHUP calls `reload`.
-    pub(crate) async fn run(mut self, mut reload: impl FnMut()) -> Result<(), Failure> {
-        let Signals {
-            mut term,
-            mut int,
-            mut hup,
-        } = self.signals.take().map_or_else(Signals::catch, Ok)?;
-        let mut watchdog = Manager::interval().map(|every| {
-            let mut watchdog = interval(every);
-            watchdog.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            watchdog
-        });
-        let status = self.status.join(", ");
-        Manager::ready(&status);
-        loop {
-            // Every branch only waits, so dropped branches lose nothing.
-            tokio::select! {
-                _ = term.recv() => break,
-                _ = int.recv() => break,
-                () = self.stop.cancelled() => break,
-                _ = hup.recv() => {
-                    Manager::reloading();
-                    tachi_log::reopen();
-                    reload();
-                    Manager::ready(&status);
-                }
-                () = async {
-                    match &mut watchdog {
-                        Some(watchdog) => { watchdog.tick().await; }
-                        None => pending().await,
-                    }
-                } => self.manager.alive(),
-            }
-        }
-        tracing::info!("process is stopping; requests and calls in progress may finish");
-        Manager::stopping();
-        self.stop.cancel();
-        self.tasks.close();
-        tokio::select! {
-            () = self.all_ended() => Ok(()),
-            _ = term.recv() => Err(Failure::from_text("stopped at once by a second signal")),
-            _ = int.recv() => Err(Failure::from_text("stopped at once by a second signal")),
+    /// Runs until a signal or a task ends the process, and all tasks have ended. SIGHUP reopens the log and calls `reload`.
+    pub(crate) async fn run(self, mut reload: impl FnMut()) -> Result<(), Failure> {
+        let reload = || {
+            tachi_log::reopen();
+            reload();
+        };
+        match self.daemon.run(reload).await.map_err(no_signals)? {
+            Shutdown::Finished => Ok(()),
+            Shutdown::SecondSignal => Err(Failure::from_text("stopped at once by a second signal")),
         }
     }
 
     /// Stops everything and waits up to `limit` for the end.
     pub(crate) async fn end(self, limit: Duration) {
-        self.stop.cancel();
-        self.tasks.close();
-        if tokio::time::timeout(limit, self.all_ended()).await.is_err() {
-            tracing::warn!("tasks of the process did not stop in time");
-        }
+        self.daemon.end(limit).await;
     }
 }

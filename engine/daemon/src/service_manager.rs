@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use sd_notify::NotifyState;
-use tachi_engine::Liveness;
 use tokio::time::Instant;
 
 /// A loop that must make progress, and the limit of one round.
 struct WatchedLoop {
-    liveness: Liveness,
+    /// Returns the number of its rounds.
+    count: Box<dyn Fn() -> u64 + Send + Sync>,
     within: Duration,
     last_count: u64,
     moved: Instant,
@@ -16,38 +16,38 @@ struct WatchedLoop {
 
 /// The service manager. Without one nothing is sent.
 #[derive(Default)]
-pub(super) struct Manager {
+pub(crate) struct ServiceManager {
     watched: Vec<WatchedLoop>,
 }
 
-impl Manager {
+impl ServiceManager {
     /// Watches a loop.
-    pub(super) fn watch(&mut self, liveness: Liveness, within: Duration) {
+    pub(crate) fn watch(&mut self, count: impl Fn() -> u64 + Send + Sync + 'static, within: Duration) {
         self.watched.push(WatchedLoop {
-            last_count: liveness.count(),
-            liveness,
+            last_count: count(),
+            count: Box::new(count),
             within,
             moved: Instant::now(),
         });
     }
 
-    /// Returns the interval of calls to [`Manager::alive`]; `None` if there is no watchdog.
-    pub(super) fn interval() -> Option<Duration> {
+    /// Returns the interval of calls to [`ServiceManager::alive`]; `None` if there is no watchdog.
+    pub(crate) fn interval() -> Option<Duration> {
         sd_notify::watchdog_enabled().map(|limit| (limit / 2).max(Duration::from_millis(1)))
     }
 
-    pub(super) fn ready(status: &str) {
+    pub(crate) fn ready(status: &str) {
         notify(&[NotifyState::Ready, NotifyState::Status(status)]);
     }
 
-    pub(super) fn reloading() {
+    pub(crate) fn reloading() {
         match NotifyState::monotonic_usec_now() {
             Ok(now) => notify(&[NotifyState::Reloading, now]),
             Err(error) => tracing::debug!(%error, "failed to read the monotonic clock"),
         }
     }
 
-    pub(super) fn stopping() {
+    pub(crate) fn stopping() {
         notify(&[
             NotifyState::Stopping,
             NotifyState::Status("stopping: waiting for calls in progress"),
@@ -55,7 +55,7 @@ impl Manager {
     }
 
     /// Notifies the watchdog if every loop makes progress. A process with a stuck loop is restarted by the service manager.
-    pub(super) fn alive(&mut self) {
+    pub(crate) fn alive(&mut self) {
         if self.all_turn(Instant::now()) {
             notify(&[NotifyState::Watchdog]);
         } else {
@@ -66,7 +66,7 @@ impl Manager {
     fn all_turn(&mut self, now: Instant) -> bool {
         let mut all = true;
         for watched in &mut self.watched {
-            let count = watched.liveness.count();
+            let count = (watched.count)();
             if count != watched.last_count {
                 (watched.last_count, watched.moved) = (count, now);
             }
@@ -76,7 +76,8 @@ impl Manager {
     }
 }
 
-fn notify(states: &[NotifyState<'_>]) {
+/// Sends notifications to the service manager.
+pub fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::warn!(%error, "failed to notify systemd");
     }
@@ -84,14 +85,21 @@ fn notify(states: &[NotifyState<'_>]) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
 
     #[test]
     fn one_loop_that_does_not_turn_is_enough() {
-        let mut manager = Manager::default();
-        let (quick, slow) = (Liveness::default(), Liveness::default());
-        manager.watch(quick.clone(), Duration::from_secs(10));
-        manager.watch(slow.clone(), Duration::from_secs(60));
+        let mut manager = ServiceManager::default();
+        let (quick, slow) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let count = |rounds: &Arc<AtomicU64>| {
+            let rounds = Arc::clone(rounds);
+            move || rounds.load(Ordering::Relaxed)
+        };
+        manager.watch(count(&quick), Duration::from_secs(10));
+        manager.watch(count(&slow), Duration::from_secs(60));
         let began = Instant::now();
         let cases = [
             ("both turn", 10, true, true, true),
@@ -103,10 +111,10 @@ mod tests {
         ];
         for (name, at, quick_turns, slow_turns, expected) in cases {
             if quick_turns {
-                quick.beat();
+                quick.fetch_add(1, Ordering::Relaxed);
             }
             if slow_turns {
-                slow.beat();
+                slow.fetch_add(1, Ordering::Relaxed);
             }
             assert_eq!(
                 manager.all_turn(began + Duration::from_secs(at)),

@@ -7,10 +7,10 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 /// Interval of the checks.
-pub(super) const POLL_INTERVAL: Duration = Duration::from_secs(1);
+pub const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// An object that is read from files.
-pub(super) trait FileBacked: Send + Sized + 'static {
+pub trait FileBacked: Send + Sized + 'static {
     /// Name of the files, for people.
     const NAME: &'static str;
 
@@ -22,7 +22,7 @@ pub(super) trait FileBacked: Send + Sized + 'static {
 }
 
 /// Checks every second, and reads at once on SIGHUP, until it is stopped.
-pub(super) async fn watch<W: FileBacked>(mut files: W, stop: CancellationToken) {
+pub async fn watch<W: FileBacked>(mut files: W, stop: CancellationToken) {
     let mut hangup = match signal(SignalKind::hangup()) {
         Ok(hangup) => hangup,
         Err(error) => {
