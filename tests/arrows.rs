@@ -67,6 +67,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "tachi-monitor",
         &[
             "tachi-config",
+            "tachi-daemon",
             "tachi-instance-ha",
             "tachi-keystone",
             "tachi-libvirt",

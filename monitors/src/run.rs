@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser as _};
+use tachi_daemon::{NotifyState, Signals, notify};
 use tachi_instance_ha::Client;
 use tachi_spool::Spool;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -236,8 +236,8 @@ async fn serve(
     let stop = CancellationToken::new();
     let delivering = tasks.spawn(delivery_task.run(stop.clone()));
     let mut watching = tasks.spawn(monitor.run(reporter, health.clone(), stop.clone()));
-    let mut signals = Signals::new()?;
-    notify(&[sd_notify::NotifyState::Ready]);
+    let mut signals = Signals::catch().map_err(|error| Failure::new("listening for signals", error))?;
+    notify(&[NotifyState::Ready]);
     let ended = loop {
         // A signal that is not taken now is taken the next time, and the other branches only wait.
         tokio::select! {
@@ -246,7 +246,7 @@ async fn serve(
         }
     };
     tracing::info!("monitor is stopping; delivering pending reports if the API answers");
-    notify(&[sd_notify::NotifyState::Stopping]);
+    notify(&[NotifyState::Stopping]);
     stop.cancel();
     let ending = async {
         let ended = match ended {
@@ -263,13 +263,9 @@ async fn serve(
         ended.map_err(|error| Failure::new("watching", error))?
     };
     tokio::pin!(ending);
-    loop {
-        tokio::select! {
-            ended = &mut ending => { finished.cancel(); return ended; }
-            again = signals.next() => if again {
-                return Err(Failure::from_text("stopped at once by a second signal"));
-            },
-        }
+    tokio::select! {
+        ended = &mut ending => { finished.cancel(); ended }
+        () = signals.stop() => Err(Failure::from_text("stopped at once by a second signal")),
     }
 }
 
@@ -282,39 +278,5 @@ fn reread(args: &ConfigArgs) {
             why = failure.chain(),
             "configuration reload failed; keeping the previous configuration"
         ),
-    }
-}
-
-fn notify(states: &[sd_notify::NotifyState<'_>]) {
-    // Without systemd this does nothing.
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(%error, "failed to notify systemd");
-    }
-}
-
-/// The handled signals: SIGTERM and SIGINT stop, SIGHUP reopens the log and reads its level.
-struct Signals {
-    term: tokio::signal::unix::Signal,
-    int: tokio::signal::unix::Signal,
-    hup: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self, Failure> {
-        let of = |kind| signal(kind).map_err(|error| Failure::new("listening for signals", error));
-        Ok(Self {
-            term: of(SignalKind::terminate())?,
-            int: of(SignalKind::interrupt())?,
-            hup: of(SignalKind::hangup())?,
-        })
-    }
-
-    /// Returns true if the next signal stops the process.
-    async fn next(&mut self) -> bool {
-        tokio::select! {
-            _ = self.term.recv() => true,
-            _ = self.int.recv() => true,
-            _ = self.hup.recv() => false,
-        }
     }
 }
