@@ -1,14 +1,12 @@
 //! Settings: from configuration files to the options of each component. Each component has a file below this one.
 
 mod audit;
-mod binding;
 mod database;
 mod engine;
 mod events;
 pub(crate) mod failure_domains;
 mod fencing;
 mod hooks;
-mod http;
 mod identity;
 mod pace;
 mod policy;
@@ -23,6 +21,7 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
 use tachi_api::BindingOptions;
+use tachi_api::settings::{self as api, Http};
 use tachi_bus::MessagingSettings;
 use tachi_cli::arguments::ConfigArgs;
 use tachi_config::{ConfigErrors, ConfigReport, Effective, Ini, KnownOptions, Origin, Reader, Refusal};
@@ -33,7 +32,6 @@ pub(crate) use audit::{Audit, places as audit_places};
 pub(crate) use database::{Database, folder as database_folder};
 pub(crate) use events::{Driver, EventSettings};
 pub(crate) use fencing::Fencing;
-pub(crate) use http::{Http, WebBoard};
 pub(crate) use identity::AuthStrategy;
 pub(crate) use policy::PolicySettings;
 pub(crate) use surroundings::SurroundingSettings;
@@ -158,7 +156,7 @@ impl Settings {
     pub(crate) fn worker_threads(args: &ConfigArgs) -> Option<usize> {
         let ini = args.load().ok()?;
         let ini = ini.with_environment(std::env::vars_os());
-        http::workers(&mut Reader::new(&ini, &KnownOptions::masakari()))
+        api::workers(&mut Reader::new(&ini, &KnownOptions::masakari()))
     }
 
     /// Reads a single text, as the sandbox writes it.
@@ -249,7 +247,7 @@ impl Settings {
             .unit("seconds")
             .help("a notification that repeats one from within this time gets 409")
             .get();
-        let binding = binding::binding(r);
+        let binding = api::binding(r);
         let notifications_per_segment = r.int("api", "notifications_per_segment").default(6000).unit("notifications").help("maximum \
             number of notifications per minute of one reporter about one segment, except from administrators; more get 429. 0: no \
             limit").get();
@@ -272,8 +270,8 @@ impl Settings {
         );
         let log = LogSettings::read(r);
         // `worker_threads` has read this already; here it is only checked and shown.
-        http::workers(r);
-        let http = http::http(r, ini, log.is_json());
+        api::workers(r);
+        let http = api::http(r, ini, log.is_json());
         let database = database::database(r, &state_path);
         let authtoken = identity::keystone_authtoken(r);
         let auth = identity::auth_strategy(r, authtoken.as_ref());

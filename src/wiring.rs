@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tachi_api::RefusalCounter;
+use tachi_api::settings::WebBoard;
 use tachi_audit::AuditLog;
 use tachi_bus::{Fanout, InProcess, SocketNotifier, SocketWake};
 use tachi_cli::out::waiting;
@@ -33,7 +34,7 @@ use tachi_operator::return_to_service::ReturnPorts;
 use tachi_store::{MigrationReport, SchemaStatus, Store, StoreError, StoreOptions};
 use tokio::sync::watch;
 
-use crate::settings::{AuthStrategy, Settings, WebBoard, database_folder};
+use crate::settings::{AuthStrategy, Settings, database_folder};
 
 pub(crate) use bus::{Bus, upstream_engines_now};
 pub(crate) use events::EventSetup;

@@ -54,7 +54,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("tachi-hooks", &["tachi-domain", "tachi-engine", "tachi-text"]),
     (
         "tachi-api",
-        &["tachi-domain", "tachi-engine", "tachi-operator", "tachi-policy"],
+        &[
+            "tachi-config",
+            "tachi-domain",
+            "tachi-engine",
+            "tachi-operator",
+            "tachi-policy",
+        ],
     ),
     // The policy language, pure; it names the nearest rule as the configuration names the nearest option.
     ("tachi-policy", &["tachi-config"]),

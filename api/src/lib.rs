@@ -49,6 +49,7 @@ mod request_id;
 mod router;
 mod routes;
 mod serve;
+pub mod settings;
 mod state;
 #[cfg(test)]
 mod tests;

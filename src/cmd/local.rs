@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request};
 use serde_json::Value;
+use tachi_api::settings::WebBoard;
 use tachi_api::{Identity, TokenValidator, Unavailable};
 use tachi_cli::out;
 use tachi_engine::ports::audit::{AuditPhase, AuditResult};
@@ -17,7 +18,7 @@ use tachi_operator::audited::{after, before};
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 
-use crate::settings::{Settings, WebBoard};
+use crate::settings::Settings;
 use crate::wiring::policy::PolicyFiles;
 use crate::wiring::{self, AuthSetup, Base, Bus, EventSetup, Process};
 

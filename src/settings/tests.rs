@@ -446,3 +446,72 @@ fn every_option_of_upstream_is_accepted() {
     assert!(unknown.is_empty(), "{unknown:#?}");
     assert!(count > 300, "{count}");
 }
+
+/// Section 10, row by row. What is not listed as accepted is read when an API starts.
+#[test]
+fn every_option_is_read_or_knowingly_accepted() {
+    const ALL: &[(&str, &str)] = &[
+        (
+            "DEFAULT",
+            "masakari_api_listen masakari_api_listen_port masakari_api_workers use_ssl auth_strategy \
+             use_forwarded_for osapi_max_limit osapi_masakari_link_prefix notification_delay_max \
+             duplicate_notification_detection_interval fatal_exception_format_errors masakari_topic host tempdir \
+             state_path pybasedir bindir monkey_patch monkey_patch_modules transport_url rpc_response_timeout \
+             control_exchange service_down_time report_interval nova_catalog_admin_info os_region_name \
+             os_privileged_user_name os_privileged_user_password os_privileged_user_tenant \
+             os_privileged_user_auth_url os_system_scope os_user_domain_name os_project_domain_name \
+             nova_ca_certificates_file nova_api_insecure process_unfinished_notifications_interval \
+             retry_notification_new_status_interval check_expired_notifications_interval \
+             notifications_expired_interval",
+        ),
+        (
+            "wsgi",
+            "api_paste_config wsgi_log_format secure_proxy_ssl_header ssl_ca_file ssl_cert_file ssl_key_file \
+             tcp_keepidle default_pool_size max_header_line keep_alive client_socket_timeout",
+        ),
+        (
+            "osapi_v1",
+            "extensions_blacklist extensions_whitelist project_id_regex",
+        ),
+        ("coordination", "backend_url"),
+        (
+            "database",
+            "connection max_retries retry_interval max_pool_size max_overflow pool_timeout connection_recycle_time",
+        ),
+        ("oslo_policy", "policy_file policy_dirs policy_default_rule"),
+        (
+            "oslo_middleware",
+            "max_request_body_size enable_proxy_headers_parsing",
+        ),
+        (
+            "cors",
+            "allowed_origin allow_credentials expose_headers max_age allow_methods allow_headers",
+        ),
+        (
+            "healthcheck",
+            "detailed backends disable_by_file_path disable_by_file_paths enable_by_file_paths \
+             allowed_source_ranges ignore_proxied_requests",
+        ),
+        (
+            "keystone_authtoken",
+            "www_authenticate_uri auth_type auth_url interface delay_auth_decision insecure service_token_roles \
+             service_token_roles_required token_cache_time http_request_max_retries include_service_catalog \
+             memcached_servers cafile certfile keyfile region_name",
+        ),
+    ];
+    let known = KnownOptions::masakari();
+    let report = read("").unwrap().report;
+    let mut missing = Vec::new();
+    for (section, options) in ALL {
+        for option in options.split_whitespace() {
+            let is_read = report
+                .effective
+                .iter()
+                .any(|option_read| option_read.section == *section && option_read.option == option);
+            if known.handling(section, option).is_none() && !is_read {
+                missing.push(format!("[{section}] {option}"));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+}

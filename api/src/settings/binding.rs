@@ -1,11 +1,12 @@
 //! `[api] reporter_binding` and the names that bind a reporter to a host.
 
-use tachi_api::{BindingMode, BindingOptions, HostPattern};
 use tachi_config::{Reader, Refusal};
+use tachi_domain::binding::{BindingMode, BindingOptions, HostPattern};
 
 const G: &str = "api";
 
-pub(super) fn binding(r: &mut Reader<'_>) -> BindingOptions {
+/// Reads the options of the binding.
+pub fn binding(r: &mut Reader<'_>) -> BindingOptions {
     // A file without this option was written for Masakari or an older version, and has to keep working. The file that is shipped
     // for new installations contains `enforce`.
     let mode = r

@@ -7,11 +7,12 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 use regex::Regex;
-use tachi_api::{
-    AccessLog, Cors, CorsGroup, HealthBackend, HealthOptions, LineFormat, Metrics, MetricsAccess,
+use tachi_config::{Ini, Reader, Refusal};
+
+use crate::{
+    AccessLog, Cors, CorsGroup, HealthBackend, HealthOptions, LineFormat, Metrics, MetricsAccess, Options,
     ServeOptions, Tls, TlsFiles,
 };
-use tachi_config::{Ini, Reader, Refusal};
 
 /// Upper limit of the timeout for silent clients: longer than any client needs, and short enough against attackers.
 const MAX_CLIENT_TIMEOUT: Duration = Duration::from_secs(75);
@@ -21,7 +22,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The web board.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum WebBoard {
+pub enum WebBoard {
     /// The board is not served.
     Off,
     /// The board only shows.
@@ -31,15 +32,15 @@ pub(crate) enum WebBoard {
 }
 
 /// Options of the listener and of the layers before the API.
-pub(crate) struct Http {
+pub struct Http {
     /// TLS served by this process.
-    pub(crate) tls: Option<Tls>,
+    pub tls: Option<Tls>,
     /// `tcp_keepidle`.
-    pub(crate) keep_idle: Duration,
+    pub keep_idle: Duration,
     /// `/metrics`, if it is served.
-    pub(crate) metrics: Option<MetricsSettings>,
+    pub metrics: Option<MetricsSettings>,
     /// `[board]`.
-    pub(crate) board: WebBoard,
+    pub board: WebBoard,
     patience: Duration,
     max_connections: usize,
     max_line_bytes: usize,
@@ -54,16 +55,16 @@ pub(crate) struct Http {
 }
 
 /// `[metrics]`.
-pub(crate) struct MetricsSettings {
+pub struct MetricsSettings {
     /// Networks that may read the metrics.
-    pub(crate) allowed_source_ranges: Vec<IpNet>,
+    pub allowed_source_ranges: Vec<IpNet>,
     /// A separate address for the metrics.
-    pub(crate) listen: Option<SocketAddr>,
+    pub listen: Option<SocketAddr>,
 }
 
 impl MetricsSettings {
     /// Returns the metrics with their access rules.
-    pub(crate) fn access(&self, metrics: Metrics) -> MetricsAccess {
+    pub fn access(&self, metrics: Metrics) -> MetricsAccess {
         MetricsAccess {
             metrics,
             allowed_source_ranges: self.allowed_source_ranges.clone(),
@@ -73,7 +74,7 @@ impl MetricsSettings {
 
 impl Http {
     /// Returns the server's options for connections.
-    pub(crate) fn serve_options(&self, drain_timeout: Duration) -> ServeOptions {
+    pub fn serve_options(&self, drain_timeout: Duration) -> ServeOptions {
         ServeOptions {
             header_read_timeout: self.patience,
             write_timeout: self.patience,
@@ -87,7 +88,7 @@ impl Http {
     }
 
     /// Adds the options that the API needs.
-    pub(crate) fn apply(&self, options: &mut tachi_api::Options) {
+    pub fn apply(&self, options: &mut Options) {
         options.body_timeout = self.patience.min(BODY_TIMEOUT);
         options.max_line_bytes = self.max_line_bytes;
         options.base_path.clone_from(&self.base_path);
@@ -102,7 +103,7 @@ impl Http {
 }
 
 /// `masakari_api_workers`: threads of the runtime; `None` for one per core. The option is read before there is a runtime.
-pub(super) fn workers(r: &mut Reader<'_>) -> Option<usize> {
+pub fn workers(r: &mut Reader<'_>) -> Option<usize> {
     r.int("DEFAULT", "masakari_api_workers")
         .range(1..=1024)
         .unit("threads")
@@ -111,7 +112,7 @@ pub(super) fn workers(r: &mut Reader<'_>) -> Option<usize> {
 }
 
 /// Reads all options of this file.
-pub(super) fn http(r: &mut Reader<'_>, ini: &Ini, json_log: bool) -> Http {
+pub fn http(r: &mut Reader<'_>, ini: &Ini, json_log: bool) -> Http {
     const G: &str = "wsgi";
     let patience = r
         .seconds(G, "client_socket_timeout")
