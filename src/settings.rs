@@ -9,7 +9,6 @@ mod fencing;
 mod hooks;
 mod identity;
 mod pace;
-mod policy;
 mod recovery;
 mod schedule;
 mod surroundings;
@@ -21,7 +20,7 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
 use tachi_api::BindingOptions;
-use tachi_api::settings::{self as api, Http};
+use tachi_api::settings::{self as api, Http, PolicySettings};
 use tachi_bus::MessagingSettings;
 use tachi_cli::arguments::ConfigArgs;
 use tachi_config::{ConfigErrors, ConfigReport, Effective, Ini, KnownOptions, Origin, Reader, Refusal};
@@ -33,7 +32,6 @@ pub(crate) use database::{Database, folder as database_folder};
 pub(crate) use events::{Driver, EventSettings};
 pub(crate) use fencing::Fencing;
 pub(crate) use identity::AuthStrategy;
-pub(crate) use policy::PolicySettings;
 pub(crate) use surroundings::SurroundingSettings;
 
 /// All settings of a process, read and checked at once.
@@ -119,7 +117,7 @@ impl Settings {
         let mut ini = args.load()?;
         args.log.apply(&mut ini);
         let mut settings = Self::read(&ini.with_environment(std::env::vars_os()))?;
-        settings.oslo_policy.folders = policy::folders(&args.config_file, &args.config_dir);
+        settings.oslo_policy.folders = api::policy_folders(&args.config_file, &args.config_dir);
         Ok(settings)
     }
 
@@ -276,7 +274,7 @@ impl Settings {
         let authtoken = identity::keystone_authtoken(r);
         let auth = identity::auth_strategy(r, authtoken.as_ref());
         let nova = identity::nova(r, authtoken);
-        let oslo_policy = policy::policy(r);
+        let oslo_policy = api::policy(r);
         let fencing = fencing::fencing(r);
         let audit = audit::audit(r, &state_path);
         let surroundings = surroundings::surroundings(r);

@@ -10,7 +10,6 @@ pub(crate) mod from_nova;
 mod health;
 mod identity;
 pub(crate) mod listen;
-pub(crate) mod policy;
 mod process;
 pub(crate) mod region_service;
 pub(crate) mod situation;

@@ -56,6 +56,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "tachi-api",
         &[
             "tachi-config",
+            "tachi-daemon",
             "tachi-domain",
             "tachi-engine",
             "tachi-operator",

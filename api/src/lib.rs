@@ -67,7 +67,7 @@ pub use health::{HealthBackend, HealthOptions};
 pub use metrics::{Metrics, MetricsAccess, MetricsError, metrics_router};
 pub use openapi::{openapi, openapi_page};
 pub use options::{Auth, Options};
-pub use policy::{Policy, policy_rules};
+pub use policy::{Policy, PolicyFiles, policy_rules};
 pub use ports::{
     ComputeHosts, Controller, Login, LoginWith, Ports, QueryError, RegionService, TokenValidator, Unavailable,
 };

@@ -1,6 +1,7 @@
 //! Authorization: one policy rule for each route. Operators can change the rules while the service runs.
 
 mod caller;
+mod files;
 mod table;
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -10,6 +11,7 @@ use tachi_policy::{LoadReport, Rules, Source, SourceError};
 
 use crate::auth::Caller;
 use caller::{Subject, Target};
+pub use files::PolicyFiles;
 pub use table::policy_rules;
 
 /// The rule that determines administrators.

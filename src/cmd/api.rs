@@ -1,11 +1,11 @@
 //! `tachi api`.
 
+use tachi_api::PolicyFiles;
 use tachi_cli::arguments::ConfigArgs;
 use tachi_operator::Failure;
 use tokio::sync::watch;
 
 use super::service_settings;
-use crate::wiring::policy::PolicyFiles;
 use crate::wiring::{self, Bus, EventSetup, Process};
 
 /// Runs the API until it is stopped.

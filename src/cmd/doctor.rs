@@ -5,6 +5,7 @@ mod fixes;
 
 use std::time::Instant;
 
+use tachi_api::PolicyFiles;
 use tachi_cli::arguments::{ConfigArgs, DoctorArgs};
 use tachi_cli::doctor::checks::{self, Read};
 use tachi_cli::doctor::detection_latency::Rules;
@@ -18,7 +19,6 @@ use tachi_operator::{Failure, SituationView};
 use super::upgrade;
 use crate::database::Database;
 use crate::settings::Settings;
-use crate::wiring;
 
 /// Runs the checks, or the fixes.
 pub(crate) async fn run(args: DoctorArgs, controller: &dyn Controller) -> Result<u8, Failure> {
@@ -68,7 +68,7 @@ async fn read(config: &ConfigArgs) -> Read {
         config: Ok(doubts),
         devices: Some(devices(&settings)),
         policy: Some(
-            wiring::policy::read(&settings.oslo_policy)
+            PolicyFiles::read(&settings.oslo_policy)
                 .map(|loaded| loaded.warnings.iter().map(ToString::to_string).collect())
                 .map_err(|error| error.chain()),
         ),

@@ -9,7 +9,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request};
 use serde_json::Value;
 use tachi_api::settings::WebBoard;
-use tachi_api::{Identity, TokenValidator, Unavailable};
+use tachi_api::{Identity, PolicyFiles, TokenValidator, Unavailable};
 use tachi_cli::out;
 use tachi_engine::ports::audit::{AuditPhase, AuditResult};
 use tachi_engine::ports::{AuditEntry, AuditSink};
@@ -19,7 +19,6 @@ use tokio::sync::watch;
 use tower::ServiceExt as _;
 
 use crate::settings::Settings;
-use crate::wiring::policy::PolicyFiles;
 use crate::wiring::{self, AuthSetup, Base, Bus, EventSetup, Process};
 
 /// Size limit of an answer.

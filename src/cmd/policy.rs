@@ -1,12 +1,11 @@
 //! `tachi policy`.
 
-use tachi_api::{Identity, Policy, policy_rules};
+use tachi_api::{Identity, Policy, PolicyFiles, policy_rules};
 use tachi_cli::arguments::{PolicyCheckArgs, PolicyCommand};
 use tachi_cli::{out, policy};
 use tachi_operator::Failure;
 
 use super::command_settings;
-use crate::wiring;
 
 /// Shows the rules, or checks them.
 pub(crate) fn run(command: PolicyCommand) -> Result<u8, Failure> {
@@ -16,7 +15,7 @@ pub(crate) fn run(command: PolicyCommand) -> Result<u8, Failure> {
             Ok(crate::DONE)
         }
         PolicyCommand::List { config, shape } => {
-            let loaded = wiring::policy::read(&command_settings(&config)?.oslo_policy)?;
+            let loaded = PolicyFiles::read(&command_settings(&config)?.oslo_policy)?;
             let rules = loaded.rules.list();
             let rules = rules.map(|rule| (rule.name, rule.text, rule.place.to_string()));
             policy::show_rules(&shape, rules, &loaded.warnings)?;
@@ -28,7 +27,7 @@ pub(crate) fn run(command: PolicyCommand) -> Result<u8, Failure> {
 
 /// Checks whether a rule would allow the described user: exit code 0 if it would, 1 if not.
 fn check(args: &PolicyCheckArgs) -> Result<u8, Failure> {
-    let loaded = wiring::policy::read(&command_settings(&args.config)?.oslo_policy)?;
+    let loaded = PolicyFiles::read(&command_settings(&args.config)?.oslo_policy)?;
     policy::note_warnings(&loaded.warnings);
     let rules: Vec<&str> = match args.rule.as_deref() {
         Some(rule) => {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tachi_api::PolicyFiles;
 use tachi_cli::arguments::{ConfigArgs, ServeArgs, UpstreamArgs};
 use tachi_cli::out;
 use tachi_demo::region::{Region, print_addresses};
@@ -17,7 +18,6 @@ use super::init::protect_all;
 use super::service_settings;
 use crate::logging;
 use crate::settings::Settings;
-use crate::wiring::policy::PolicyFiles;
 use crate::wiring::{self, Base, Bus, Devices, EventSetup, Process};
 
 /// Schedule of the jobs in a simulated region.

@@ -240,7 +240,7 @@ fn the_policy_is_looked_for_where_the_configuration_is() {
     assert_eq!(settings.dirs, [PathBuf::from("a"), PathBuf::from("b")]);
     assert_eq!(settings.options.default_rule, "fallback");
     assert!(settings.options.enforce_new_defaults && settings.file_is_named);
-    let folders = policy::folders(
+    let folders = api::policy_folders(
         &[
             "/etc/kolla/masakari.conf".into(),
             "here.conf".into(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use tachi_api::{Metrics, ServeOptions};
+use tachi_api::{Metrics, PolicyFiles, ServeOptions};
 use tachi_daemon::{Daemon, Shutdown};
 use tachi_engine::Engine;
 use tachi_engine::ports::{Events, freezes, operator, plans};
@@ -23,7 +23,6 @@ use super::fencing::{self, Devices};
 use super::situation::SituationMetrics;
 use super::{Base, health, listen};
 use crate::settings::Settings;
-use crate::wiring::policy::PolicyFiles;
 
 /// Limit of a round of the loop that accepts connections; it takes a second.
 const ACCEPTING: Duration = Duration::from_secs(15);

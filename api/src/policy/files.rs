@@ -5,12 +5,12 @@ use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use tachi_api::Policy;
 use tachi_daemon::FileBacked;
 use tachi_operator::Failure;
 use tachi_policy::{LoadReport, Source};
 use tokio_util::sync::CancellationToken;
 
+use super::Policy;
 use crate::settings::PolicySettings;
 
 /// Maximum size of a file, in bytes.
@@ -42,7 +42,7 @@ impl Print {
 
 /// Result of a check.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum ReloadResult {
+enum ReloadResult {
     /// No change.
     Same,
     /// New rules are in force.
@@ -52,7 +52,7 @@ pub(crate) enum ReloadResult {
 }
 
 /// The policy files, with the rules in force.
-pub(crate) struct PolicyFiles {
+pub struct PolicyFiles {
     settings: PolicySettings,
     policy: Policy,
     /// The fingerprints of the last reading; `None` reads the files in any case.
@@ -65,7 +65,7 @@ impl PolicyFiles {
     /// # Errors
     ///
     /// A file cannot be read or is not a policy file. A process does not start with a part of its rules.
-    pub(crate) fn open(settings: &PolicySettings) -> Result<Self, Failure> {
+    pub fn open(settings: &PolicySettings) -> Result<Self, Failure> {
         let loaded_prints = prints(settings);
         let loaded = load(settings, &loaded_prints)?;
         if settings.file_is_named && find(settings, &settings.file).is_none() {
@@ -82,13 +82,22 @@ impl PolicyFiles {
         })
     }
 
+    /// Reads the rules of the files as they are now, for a command.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`PolicyFiles::open`].
+    pub fn read(settings: &PolicySettings) -> Result<LoadReport, Failure> {
+        load(settings, &prints(settings))
+    }
+
     /// Returns the rules in force, which are updated later too.
-    pub(crate) fn policy(&self) -> Policy {
+    pub fn policy(&self) -> Policy {
         self.policy.clone()
     }
 
     /// Reads the files again if they have changed. Errors in them are logged once, not at every check.
-    pub(crate) fn check_files(&mut self) -> ReloadResult {
+    fn check_files(&mut self) -> ReloadResult {
         let now = prints(&self.settings);
         if self.loaded_prints.as_ref() == Some(&now) {
             return ReloadResult::Same;
@@ -111,7 +120,7 @@ impl PolicyFiles {
     }
 
     /// Checks every second, and reads at once on SIGHUP, until it is stopped.
-    pub(crate) async fn watch(self, stop: CancellationToken) {
+    pub async fn watch(self, stop: CancellationToken) {
         tachi_daemon::watch(self, stop).await;
     }
 }
@@ -126,15 +135,6 @@ impl FileBacked for PolicyFiles {
     fn recheck(&mut self) {
         self.check_files();
     }
-}
-
-/// Reads the rules of the files as they are now, for a command.
-///
-/// # Errors
-///
-/// Those of [`PolicyFiles::open`].
-pub(crate) fn read(settings: &PolicySettings) -> Result<LoadReport, Failure> {
-    load(settings, &prints(settings))
 }
 
 fn log_warnings(loaded: &LoadReport) {
@@ -205,9 +205,8 @@ fn print(path: PathBuf) -> Option<Print> {
 
 #[cfg(test)]
 mod tests {
-    use tachi_api::Identity;
-
     use super::*;
+    use crate::Identity;
 
     struct Harness {
         folder: tempfile::TempDir,

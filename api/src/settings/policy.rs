@@ -6,20 +6,21 @@ use tachi_config::Reader;
 
 /// The policy files and their reading.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct PolicySettings {
+pub struct PolicySettings {
     /// `policy_file`: searched in `folders` if it has no folder of its own.
-    pub(crate) file: PathBuf,
+    pub file: PathBuf,
     /// `policy_dirs`: folders whose files are read after it, in the order of their names.
-    pub(crate) dirs: Vec<PathBuf>,
+    pub dirs: Vec<PathBuf>,
     /// Folders of the configuration; the first one with a file counts.
-    pub(crate) folders: Vec<PathBuf>,
+    pub folders: Vec<PathBuf>,
     /// True if the operator named the file, so that a missing one is worth a warning.
-    pub(crate) file_is_named: bool,
+    pub file_is_named: bool,
     /// Options of reading the rules.
-    pub(crate) options: tachi_policy::Options,
+    pub options: tachi_policy::Options,
 }
 
-pub(super) fn policy(r: &mut Reader<'_>) -> PolicySettings {
+/// Reads `[oslo_policy]`.
+pub fn policy(r: &mut Reader<'_>) -> PolicySettings {
     const G: &str = "oslo_policy";
     let defaults = tachi_policy::Options::default();
     let file_is_named = r.is_set(G, "policy_file");
@@ -63,7 +64,7 @@ pub(super) fn policy(r: &mut Reader<'_>) -> PolicySettings {
 
 /// Returns the folders where `policy.yaml` is searched: beside each configuration file and in each configuration folder, then the usual
 /// configuration folders of a service.
-pub(super) fn folders(config_files: &[PathBuf], config_dirs: &[PathBuf]) -> Vec<PathBuf> {
+pub fn policy_folders(config_files: &[PathBuf], config_dirs: &[PathBuf]) -> Vec<PathBuf> {
     let beside = config_files.iter().filter_map(|file| {
         let folder = file.parent()?;
         Some(
