@@ -4,14 +4,12 @@ mod audit;
 mod database;
 mod engine;
 mod events;
-pub(crate) mod failure_domains;
 mod fencing;
 mod hooks;
 mod identity;
 mod pace;
 mod recovery;
 mod schedule;
-mod surroundings;
 
 use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt as _;
@@ -26,13 +24,13 @@ use tachi_cli::arguments::ConfigArgs;
 use tachi_config::{ConfigErrors, ConfigReport, Effective, Ini, KnownOptions, Origin, Reader, Refusal};
 use tachi_domain::policy::Policy;
 use tachi_log::LogSettings;
+use tachi_witnesses::SurroundingSettings;
 
 pub(crate) use audit::{Audit, places as audit_places};
 pub(crate) use database::{Database, folder as database_folder};
 pub(crate) use events::{Driver, EventSettings};
 pub(crate) use fencing::Fencing;
 pub(crate) use identity::AuthStrategy;
-pub(crate) use surroundings::SurroundingSettings;
 
 /// All settings of a process, read and checked at once.
 pub(crate) struct Settings {
@@ -277,7 +275,7 @@ impl Settings {
         let oslo_policy = api::policy(r);
         let fencing = fencing::fencing(r);
         let audit = audit::audit(r, &state_path);
-        let surroundings = surroundings::surroundings(r);
+        let surroundings = SurroundingSettings::read(r);
         let (flows, hooks) = hooks::flows(r);
         let policy = Policy {
             flows,

@@ -4,7 +4,6 @@ mod bus;
 mod controller;
 pub(crate) mod drill;
 mod events;
-mod failure_domains;
 pub(crate) mod fencing;
 pub(crate) mod from_nova;
 mod health;
@@ -31,6 +30,7 @@ use tachi_operator::Failure;
 use tachi_operator::fence;
 use tachi_operator::return_to_service::ReturnPorts;
 use tachi_store::{MigrationReport, SchemaStatus, Store, StoreError, StoreOptions};
+use tachi_witnesses::FailureDomains;
 use tokio::sync::watch;
 
 use crate::settings::{AuthStrategy, Settings, database_folder};
@@ -276,7 +276,7 @@ pub(crate) async fn engine(
         sweep_interval: settings.sweep_interval,
         pace: settings.pace,
     };
-    let surroundings = failure_domains::FailureDomains::new(settings.surroundings.clone());
+    let surroundings = FailureDomains::new(settings.surroundings.clone());
     let engine = Engine::new(ports, options).with_witnesses(Arc::new(surroundings));
     Ok((engine, nova))
 }

@@ -53,6 +53,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("tachi-hooks", &["tachi-domain", "tachi-engine", "tachi-text"]),
     (
+        "tachi-witnesses",
+        &["tachi-config", "tachi-domain", "tachi-engine"],
+    ),
+    (
         "tachi-api",
         &[
             "tachi-config",
@@ -132,6 +136,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "tachi-operator",
             "tachi-policy",
             "tachi-store",
+            "tachi-witnesses",
         ],
     ),
     // The contract of every journal, for tests of the store and of the simulation.

@@ -13,10 +13,10 @@ use tachi_openstack::{CanaryCalls, Nova};
 use tachi_operator::drill::live::CanaryPorts;
 use tachi_operator::drill::{DrillPorts, DrillQueries};
 use tachi_operator::{Failure, RegionSnapshot};
+use tachi_witnesses::FailureDomains;
 use tokio::sync::watch;
 
 use super::bus::upstream_engines_now;
-use super::failure_domains::FailureDomains;
 use super::region_service::RegionDatabase;
 use super::{Base, Devices, audit, hooks, nova};
 use crate::settings::Settings;

@@ -14,7 +14,7 @@ use tachi_operator::from_nova::{DEFAULT_ZONE, FromNovaError, KnownHosts, Racks, 
 use tachi_operator::{Failure, FromNovaView};
 use tachi_store::Store;
 
-use crate::settings::{Fencing, failure_domains};
+use crate::settings::Fencing;
 
 /// Returns what would be created, for the API. Nothing is created.
 pub(super) async fn proposal(
@@ -64,7 +64,7 @@ pub(crate) fn racks(domains_file: Option<&Path>) -> Result<Racks, Failure> {
              file, and name it in [fencing] storm_failure_domains_file",
         ));
     };
-    let domains = failure_domains::read(file);
+    let domains = tachi_witnesses::domains_file::read(file);
     let domains = domains.map_err(|why| Failure::usage(format!("--by rack: {}: {why}", file.display())))?;
     Racks::among(domains).ok_or_else(|| {
         Failure::usage(format!(

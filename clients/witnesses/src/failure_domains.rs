@@ -11,8 +11,8 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
+use crate::domains_file::{self, Domains};
 use crate::settings::SurroundingSettings;
-use crate::settings::failure_domains::{self, Domains};
 
 /// Timeout of a connection; a witness that has not accepted it by then counts as not reached.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -20,7 +20,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Interval between two attempts to reach a witness.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
-pub(crate) struct FailureDomains {
+/// The failure domains of the file, and the witnesses.
+pub struct FailureDomains {
     settings: SurroundingSettings,
     file: Mutex<CachedDomains>,
     witnesses_read: Mutex<Option<(Instant, Vec<Witness>)>>,
@@ -37,7 +38,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl FailureDomains {
-    pub(crate) fn new(settings: SurroundingSettings) -> Self {
+    pub fn new(settings: SurroundingSettings) -> Self {
         Self {
             settings,
             file: Mutex::default(),
@@ -53,7 +54,7 @@ impl FailureDomains {
         let changed = std::fs::metadata(path).and_then(|about| about.modified()).ok();
         let mut cached = lock(&self.file);
         if cached.changed != changed || changed.is_none() {
-            match failure_domains::read(path) {
+            match domains_file::read(path) {
                 Ok(domains) => cached.domains = Arc::new(domains),
                 Err(why) if cached.changed != changed => {
                     tracing::warn!(file = %path.display(), %why, "failure domain reload failed; keeping the previous domains");

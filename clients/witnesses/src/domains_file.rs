@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The failure domains of the file, each with its host patterns.
-pub(crate) type Domains = BTreeMap<String, Vec<String>>;
+pub type Domains = BTreeMap<String, Vec<String>>;
 
 /// Reads lines such as `rack:r7 = compute-01 compute-02 compute-1?`; `#` starts a comment.
 ///
 /// # Errors
 ///
 /// The first invalid line, with its number; or why the file cannot be read.
-pub(crate) fn read(path: &Path) -> Result<Domains, String> {
+pub fn read(path: &Path) -> Result<Domains, String> {
     let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
     parse(&text)
 }
