@@ -5,7 +5,6 @@ mod database;
 mod engine;
 mod events;
 mod fencing;
-mod hooks;
 mod identity;
 mod pace;
 mod recovery;
@@ -73,7 +72,7 @@ pub(crate) struct Settings {
     /// The rules of recoveries.
     pub(crate) policy: Policy,
     /// Settings of hooks that are not part of the rules of recoveries.
-    pub(crate) hooks: hooks::Hooks,
+    pub(crate) hooks: tachi_hooks::HookSettings,
     /// `notifications_expired_interval`: notifications that Masakari left open for longer are not started any more.
     pub(crate) notification_expiry: Duration,
     /// Maximum delay that a lost wake-up may cause.
@@ -276,7 +275,7 @@ impl Settings {
         let fencing = fencing::fencing(r);
         let audit = audit::audit(r, &state_path);
         let surroundings = SurroundingSettings::read(r);
-        let (flows, hooks) = hooks::flows(r);
+        let (flows, hooks) = tachi_hooks::flows(r);
         let policy = Policy {
             flows,
             ..recovery::policy(r, fencing.is_configured())

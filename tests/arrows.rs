@@ -51,7 +51,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "tachi-fence",
         &["tachi-agents", "tachi-domain", "tachi-engine", "tachi-text"],
     ),
-    ("tachi-hooks", &["tachi-domain", "tachi-engine", "tachi-text"]),
+    (
+        "tachi-hooks",
+        &["tachi-config", "tachi-domain", "tachi-engine", "tachi-text"],
+    ),
     (
         "tachi-witnesses",
         &["tachi-config", "tachi-domain", "tachi-engine"],

@@ -515,3 +515,14 @@ fn every_option_is_read_or_knowingly_accepted() {
     }
     assert!(missing.is_empty(), "{}", missing.join("\n"));
 }
+
+#[test]
+fn the_rules_of_recoveries_hold_the_workflows() {
+    let settings = Settings::parse(
+        "test.conf",
+        "[taskflow_driver_recovery_flows]\nprocess_failure_recovery_tasks = pre:['exec:/bin/x']\n",
+    );
+    let settings = settings.unwrap_or_else(|errors| panic!("{errors}"));
+    assert!(!settings.policy.flows.process.acts);
+    assert_eq!(settings.hooks.notes.len(), 1);
+}

@@ -14,10 +14,12 @@
 
 mod exec;
 mod precheck;
+mod settings;
 mod text;
 mod web;
 
 pub use precheck::precheck;
+pub use settings::{HookSettings, flows};
 
 use std::io;
 use std::path::PathBuf;

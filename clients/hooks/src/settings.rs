@@ -15,11 +15,11 @@ const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration:
 
 /// Settings of hooks that are not rules of recoveries.
 #[derive(Debug, Default)]
-pub(crate) struct Hooks {
+pub struct HookSettings {
     /// Certificate authorities in addition to the system's.
-    pub(crate) ca_file: Option<PathBuf>,
+    pub ca_file: Option<PathBuf>,
     /// Notes about settings that are adapted.
-    pub(crate) notes: Vec<String>,
+    pub notes: Vec<String>,
 }
 
 #[derive(Default)]
@@ -41,7 +41,7 @@ fn help(kind: FlowKind) -> &'static str {
 }
 
 /// Reads the workflows.
-pub(super) fn flows(r: &mut Reader<'_>) -> (Flows, Hooks) {
+pub fn flows(r: &mut Reader<'_>) -> (Flows, HookSettings) {
     let own = Defaults::default();
     let timeout = r
         .seconds(GROUP, "timeout")
@@ -62,7 +62,7 @@ pub(super) fn flows(r: &mut Reader<'_>) -> (Flows, Hooks) {
             OnFailure::Abort
         },
     };
-    let mut hooks = Hooks {
+    let mut hooks = HookSettings {
         ca_file: r
             .string(GROUP, "ca_file")
             .unit("path")
@@ -122,9 +122,8 @@ mod tests {
     use tachi_domain::hooks::Phase;
 
     use super::*;
-    use crate::settings::Settings;
 
-    fn read(text: &str) -> Result<(Flows, Hooks), String> {
+    fn read(text: &str) -> Result<(Flows, HookSettings), String> {
         let ini = Ini::parse("recovery.conf", text).unwrap();
         let known = KnownOptions::masakari();
         let mut reader = Reader::new(&ini, &known);
@@ -206,16 +205,5 @@ mod tests {
                 "{case}: {message}"
             );
         }
-    }
-
-    #[test]
-    fn the_rules_of_recoveries_hold_the_workflows() {
-        let settings = Settings::parse(
-            "test.conf",
-            "[taskflow_driver_recovery_flows]\nprocess_failure_recovery_tasks = pre:['exec:/bin/x']\n",
-        );
-        let settings = settings.unwrap_or_else(|errors| panic!("{errors}"));
-        assert!(!settings.policy.flows.process.acts);
-        assert_eq!(settings.hooks.notes.len(), 1);
     }
 }
