@@ -6,8 +6,6 @@ mod engine;
 mod events;
 mod fencing;
 mod identity;
-mod pace;
-mod recovery;
 mod schedule;
 
 use std::net::IpAddr;
@@ -278,18 +276,18 @@ impl Settings {
         let (flows, hooks) = tachi_hooks::flows(r);
         let policy = Policy {
             flows,
-            ..recovery::policy(r, fencing.is_configured())
+            ..tachi_rules::policy(r, fencing.is_configured())
         };
         let nova = nova.map(|mut nova| {
             nova.keystone.timeout = policy.call_deadline;
             nova
         });
-        let notification_expiry = recovery::expiry(r);
+        let notification_expiry = tachi_rules::expiry(r);
         let sweep_interval = engine::sweep_interval(r);
         let worst_case_warning = engine::worst_case_warning(r);
         let engine_listen = engine::metrics_listen(r);
         let events = events::events(r, &host);
-        let pace = pace::pace(r, &policy);
+        let pace = tachi_rules::pace(r, &policy);
         let schedule = schedule::schedule(r);
         Self {
             listen,

@@ -19,6 +19,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("tachi-engine", &["tachi-domain", "tachi-driver"]),
     // Read models for operators, used by the API and the commands.
     ("tachi-operator", &["tachi-domain", "tachi-engine"]),
+    // The rules of recoveries, read from the configuration.
+    ("tachi-rules", &["tachi-config", "tachi-domain", "tachi-engine"]),
     ("tachi-config", &[]),
     // The logs of both programs, with their options.
     ("tachi-log", &["tachi-config"]),
@@ -138,6 +140,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "tachi-openstack",
             "tachi-operator",
             "tachi-policy",
+            "tachi-rules",
             "tachi-store",
             "tachi-witnesses",
         ],

@@ -1,5 +1,6 @@
 use super::*;
 
+mod recovery;
 mod values;
 
 fn read(text: &str) -> Result<Settings, ConfigErrors> {

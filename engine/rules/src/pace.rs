@@ -14,7 +14,7 @@ const G: &str = "recovery";
 const TIMEOUT_RANGE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(600);
 
 /// Reads the limits. `policy` has `evacuations_in_flight` and `evacuations_queued`, the start values of the windows.
-pub(super) fn pace(r: &mut Reader<'_>, policy: &Policy) -> PaceOptions {
+pub fn pace(r: &mut Reader<'_>, policy: &Policy) -> PaceOptions {
     let d = PaceOptions::default();
     // Masakari's number of threads, and an explicit number, have always been an upper bound.
     let usual = Policy::default();
@@ -80,12 +80,18 @@ pub(super) fn pace(r: &mut Reader<'_>, policy: &Policy) -> PaceOptions {
 
 #[cfg(test)]
 mod tests {
+    use tachi_config::{Ini, KnownOptions};
+
     use super::*;
-    use crate::settings::Settings;
 
     fn pace_of(text: &str) -> PaceOptions {
-        let text = format!("[DEFAULT]\nhost = x\n{text}");
-        Settings::parse("test", &text).unwrap().pace
+        let ini = Ini::parse("test", &format!("[DEFAULT]\n{text}")).unwrap();
+        let known = KnownOptions::masakari();
+        let mut reader = Reader::new(&ini, &known);
+        let policy = crate::policy(&mut reader, false);
+        let pace = pace(&mut reader, &policy);
+        reader.finish().unwrap();
+        pace
     }
 
     #[test]

@@ -77,8 +77,8 @@ pub(super) fn limits(r: &mut Reader<'_>, d: Policy) -> Policy {
     policy
 }
 
-/// `notifications_expired_interval`.
-pub(in crate::settings) fn expiry(r: &mut Reader<'_>) -> Duration {
+/// Reads `notifications_expired_interval`.
+pub fn expiry(r: &mut Reader<'_>) -> Duration {
     let usual = Duration::from_secs(86_400);
     let span = MasakariSeconds {
         section: "DEFAULT",

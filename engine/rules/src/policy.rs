@@ -11,7 +11,7 @@ use std::time::Duration;
 use tachi_config::{MasakariSeconds, Reader, Refusal};
 use tachi_domain::policy::{BareNormal, FencingMode, Policy};
 
-pub(super) use limits::expiry;
+pub use limits::expiry;
 
 /// Range of waits that are part of one step.
 const SHORT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(600);
@@ -20,7 +20,7 @@ const SHORT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::fr
 const TIMEOUT_RANGE: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(86_400);
 
 /// Reads the rules. `has_device` is true if a power controller is configured, which makes `engine` the default mode.
-pub(super) fn policy(r: &mut Reader<'_>, has_device: bool) -> Policy {
+pub fn policy(r: &mut Reader<'_>, has_device: bool) -> Policy {
     let policy = failures(r, Policy::default());
     let policy = reserve::reserve(r, policy);
     let policy = fencing(r, has_device, policy);
@@ -309,6 +309,3 @@ fn pace(r: &mut Reader<'_>, d: Policy) -> Policy {
         ..d
     }
 }
-
-#[cfg(test)]
-mod tests;
