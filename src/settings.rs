@@ -1,6 +1,5 @@
-//! Settings: from configuration files to the options of each component. Each component has a file below this one.
+//! Settings: from configuration files to the options of each component. A component reads its own, in its crate or in a file below this one.
 
-mod audit;
 mod database;
 mod engine;
 mod events;
@@ -16,6 +15,7 @@ use std::time::Duration;
 use secrecy::ExposeSecret as _;
 use tachi_api::BindingOptions;
 use tachi_api::settings::{self as api, Http, PolicySettings};
+use tachi_audit::AuditSettings;
 use tachi_bus::MessagingSettings;
 use tachi_cli::arguments::ConfigArgs;
 use tachi_config::{ConfigErrors, ConfigReport, Effective, Ini, KnownOptions, Origin, Reader, Refusal};
@@ -23,7 +23,6 @@ use tachi_domain::policy::Policy;
 use tachi_log::LogSettings;
 use tachi_witnesses::SurroundingSettings;
 
-pub(crate) use audit::{Audit, places as audit_places};
 pub(crate) use database::{Database, folder as database_folder};
 pub(crate) use events::{Driver, EventSettings};
 pub(crate) use fencing::Fencing;
@@ -90,7 +89,7 @@ pub(crate) struct Settings {
     /// Schedule of the engine's jobs.
     pub(crate) schedule: tachi_operator::schedule::Schedule,
     /// The audit log of power commands.
-    pub(crate) audit: Audit,
+    pub(crate) audit: AuditSettings,
     /// The log.
     pub(crate) log: LogSettings,
     /// The options that were read, for `tachi config show`.
@@ -271,7 +270,7 @@ impl Settings {
         let nova = identity::nova(r, authtoken);
         let oslo_policy = api::policy(r);
         let fencing = fencing::fencing(r);
-        let audit = audit::audit(r, &state_path);
+        let audit = AuditSettings::read(r, &state_path);
         let surroundings = SurroundingSettings::read(r);
         let (flows, hooks) = tachi_hooks::flows(r);
         let policy = Policy {

@@ -28,13 +28,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("tachi-daemon", &[]),
     ("tachi-migrations", &[]),
     ("tachi-sandbox", &[]),
-    // Adapters depend on the engine's ports, and the store on its schema; none depends on another.
+    // Adapters depend on the engine's ports, and the store on its schema; none depends on another. They read
+    // their options themselves, as the log and the login do.
     (
         "tachi-store",
         &["tachi-domain", "tachi-engine", "tachi-migrations"],
     ),
-    ("tachi-audit", &["tachi-engine"]),
-    // It reads its options, as the log and the login do.
+    ("tachi-audit", &["tachi-config", "tachi-engine"]),
     ("tachi-bus", &["tachi-config", "tachi-domain", "tachi-engine"]),
     ("tachi-events", &["tachi-domain", "tachi-engine"]),
     // Cleaning of foreign text for logs. It depends on no other crate, so that it cannot link two adapters.

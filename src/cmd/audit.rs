@@ -14,7 +14,6 @@ use tachi_engine::ports::Clock as _;
 use tachi_operator::Failure;
 
 use super::command_settings;
-use crate::settings::audit_places;
 
 /// Checks or shows the log, or makes a new key.
 pub(crate) async fn run(command: AuditCommand) -> Result<u8, Failure> {
@@ -31,7 +30,7 @@ fn chosen(config: &ConfigArgs, files: &[PathBuf]) -> Result<Vec<PathBuf>, Failur
         return Ok(files.to_vec());
     }
     let settings = command_settings(config)?;
-    let places = audit_places(&settings.audit, &settings.state_path);
+    let places = settings.audit.places(&settings.state_path);
     let found: Vec<PathBuf> = places.iter().flat_map(|place| logs(place)).collect();
     if found.is_empty() {
         let places: Vec<String> = places.iter().map(|path| path.display().to_string()).collect();

@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 
 use super::from_nova::proposal;
 use super::{Base, return_ports};
-use crate::settings::{Fencing, Settings, audit_places};
+use crate::settings::{Fencing, Settings};
 
 pub(crate) struct LocalController {
     store: Arc<Store>,
@@ -40,7 +40,7 @@ impl LocalController {
             nova,
             fencing: settings.fencing.clone(),
             domains_file: settings.surroundings.domains_file.clone(),
-            places: audit_places(&settings.audit, &settings.state_path),
+            places: settings.audit.places(&settings.state_path),
             machine: settings.host.clone(),
             asking: Mutex::default(),
             reading: Mutex::default(),

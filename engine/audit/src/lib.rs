@@ -21,6 +21,7 @@ mod log;
 mod new_key;
 pub mod read;
 mod second;
+mod settings;
 pub mod verify;
 
 pub use chain::Line;
@@ -28,3 +29,4 @@ pub use keys::{KeyError, Keys};
 pub use log::{AuditLog, OpenError, Options};
 pub use new_key::new_key;
 pub use second::{Second, SecondError};
+pub use settings::AuditSettings;
