@@ -6,8 +6,7 @@ use std::collections::BinaryHeap;
 use crate::model::HostIx;
 use crate::model::ServerIx;
 use crate::model::cast::Cast;
-use crate::model::cold_migration::ColdMove;
-use crate::model::live_migration::LiveMove;
+use crate::model::migration::Relocation;
 use crate::model::rebuild::Rebuild;
 use crate::region_time::RegionTime;
 
@@ -33,11 +32,11 @@ pub(crate) enum Event {
     /// A destination records the instance as its own.
     RebuildFinish { rebuild: Box<Rebuild> },
     /// The guest of a live migration switches over.
-    LiveSwitch { live: Box<LiveMove> },
+    LiveSwitch { live: Box<Relocation> },
     /// The live migration is recorded as completed.
-    LiveFinish { live: Box<LiveMove> },
+    LiveFinish { live: Box<Relocation> },
     /// A cold migration arrives at its destination.
-    ColdArrive { cold: ColdMove },
+    ColdArrive { cold: Relocation },
     /// The machine loses or gets power, by MAAS or by a planned fault.
     Power { host: HostIx, on: bool },
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::model::agenda::Event;
 use crate::model::conductor::Order;
 use crate::model::host::GuestPower;
-use crate::model::live_migration::LiveMove;
+use crate::model::migration::Relocation;
 use crate::model::server::{TaskState, VmState};
 use crate::model::{HostIx, ServerIx, World};
 
@@ -28,7 +28,7 @@ pub(crate) enum CastKind {
     Terminate,
     Rebuild(Order),
     /// A live migration whose destination, and then its source, must be queried first.
-    LiveMigrate(Box<LiveMove>),
+    LiveMigrate(Box<Relocation>),
 }
 
 /// A message about one server.

@@ -5,21 +5,9 @@ use uuid::Uuid;
 use crate::model::agenda::Event;
 use crate::model::evacuate::{no_such_server, wrong_state};
 use crate::model::host::GuestPower;
-use crate::model::migration::{MigrationKind, MigrationStatus};
+use crate::model::migration::{MigrationKind, MigrationStatus, Relocation};
 use crate::model::server::{TaskState, VmState};
-use crate::model::{Caller, HostIx, Refusal, ServerIx, State, World};
-
-/// A cold migration in progress.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct ColdMove {
-    server: ServerIx,
-    server_id: Uuid,
-    source: HostIx,
-    source_incarnation: u64,
-    dest: HostIx,
-    dest_incarnation: u64,
-    migration: u64,
-}
+use crate::model::{Caller, Refusal, State, World};
 
 impl State {
     /// Accepts a cold migration to a host of the scheduler's choice.
@@ -54,7 +42,7 @@ impl State {
         world.servers.edit(index, world.now, |server| {
             server.task_state = Some(TaskState::ResizeMigrating);
         });
-        let cold = ColdMove {
+        let cold = Relocation {
             server: index,
             server_id: id,
             source,
@@ -113,7 +101,7 @@ impl State {
 
 impl World {
     /// Finishes the move at the destination. If either host has died meanwhile, the record does not change.
-    pub(crate) fn cold_arrive(&mut self, cold: &ColdMove) {
+    pub(crate) fn cold_arrive(&mut self, cold: &Relocation) {
         let alive = self.hosts[cold.source].works_since(cold.source_incarnation)
             && self.hosts[cold.dest].works_since(cold.dest_incarnation);
         let Some(server) = self.servers.get(cold.server).filter(|_| alive) else {

@@ -7,21 +7,9 @@ use crate::model::cast::{Cast, CastKind};
 use crate::model::evacuate::{no_such_server, wrong_state};
 use crate::model::fault::MoveFault;
 use crate::model::host::GuestPower;
-use crate::model::migration::{Migration, MigrationKind, MigrationStatus};
+use crate::model::migration::{Migration, MigrationKind, MigrationStatus, Relocation};
 use crate::model::server::{TaskState, VmState};
 use crate::model::{Caller, HostIx, Refusal, ServerIx, State, World};
-
-/// A live migration in progress.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct LiveMove {
-    server: ServerIx,
-    server_id: Uuid,
-    source: HostIx,
-    source_incarnation: u64,
-    dest: HostIx,
-    dest_incarnation: u64,
-    migration: u64,
-}
 
 impl State {
     /// Aborts a live migration. After the switch to the destination it is refused.
@@ -118,7 +106,7 @@ impl State {
         self.world.servers.edit(index, self.world.now, |server| {
             server.task_state = Some(TaskState::Migrating);
         });
-        let live = Box::new(LiveMove {
+        let live = Box::new(Relocation {
             server: index,
             server_id: id,
             source,
@@ -139,14 +127,14 @@ impl State {
 }
 
 impl World {
-    pub(crate) fn start_copy(&mut self, live: Box<LiveMove>) {
+    pub(crate) fn start_copy(&mut self, live: Box<Relocation>) {
         self.migrations
             .set_status(live.migration, MigrationStatus::Preparing, self.now);
         let at = self.now.after(self.settings.live_migration_time * 4 / 5);
         self.agenda.plan(at, Event::LiveSwitch { live });
     }
 
-    pub(crate) fn ask(&mut self, ix: HostIx, live: Box<LiveMove>) {
+    pub(crate) fn ask(&mut self, ix: HostIx, live: Box<Relocation>) {
         let (server, server_id) = (live.server, live.server_id);
         let kind = CastKind::LiveMigrate(live);
         self.cast(
@@ -162,7 +150,7 @@ impl World {
     /// Continues a live migration from the queue: at the destination, which queries the source, and then
     /// at the source. No step checks if the server was evacuated meanwhile: it then ends in `error`, with
     /// the destination of the live migration as its host, while the guest runs at the destination of the evacuation.
-    pub(crate) fn resume_live_migration(&mut self, ix: HostIx, mut live: Box<LiveMove>) {
+    pub(crate) fn resume_live_migration(&mut self, ix: HostIx, mut live: Box<Relocation>) {
         let (index, source, dest) = (live.server, live.source, live.dest);
         let Some(server) = self.servers.get(index) else {
             return;
@@ -187,7 +175,7 @@ impl World {
     }
 
     /// Switches the guest to the destination, after its memory was copied.
-    pub(crate) fn live_switch(&mut self, live: Box<LiveMove>) {
+    pub(crate) fn live_switch(&mut self, live: Box<Relocation>) {
         let alive = self.hosts[live.source].works_since(live.source_incarnation)
             && self.hosts[live.dest].works_since(live.dest_incarnation);
         if !alive || self.servers.get(live.server).is_none() {
@@ -228,7 +216,7 @@ impl World {
     }
 
     /// The source records the guest's location. If it dies first, the record stays.
-    pub(crate) fn live_finish(&mut self, live: &LiveMove) {
+    pub(crate) fn live_finish(&mut self, live: &Relocation) {
         if !self.hosts[live.source].works_since(live.source_incarnation)
             || self.servers.get(live.server).is_none()
         {

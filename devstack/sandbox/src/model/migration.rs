@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::model::ServerIx;
+use crate::model::{HostIx, ServerIx};
 use crate::region_time::RegionTime;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +29,18 @@ impl MigrationKind {
             Self::Resize => "resize",
         }
     }
+}
+
+/// A live or cold migration in progress. It ends without a result if one of its hosts restarts.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Relocation {
+    pub(super) server: ServerIx,
+    pub(super) server_id: Uuid,
+    pub(super) source: HostIx,
+    pub(super) source_incarnation: u64,
+    pub(super) dest: HostIx,
+    pub(super) dest_incarnation: u64,
+    pub(super) migration: u64,
 }
 
 /// The status of a migration.
