@@ -16,15 +16,7 @@ pub(crate) type Parse<T> = Box<dyn Fn(&[String]) -> Result<T, Refusal>>;
 #[must_use = "nothing is read before `get` or `optional`"]
 pub struct Setting<'r, 'i, T> {
     reader: &'r mut Reader<'i>,
-    section: String,
-    name: String,
-    parse: Parse<T>,
-    show: fn(&T) -> String,
-    fallback: Fallback<T>,
-    multi: bool,
-    secret: bool,
-    harmless: fn(&T) -> bool,
-    declaration: Declaration,
+    request: Request<T>,
 }
 
 impl<'r, 'i, T: 'static> Setting<'r, 'i, T> {
@@ -35,11 +27,9 @@ impl<'r, 'i, T: 'static> Setting<'r, 'i, T> {
         show: fn(&T) -> String,
         unit: &'static str,
     ) -> Self {
-        let (section, name) = (section.to_owned(), name.to_owned());
-        Self {
-            reader,
-            section,
-            name,
+        let request = Request {
+            section: section.to_owned(),
+            name: name.to_owned(),
             parse,
             show,
             fallback: Fallback::None,
@@ -50,48 +40,49 @@ impl<'r, 'i, T: 'static> Setting<'r, 'i, T> {
                 unit: unit.into(),
                 ..Declaration::default()
             },
-        }
+        };
+        Self { reader, request }
     }
 
     pub(crate) fn multi(mut self) -> Self {
-        self.multi = true;
+        self.request.multi = true;
         self
     }
 
     /// Masks the value in all output. Not needed for options that are secret in the table.
     pub fn secret(mut self) -> Self {
-        self.secret = true;
+        self.request.secret = true;
         self
     }
 
     /// Sets which values of a masked option contain no credentials, so that they cause no warning about the mode of the
     /// file.
     pub fn harmless_if(mut self, harmless: fn(&T) -> bool) -> Self {
-        self.harmless = harmless;
+        self.request.harmless = harmless;
         self
     }
 
     /// Sets the value for an option that is not set.
     pub fn default(mut self, value: T) -> Self {
-        self.fallback = Fallback::Value(value);
+        self.request.fallback = Fallback::Value(value);
         self
     }
 
     /// Sets the default as text of a configuration file: references to other options are expanded.
     pub fn default_text(mut self, text: impl Into<String>) -> Self {
-        self.fallback = Fallback::Text(text.into());
+        self.request.fallback = Fallback::Text(text.into());
         self
     }
 
     /// Describes the effect of the option, in one sentence without a full stop: for the sample file and the
     /// documentation.
     pub fn help(mut self, help: impl Into<Cow<'static, str>>) -> Self {
-        self.declaration.help = help.into();
+        self.request.declaration.help = help.into();
         self
     }
 
     pub(crate) fn choices(mut self, choices: &[&str]) -> Self {
-        self.declaration.unit = match choices {
+        self.request.declaration.unit = match choices {
             [all @ .., last] => format!("{} or {last}", all.join(", ")),
             [] => String::new(),
         }
@@ -101,19 +92,19 @@ impl<'r, 'i, T: 'static> Setting<'r, 'i, T> {
 
     /// Sets the unit of the value, or a more specific name of its type.
     pub fn unit(mut self, unit: &'static str) -> Self {
-        self.declaration.unit = unit.into();
+        self.request.declaration.unit = unit.into();
         self
     }
 
     /// Describes a default that differs between machines.
     pub fn varies(mut self, with: &'static str) -> Self {
-        self.declaration.varies = Some(with);
+        self.request.declaration.varies = Some(with);
         self
     }
 
     /// Describes the supported values, for an option that refuses no others.
     pub fn limits(mut self, limits: String) -> Self {
-        self.declaration.limits = Some(limits);
+        self.request.declaration.limits = Some(limits);
         self
     }
 
@@ -122,7 +113,7 @@ impl<'r, 'i, T: 'static> Setting<'r, 'i, T> {
     where
         T: PartialOrd,
     {
-        let show = self.show;
+        let show = self.request.show;
         let limits = format!("{} to {}", show(range.start()), show(range.end()));
         self.check(move |value| {
             if range.contains(value) {
@@ -142,7 +133,7 @@ impl<'r, 'i, T: 'static> Setting<'r, 'i, T> {
     where
         T: PartialOrd,
     {
-        let show = self.show;
+        let show = self.request.show;
         let limits = format!("{} or more", show(&least));
         self.check(move |value| {
             if *value >= least {
@@ -158,8 +149,8 @@ impl<'r, 'i, T: 'static> Setting<'r, 'i, T> {
 
     /// Adds a check, which runs after the type's own checks.
     pub fn check(mut self, check: impl Fn(&T) -> Result<(), Refusal> + 'static) -> Self {
-        let parse = self.parse;
-        self.parse = Box::new(move |texts| {
+        let parse = self.request.parse;
+        self.request.parse = Box::new(move |texts| {
             let value = parse(texts)?;
             check(&value)?;
             Ok(value)
@@ -173,56 +164,22 @@ impl<'r, 'i, T: 'static> Setting<'r, 'i, T> {
     where
         T: Default,
     {
-        let (reader, request) = self.request();
-        reader.take(request, true).unwrap_or_default()
+        self.reader.take(self.request, true).unwrap_or_default()
     }
 
     /// Returns the value, or `None` if it is not set or empty (templates render unset options as empty ones).
     pub fn optional(self) -> Option<T> {
-        let (reader, request) = self.request();
-        reader.take(request, false)
+        self.reader.take(self.request, false)
     }
 
     /// Returns the value, or `None` if it is not set; an empty one counts as set, as in oslo.config.
     #[cfg(test)]
     pub(crate) fn parsed_or_none(self) -> Option<T> {
-        let set = {
-            let key = (
-                crate::ini::section_key(&self.section),
-                crate::ini::name_key(&self.name),
-            );
-            self.reader.is_set(&key.0, &key.1)
-        };
-        let (reader, request) = self.request();
-        reader.take(request, set)
-    }
-
-    fn request(self) -> (&'r mut Reader<'i>, Request<T>) {
-        let Self {
-            reader,
-            section,
-            name,
-            parse,
-            show,
-            fallback,
-            multi,
-            secret,
-            harmless,
-            declaration,
-        } = self;
-        (
-            reader,
-            Request {
-                section,
-                name,
-                parse,
-                show,
-                fallback,
-                multi,
-                secret,
-                harmless,
-                declaration,
-            },
-        )
+        let key = (
+            crate::ini::section_key(&self.request.section),
+            crate::ini::name_key(&self.request.name),
+        );
+        let set = self.reader.is_set(&key.0, &key.1);
+        self.reader.take(self.request, set)
     }
 }
