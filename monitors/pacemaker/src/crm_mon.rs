@@ -94,7 +94,7 @@ pub struct FenceEvent {
 }
 
 /// One output of `crm_mon`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is one statement of the output, independent of the others"
@@ -133,6 +133,7 @@ impl CrmMon {
     /// The text is another output, is cut off, reports an error of its own, or contains a node twice.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let mut read = Reading::default();
+        read.output.quorum_unstated = true;
         walk(
             OUTPUT_NAME,
             text,
@@ -171,23 +172,13 @@ fn shape(problem: impl Into<String>) -> Error {
     }
 }
 
+/// The output as far as it has been parsed.
 #[derive(Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is one attribute of the text")]
 struct Reading {
-    quorate: bool,
-    stated: bool,
-    dc: Option<String>,
-    pacemakerd: Option<String>,
-    stonith_enabled: Option<bool>,
-    maintenance: Option<bool>,
+    output: CrmMon,
+    /// The time of the output to the microsecond; only later versions print it.
     exact: Option<Time>,
-    rough: Option<Time>,
     listed: bool,
-    nodes: Vec<Node>,
-    resources: Vec<Resource>,
-    lists_resources: bool,
-    fences: Vec<FenceEvent>,
-    history: bool,
     /// The bundle around the current element, and the nodes that bundles create.
     bundle: String,
     guests: Vec<String>,
@@ -206,28 +197,30 @@ impl Reading {
         }
         match tail(path, 1).as_slice() {
             ["pacemakerd"] => {
-                self.pacemakerd = element.text("state")?.map(Into::into);
+                self.output.pacemakerd = element.text("state")?.map(Into::into);
                 self.exact = time(element, "last_updated")?;
             }
             ["summary", "current_dc"] => {
                 let present = element.flag("present")?;
-                self.stated = !present || element.text("with_quorum")?.is_some();
-                self.quorate = present && element.flag("with_quorum")?;
-                self.dc = element.text("name")?.filter(|_| present).map(Into::into);
+                self.output.quorum_unstated = present && element.text("with_quorum")?.is_none();
+                self.output.quorate = present && element.flag("with_quorum")?;
+                self.output.dc = element.text("name")?.filter(|_| present).map(Into::into);
             }
-            ["summary", "last_update"] => self.rough = time(element, "time")?,
+            ["summary", "last_update"] => self.output.at = time(element, "time")?,
             ["summary", "cluster_options"] => {
                 let flag = |name: &str| Ok::<_, Error>(element.text(name)?.map(|value| yes(&value)));
                 // The second name is deprecated since 3.0.2.
-                self.stonith_enabled = flag("fencing-enabled")?.or(flag("stonith-enabled")?);
-                self.maintenance = flag("maintenance-mode")?;
+                self.output.stonith_enabled = flag("fencing-enabled")?.or(flag("stonith-enabled")?);
+                self.output.maintenance = flag("maintenance-mode")?;
             }
             ["nodes"] => self.listed = true,
-            ["nodes", "node"] => self.nodes.push(node(element)?),
-            ["resources"] => self.lists_resources = true,
-            ["resources", .., "resource"] => self.resources.push(resource(element)?),
+            ["nodes", "node"] => self.output.nodes.push(node(element)?),
+            ["resources"] => self.output.lists_resources = true,
+            ["resources", .., "resource"] => self.output.resources.push(resource(element)?),
             ["resources", .., "resource", "node"] => {
-                if let (Some(resource), Some(name)) = (self.resources.last_mut(), element.text("name")?) {
+                if let (Some(resource), Some(name)) =
+                    (self.output.resources.last_mut(), element.text("name")?)
+                {
                     resource.nodes.push(name.into_owned());
                 }
             }
@@ -236,9 +229,11 @@ impl Reading {
                 let number = element.text("id")?.unwrap_or_default();
                 self.guests.push(format!("{}-{number}", self.bundle));
             }
-            ["fence_history"] => self.history = element.text("status")?.is_none_or(|status| status == "0"),
+            ["fence_history"] => {
+                self.output.history = element.text("status")?.is_none_or(|status| status == "0");
+            }
             // Failed attempts are separate since version 2.0 of the schema; later versions nest them.
-            ["fence_history", .., "fence_event"] => self.fences.push(fence(element)?),
+            ["fence_history", .., "fence_event"] => self.output.fences.push(fence(element)?),
             ["status"] => {
                 let code = element.text("code")?.unwrap_or_default();
                 if code != "0" {
@@ -255,12 +250,13 @@ impl Reading {
         if !self.listed {
             return Err(shape("lists no nodes"));
         }
-        for node in &mut self.nodes {
+        for node in &mut self.output.nodes {
             if node.kind == Kind::Remote && self.guests.iter().any(|guest| same_node(guest, &node.name)) {
                 node.kind = Kind::Guest;
             }
         }
         let mut names: Vec<String> = self
+            .output
             .nodes
             .iter()
             .map(|node| node.name.to_ascii_lowercase())
@@ -273,22 +269,11 @@ impl Reading {
             )));
         }
         // Sorted newest first, whatever the printed order: pending ones are the newest of all.
-        self.fences
+        self.output
+            .fences
             .sort_by_key(|fence| std::cmp::Reverse((fence.completed.is_none(), fence.completed)));
-        Ok(CrmMon {
-            quorate: self.quorate,
-            quorum_unstated: !self.stated,
-            dc: self.dc,
-            pacemakerd: self.pacemakerd,
-            stonith_enabled: self.stonith_enabled,
-            maintenance: self.maintenance,
-            at: self.rough.max(self.exact),
-            nodes: self.nodes,
-            resources: self.resources,
-            lists_resources: self.lists_resources,
-            fences: self.fences,
-            history: self.history,
-        })
+        self.output.at = self.output.at.max(self.exact);
+        Ok(self.output)
     }
 }
 
