@@ -51,7 +51,7 @@ use tracing::instrument;
 use crate::answer::Answer;
 use crate::fault::{Effect, ErrorScope};
 use crate::keystone::plugin;
-use crate::session::{Call, RequestPath, Session};
+use crate::session::{Call, Session};
 use version::{Feature, Versions};
 
 /// A client of Nova that uses a [`Session`].
@@ -62,31 +62,25 @@ pub struct Nova {
     servers: Feature,
 }
 
-/// A call to Nova without the parts that all calls share.
-struct Request<'a> {
-    method: Method,
-    path: &'a [&'a str],
-    query: &'a [(&'static str, String)],
-    body: Option<Value>,
-    effect: Effect,
-    about: ErrorScope,
-    /// See [`Call::begun`]. The microversion is negotiated after this time.
-    started_at: Duration,
+/// Returns a read of Nova.
+fn read<'a>(path: &'a [&'a str], query: &'a [(&'static str, String)], about: ErrorScope) -> Call<'a> {
+    Call::read(plugin::Service::Compute, path, query, about)
 }
 
-impl<'a> Request<'a> {
-    fn get(path: &'a [&'a str], query: &'a [(&'static str, String)], about: ErrorScope) -> Self {
-        // Reads have no deadline.
-        let started_at = Duration::ZERO;
-        Self {
-            method: Method::GET,
-            path,
-            query,
-            body: None,
-            effect: Effect::Read,
-            about,
-            started_at,
-        }
+/// Returns a write to an object of Nova. `started_at` is the time (boot clock) at which the caller started.
+fn write<'a>(
+    method: Method,
+    path: &'a [&'a str],
+    body: Option<Value>,
+    effect: Effect,
+    started_at: Duration,
+) -> Call<'a> {
+    Call {
+        method,
+        body,
+        effect,
+        started_at,
+        ..read(path, &[], ErrorScope::Object)
     }
 }
 
@@ -134,20 +128,9 @@ impl Nova {
         self.versions.microversion_for(&self.session, feature).await
     }
 
-    async fn call(&self, feature: Feature, request: Request<'_>) -> Result<Answer, CallError> {
-        let version = self.version(feature).await?;
-        let call = Call {
-            service: plugin::Service::Compute,
-            method: request.method,
-            place: RequestPath::Path(request.path),
-            query: request.query,
-            version: Some(version),
-            subject: None,
-            body: request.body,
-            effect: request.effect,
-            about: request.about,
-            started_at: request.started_at,
-        };
+    /// Sends a call with the microversion for `feature`, which is negotiated after the call's start.
+    async fn call(&self, feature: Feature, mut call: Call<'_>) -> Result<Answer, CallError> {
+        call.version = Some(self.version(feature).await?);
         let outcome = self.session.call(&call).await;
         if let Err(error) = &outcome {
             // Nova was replaced by another release, so the negotiated version is no longer valid.

@@ -10,8 +10,8 @@ use tachi_engine::ports::CallError;
 
 use super::service::MAX_REASON_CHARS;
 use super::version::{Feature, LOCK_REASON};
-use super::{Nova, Request};
-use crate::fault::{Effect, ErrorScope};
+use super::{Nova, write};
+use crate::fault::Effect;
 
 pub(super) async fn evacuate(nova: &Nova, id: ServerId, target: Option<&str>) -> Result<(), CallError> {
     let started_at = nova.session.now();
@@ -34,15 +34,14 @@ pub(super) async fn abort_migration(
     migration: MigrationId,
 ) -> Result<(), CallError> {
     let (id, migration) = (id.to_string(), migration.to_string());
-    let request = Request {
-        method: Method::DELETE,
-        path: &["servers", &id, "migrations", &migration],
-        query: &[],
-        body: None,
-        effect: Effect::Idempotent,
-        about: ErrorScope::Object,
-        started_at: nova.session.now(),
-    };
+    let path = ["servers", &id, "migrations", &migration];
+    let request = write(
+        Method::DELETE,
+        &path,
+        None,
+        Effect::Idempotent,
+        nova.session.now(),
+    );
     nova.call(Feature::LIVE_MIGRATE, request).await.map(|_| ())
 }
 
@@ -102,14 +101,7 @@ async fn act(
     effect: Effect,
 ) -> Result<(), CallError> {
     let id = id.to_string();
-    let request = Request {
-        method: Method::POST,
-        path: &["servers", &id, "action"],
-        query: &[],
-        body: Some(body),
-        effect,
-        about: ErrorScope::Object,
-        started_at,
-    };
+    let path = ["servers", &id, "action"];
+    let request = write(Method::POST, &path, Some(body), effect, started_at);
     nova.call(feature, request).await.map(|_| ())
 }

@@ -9,7 +9,7 @@ use tachi_domain::reserved::Aggregate;
 use tachi_engine::ports::CallError;
 
 use super::version::Feature;
-use super::{Nova, Request};
+use super::{Nova, read, write};
 use crate::fault::{Effect, ErrorScope};
 
 #[derive(Deserialize)]
@@ -31,7 +31,7 @@ struct Record {
 
 /// Lists the aggregates. Nova returns all of them at once.
 pub(super) async fn list(nova: &Nova) -> Result<Vec<Aggregate>, CallError> {
-    let request = Request::get(&["os-aggregates"], &[], ErrorScope::Service);
+    let request = read(&["os-aggregates"], &[], ErrorScope::Service);
     let answer = nova.call(Feature::AGGREGATES, request).await?;
     let List { aggregates } = answer.json()?;
     let understood = |record: Record| Aggregate {
@@ -52,14 +52,7 @@ pub(super) async fn act(nova: &Nova, aggregate: u64, action: &str, host: &str) -
             .into_iter()
             .collect(),
     );
-    let request = Request {
-        method: Method::POST,
-        path: &["os-aggregates", &id, "action"],
-        query: &[],
-        body: Some(body),
-        effect: Effect::Idempotent,
-        about: ErrorScope::Object,
-        started_at,
-    };
+    let path = ["os-aggregates", &id, "action"];
+    let request = write(Method::POST, &path, Some(body), Effect::Idempotent, started_at);
     nova.call(Feature::AGGREGATES, request).await.map(|_| ())
 }

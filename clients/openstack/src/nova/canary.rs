@@ -14,8 +14,9 @@ use tachi_engine::ports::canaries::{Canaries, CanaryOrder, Networks};
 use tracing::instrument;
 
 use super::version::Feature;
-use super::{Nova, Request, placement, server};
+use super::{Nova, placement, server, write};
 use crate::fault::{Effect, ErrorScope};
+use crate::session::Call;
 
 fn body(order: &CanaryOrder) -> Value {
     let networks = match &order.networks {
@@ -54,14 +55,16 @@ impl CanaryCalls {
 impl Canaries for CanaryCalls {
     #[instrument(name = "nova::build_canary", skip_all, fields(host = %order.host), err(level = "debug"))]
     async fn build_canary(&self, order: &CanaryOrder) -> Result<ServerId, CallError> {
-        let request = Request {
-            method: Method::POST,
-            path: &["servers"],
-            query: &[],
-            body: Some(body(order)),
-            effect: Effect::Once,
+        let path = ["servers"];
+        let request = Call {
             about: ErrorScope::Service,
-            started_at: self.0.session.now(),
+            ..write(
+                Method::POST,
+                &path,
+                Some(body(order)),
+                Effect::Once,
+                self.0.session.now(),
+            )
         };
         let answer = self.0.call(Feature::CANARIES, request).await?;
         let Made { server } = answer.json()?;
@@ -71,15 +74,14 @@ impl Canaries for CanaryCalls {
     #[instrument(name = "nova::delete_canary", skip_all, fields(server = %id), err(level = "debug"))]
     async fn delete_canary(&self, id: ServerId) -> Result<(), CallError> {
         let id = id.to_string();
-        let request = Request {
-            method: Method::DELETE,
-            path: &["servers", &id],
-            query: &[],
-            body: None,
-            effect: Effect::Idempotent,
-            about: ErrorScope::Object,
-            started_at: self.0.session.now(),
-        };
+        let path = ["servers", &id];
+        let request = write(
+            Method::DELETE,
+            &path,
+            None,
+            Effect::Idempotent,
+            self.0.session.now(),
+        );
         match self.0.call(Feature::ACTIONS, request).await {
             Err(error) if !error.fault.is_gone() => Err(error),
             Ok(_) | Err(_) => Ok(()),

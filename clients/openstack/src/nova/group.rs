@@ -8,7 +8,7 @@ use tachi_domain::forecast::Group;
 use tachi_engine::ports::CallError;
 
 use super::version::Feature;
-use super::{Nova, Request};
+use super::{Nova, read};
 use crate::fault::ErrorScope;
 
 /// Nova's default limit of entries per page.
@@ -54,7 +54,7 @@ pub(super) async fn list(nova: &Nova) -> Result<Vec<Group>, CallError> {
             ("limit", PAGE_SIZE.to_string()),
             ("offset", offset.to_string()),
         ];
-        let request = Request::get(&["os-server-groups"], &query, ErrorScope::Service);
+        let request = read(&["os-server-groups"], &query, ErrorScope::Service);
         let answer = nova.call(Feature::SERVER_GROUPS, request).await?;
         let List { server_groups } = answer.json()?;
         let count = server_groups.len();

@@ -9,7 +9,7 @@ use tachi_engine::ports::CallError;
 
 use super::pages::{self, List, Take};
 use super::version::Feature;
-use super::{Nova, Request};
+use super::{Nova, read};
 use crate::answer::Answer;
 use crate::fault::ErrorScope;
 
@@ -39,7 +39,7 @@ pub(super) async fn count_servers(nova: &Nova, host: &str) -> Result<Option<usiz
     };
     let query = [("with_servers", "true".to_owned())];
     let path = ["os-hypervisors", node];
-    let request = Request::get(&path, &query, ErrorScope::Service);
+    let request = read(&path, &query, ErrorScope::Service);
     let answer = nova.call(Feature::HYPERVISORS, request).await?;
     let HypervisorEnvelope { hypervisor } = answer.json()?;
     Ok(Some(hypervisor.servers.len()))
@@ -48,7 +48,7 @@ pub(super) async fn count_servers(nova: &Nova, host: &str) -> Result<Option<usiz
 /// Returns the ids of the host's nodes, from the nodes whose names contain the host's name, as is usual.
 async fn named(nova: &Nova, host: &str) -> Result<Vec<String>, CallError> {
     let query = [("hypervisor_hostname_pattern", host.to_owned())];
-    let request = Request::get(&PATH, &query, ErrorScope::Service);
+    let request = read(&PATH, &query, ErrorScope::Service);
     let answer = match nova.call(Feature::AGGREGATES, request).await {
         Ok(answer) => answer,
         // No node has this name, or the name is not a valid pattern.

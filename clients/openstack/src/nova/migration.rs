@@ -7,7 +7,7 @@ use tachi_engine::ports::CallError;
 
 use super::pages::{self, List, Take};
 use super::version::Feature;
-use super::{Nova, Request, service};
+use super::{Nova, read, service};
 use crate::answer::Answer;
 use crate::fault::ErrorScope;
 use crate::time;
@@ -114,7 +114,7 @@ impl Progress {
 async fn progress(nova: &Nova, server: ServerId) -> Result<Option<u8>, CallError> {
     let id = server.to_string();
     let path = ["servers", &id, "migrations"];
-    let request = Request::get(&path, &[], ErrorScope::Object);
+    let request = read(&path, &[], ErrorScope::Object);
     let answer = nova.call(Feature::MIGRATIONS, request).await?;
     let shown: UnderWay = answer.json()?;
     Ok(shown.migrations.last().and_then(Progress::percent))

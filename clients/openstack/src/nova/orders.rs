@@ -7,7 +7,7 @@ use tachi_engine::ports::CallError;
 use tachi_keystone::Need;
 
 use super::version::Feature;
-use super::{Nova, Request};
+use super::{Nova, read};
 use crate::fault::ErrorScope;
 use crate::time;
 
@@ -31,7 +31,7 @@ struct Record {
 pub(super) async fn of(nova: &Nova, server: ServerId) -> Result<Option<Vec<ServerAction>>, CallError> {
     let id = server.to_string();
     let path = ["servers", id.as_str(), "os-instance-actions"];
-    let request = Request::get(&path, &[], ErrorScope::Object);
+    let request = read(&path, &[], ErrorScope::Object);
     let answer = match nova.call(Feature::ACTIONS, request).await {
         Ok(answer) => answer,
         Err(error) if error.fault.is_gone() => return Ok(None),

@@ -11,7 +11,7 @@ use tachi_domain::fault::FaultClass;
 use tachi_engine::ports::CallError;
 
 use super::version::Feature;
-use super::{Nova, Request};
+use super::{Nova, read};
 use crate::answer::Answer;
 use crate::fault::{self, ErrorScope};
 
@@ -130,7 +130,7 @@ pub(super) async fn one(
     let mut query = list.query.clone();
     query.push(("limit", nova.session.page_size().to_string()));
     query.extend(marker.map(|marker| ("marker", marker)));
-    let request = Request::get(list.path, &query, ErrorScope::Service);
+    let request = read(list.path, &query, ErrorScope::Service);
     let answer = nova.call(list.feature, request).await?;
     let mut body: Value = answer.json()?;
     let Some(Value::Array(page)) = body.get_mut(list.key).map(Value::take) else {

@@ -5,9 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
-use http::Method;
 use osauth::ApiVersion;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -16,9 +14,9 @@ use tachi_domain::reserved::Resources;
 use tachi_engine::ports::{CallError, ProviderLine};
 
 use super::{Nova, hypervisor};
-use crate::fault::{Effect, ErrorScope};
+use crate::fault::ErrorScope;
 use crate::keystone::plugin::Service;
-use crate::session::{Call, RequestPath};
+use crate::session::Call;
 
 /// The first version with the current form of usages by provider; every Placement since 2017 supports it.
 const VERSION: ApiVersion = ApiVersion(1, 9);
@@ -179,16 +177,8 @@ async fn get<T: DeserializeOwned>(
     let answer = nova
         .session
         .call(&Call {
-            service: Service::Placement,
-            method: Method::GET,
-            place: RequestPath::Path(path),
-            query,
             version: Some(VERSION),
-            subject: None,
-            body: None,
-            effect: Effect::Read,
-            about: ErrorScope::Service,
-            started_at: Duration::ZERO,
+            ..Call::read(Service::Placement, path, query, ErrorScope::Service)
         })
         .await?;
     answer.json()

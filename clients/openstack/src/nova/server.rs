@@ -11,7 +11,7 @@ use tachi_domain::{ServerId, Timestamp};
 use tachi_engine::ports::{CallError, ServerPage};
 
 use super::pages::{self, List, Take};
-use super::{Nova, Request, service};
+use super::{Nova, read, service};
 use crate::answer::Answer;
 use crate::fault::{self, ErrorScope};
 use crate::time;
@@ -239,10 +239,7 @@ pub(super) async fn page(
 pub(super) async fn get(nova: &Nova, id: ServerId) -> Result<Option<Server>, CallError> {
     let id = id.to_string();
     match nova
-        .call(
-            nova.servers,
-            Request::get(&["servers", &id], &[], ErrorScope::Object),
-        )
+        .call(nova.servers, read(&["servers", &id], &[], ErrorScope::Object))
         .await
     {
         Ok(answer) => {

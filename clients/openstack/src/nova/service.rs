@@ -11,7 +11,7 @@ use tachi_domain::nova::Service;
 use tachi_engine::ports::{CallError, ServiceChange, Services};
 
 use super::version::{DOWN_CELLS, Feature};
-use super::{Nova, Request};
+use super::{Nova, read, write};
 use crate::answer::Answer;
 use crate::fault::{self, Effect, ErrorScope};
 use crate::time;
@@ -142,15 +142,8 @@ pub(super) async fn update(nova: &Nova, id: ServiceId, change: &ServiceChange) -
         return Err(CallError::refused("a service change without a field to change"));
     };
     let id = id.to_string();
-    let request = Request {
-        method: Method::PUT,
-        path: &["os-services", &id],
-        query: &[],
-        body: Some(body),
-        effect: Effect::Idempotent,
-        about: ErrorScope::Object,
-        started_at,
-    };
+    let path = ["os-services", &id];
+    let request = write(Method::PUT, &path, Some(body), Effect::Idempotent, started_at);
     let answer = nova.call(Feature::SERVICES, request).await?;
     let ServiceEnvelope { service } = answer.json()?;
     understood(&answer, service)
@@ -191,7 +184,7 @@ async fn list(nova: &Nova, query: &[(&'static str, String)]) -> Result<(Answer, 
     let answer = nova
         .call(
             Feature::SERVICES,
-            Request::get(&["os-services"], query, ErrorScope::Service),
+            read(&["os-services"], query, ErrorScope::Service),
         )
         .await?;
     let List { services } = answer.json()?;

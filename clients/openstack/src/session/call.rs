@@ -46,7 +46,28 @@ pub(crate) struct Call<'a> {
     pub(crate) started_at: Duration,
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
+    /// Returns a read without deadline.
+    pub(crate) fn read(
+        service: Service,
+        path: &'a [&'a str],
+        query: &'a [(&'static str, String)],
+        about: ErrorScope,
+    ) -> Self {
+        Self {
+            service,
+            method: Method::GET,
+            place: RequestPath::Path(path),
+            query,
+            version: None,
+            subject: None,
+            body: None,
+            effect: Effect::Read,
+            about,
+            started_at: Duration::ZERO,
+        }
+    }
+
     /// Returns service, method and path, for people.
     pub(super) fn line(&self) -> String {
         let query: Vec<String> = self
