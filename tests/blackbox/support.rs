@@ -148,7 +148,8 @@ impl Harness {
             description: None,
             recovery_method: method,
         };
-        let segment = self.store.registry().create_segment(&segment).await.unwrap();
+        let registry = self.store.registry();
+        let segment = registry.create_segment(&segment).await.unwrap();
         for host in self.sandbox.region().hosts() {
             let in_reserve = reserved.contains(&host.name.as_str());
             if in_reserve {
@@ -159,14 +160,13 @@ impl Harness {
                     .unwrap();
             }
             let host = NewHost {
-                segment: segment.id,
                 name: host.name,
                 kind: "COMPUTE".into(),
                 control_attributes: "SSH".into(),
                 reserved: in_reserve,
                 on_maintenance: false,
             };
-            self.store.registry().create_host(&host).await.unwrap();
+            registry.create_host(segment.id, &host).await.unwrap();
         }
     }
 

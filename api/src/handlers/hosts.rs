@@ -3,7 +3,7 @@
 use axum::extract::State;
 use http::StatusCode;
 use tachi_domain::entity::Host;
-use tachi_domain::entity::host::{HostChange, HostFilter};
+use tachi_domain::entity::host::{HostChange, HostFilter, NewHost};
 use tachi_domain::event::{Change, EventSnapshot, ShownHost, Subject};
 use tachi_domain::{HostId, SegmentId};
 use uuid::Uuid;
@@ -15,7 +15,7 @@ use crate::query::Params;
 use crate::reply;
 use crate::request_events::RequestEvents;
 use crate::state::ApiState;
-use crate::types::host::{HostBody, HostView};
+use crate::types::host::HostView;
 
 type SegmentAndHost = (String, String);
 
@@ -46,12 +46,12 @@ pub(crate) async fn list(
 pub(crate) async fn create(
     State(app): State<ApiState>,
     Ids(segment): Ids<String>,
-    request: AuthorisedRequest<HostBody>,
+    request: AuthorisedRequest<NewHost>,
 ) -> Answer {
     let owner = segments::find(&app, &segment).await?;
-    let new = request.body.into_host_of(owner.id);
+    let new = request.body;
     must_be_a_compute_host(&app, &new.name).await?;
-    let created = app.registry.create_host(&new).await;
+    let created = app.registry.create_host(owner.id, &new).await;
     if let Some(events) = &request.events {
         let subject = |known| Subject::Host(Change::Create, known);
         let done = |now: &Host| subject(EventSnapshot::Entity(now.clone()));

@@ -356,13 +356,13 @@ impl Hosts for Fake {
             .cloned())
     }
 
-    async fn create_host(&self, new: &NewHost) -> Done<Host> {
+    async fn create_host(&self, segment: SegmentId, new: &NewHost) -> Done<Host> {
         let mut rows = self.open()?;
-        let not_found = RegistryError::SegmentNotFound { segment: new.segment };
+        let not_found = RegistryError::SegmentNotFound { segment };
         let segment = rows
             .segments
             .iter()
-            .find(|segment| segment.id == new.segment)
+            .find(|known| known.id == segment)
             .cloned()
             .ok_or(not_found)?;
         if rows.hosts.iter().any(|host| host.name == new.name) {

@@ -13,38 +13,7 @@ use super::segment::SegmentView;
 use crate::datetime::Iso;
 use crate::microversion::Microversion;
 
-/// The body of a new host; the segment is in the path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct HostBody {
-    name: String,
-    kind: String,
-    control_attributes: String,
-    reserved: bool,
-    on_maintenance: bool,
-}
-
-impl HostBody {
-    /// Returns the new host in `segment`.
-    pub(crate) fn into_host_of(self, segment: SegmentId) -> NewHost {
-        let Self {
-            name,
-            kind,
-            control_attributes,
-            reserved,
-            on_maintenance,
-        } = self;
-        NewHost {
-            segment,
-            name,
-            kind,
-            control_attributes,
-            reserved,
-            on_maintenance,
-        }
-    }
-}
-
-impl Body for HostBody {
+impl Body for NewHost {
     const KEY: &'static str = "host";
 
     fn fields(fields: &mut impl Fields, _: Microversion) -> Option<Self> {

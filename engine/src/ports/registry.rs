@@ -164,12 +164,12 @@ pub trait Hosts: Send + Sync {
     /// `Database`.
     async fn get_host(&self, segment: SegmentId, id: HostId) -> Result<Option<Host>, RegistryError>;
 
-    /// Adds a host.
+    /// Adds a host to a segment.
     ///
     /// # Errors
     ///
     /// `SegmentNotFound`, `HostExists`, `Database`.
-    async fn create_host(&self, new: &NewHost) -> Result<Host, RegistryError>;
+    async fn create_host(&self, segment: SegmentId, new: &NewHost) -> Result<Host, RegistryError>;
 
     /// Returns the host if [`update_host`](Hosts::update_host) would accept `change` now. A check before requests to
     /// other services; `update_host` makes the decision.

@@ -107,9 +107,9 @@ impl Hosts for RegistryTables {
     }
 
     #[instrument(name = "store::create_host", level = "debug", skip_all, fields(host = new.name))]
-    async fn create_host(&self, new: &NewHost) -> Result<Host, RegistryError> {
+    async fn create_host(&self, segment: SegmentId, new: &NewHost) -> Result<Host, RegistryError> {
         let now = self.db.now();
-        let created = self.db.write(&hosts::Create { new, now }).await;
+        let created = self.db.write(&hosts::Create { segment, new, now }).await;
         created.map_err(|stop| stop.registry("creating a host"))
     }
 

@@ -380,7 +380,7 @@ mod tests {
         let segment = store.registry().create_segment(&new_segment("s1")).await.unwrap();
         let host = store
             .registry()
-            .create_host(&crate::testing::new_host(&segment, "cmp1"))
+            .create_host(segment.id, &crate::testing::new_host("cmp1"))
             .await
             .unwrap();
         let new = stopped(&host.name, bench.clock.wall());

@@ -110,7 +110,7 @@ impl Bench {
     pub(crate) async fn host(&self, segment: &Segment, name: &str) -> Host {
         self.store
             .registry()
-            .create_host(&new_host(segment, name))
+            .create_host(segment.id, &new_host(name))
             .await
             .unwrap()
     }
@@ -154,9 +154,8 @@ pub(crate) fn new_segment(name: &str) -> NewSegment {
     }
 }
 
-pub(crate) fn new_host(segment: &Segment, name: &str) -> NewHost {
+pub(crate) fn new_host(name: &str) -> NewHost {
     NewHost {
-        segment: segment.id,
         name: name.to_owned(),
         kind: "COMPUTE".to_owned(),
         control_attributes: "SSH".to_owned(),

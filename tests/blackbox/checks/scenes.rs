@@ -67,14 +67,20 @@ async fn segment(scene: &Scene, name: &str, method: RecoveryMethod, hosts: &[(&s
 
 async fn register(scene: &Scene, segment: SegmentId, host: &str, reserved: bool) -> HostId {
     let new = NewHost {
-        segment,
         name: host.into(),
         kind: "COMPUTE".into(),
         control_attributes: "SSH".into(),
         reserved,
         on_maintenance: false,
     };
-    scene.harness.store.registry().create_host(&new).await.unwrap().id
+    scene
+        .harness
+        .store
+        .registry()
+        .create_host(segment, &new)
+        .await
+        .unwrap()
+        .id
 }
 
 /// Returns the segment and the id of a registered host.

@@ -4,13 +4,12 @@ use std::borrow::Cow;
 
 use http::Method;
 use serde_json::json;
-use tachi_domain::entity::host::HostChange;
+use tachi_domain::entity::host::{HostChange, NewHost};
 use tachi_domain::entity::segment::{NewSegment, SegmentChange};
 use tachi_domain::entity::{Host, Segment};
 
 use super::{DEFAULT_OPERATION, Link, List, Operation, RequestBody, Success, boolean, exact};
 use crate::openapi::schemas;
-use crate::types::host::HostBody;
 
 const NO_SEGMENT: (u16, &str) = (404, "No segment has this id.");
 const NO_HOST: (u16, &str) = (404, "No host of this segment has this id.");
@@ -150,7 +149,7 @@ pub(super) fn hosts() -> Vec<Operation> {
             summary: "Add a host to a segment",
             about: "The name must be that of a compute service in Nova; 400 if it is not. A host is in one segment only.",
             body: Some(RequestBody {
-                schema: schemas::body::<HostBody>,
+                schema: schemas::body::<NewHost>,
                 examples: || {
                     json!({"host": {"value": {"host": {
                         "name": "compute-001", "type": "COMPUTE", "control_attributes": "SSH", "reserved": false,

@@ -1,7 +1,7 @@
 //! Hosts of failover segments.
 
 use super::{Segment, Stamps};
-use crate::id::{HostId, SegmentId};
+use crate::id::HostId;
 use crate::string_enum::string_enum;
 
 /// A compute host of a segment.
@@ -45,9 +45,9 @@ impl Host {
     ];
 }
 
+/// A host that is to be registered in a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewHost {
-    pub segment: SegmentId,
     pub name: String,
     pub kind: String,
     pub control_attributes: String,

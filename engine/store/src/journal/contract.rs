@@ -49,9 +49,9 @@ impl Harness {
         let segment = api.registry().create_segment(&new_segment("s1")).await.unwrap();
         let mut hosts = Vec::new();
         for host in 0..HOSTS {
-            let mut new = new_host(&segment, &host_name(host));
+            let mut new = new_host(&host_name(host));
             new.reserved = host == RESERVED_HOST;
-            hosts.push(api.registry().create_host(&new).await.unwrap().id);
+            hosts.push(api.registry().create_host(segment.id, &new).await.unwrap().id);
         }
         Self {
             bench,

@@ -117,6 +117,7 @@ async fn with_segment(db: &impl ConnectionTrait, segment: SegmentId, row: host::
 }
 
 pub(super) struct Create<'a> {
+    pub(super) segment: SegmentId,
     pub(super) new: &'a NewHost,
     pub(super) now: Timestamp,
 }
@@ -126,11 +127,11 @@ impl Transaction for Create<'_> {
     type Output = Host;
 
     async fn run(&self, tx: &Tx) -> Result<TxOutcome<Host>, Stop> {
-        let new = self.new;
-        lock::take(tx, [new.segment.to_string()]).await?;
-        let segment = segments::get(tx, new.segment)
+        let (id, new) = (self.segment, self.new);
+        lock::take(tx, [id.to_string()]).await?;
+        let segment = segments::get(tx, id)
             .await?
-            .ok_or(RegistryError::SegmentNotFound { segment: new.segment })?;
+            .ok_or(RegistryError::SegmentNotFound { segment: id })?;
         free_name(tx, &new.name, None).await?;
         let row = host::ActiveModel {
             uuid: Set(Uuid::new_v4().to_string()),
@@ -139,7 +140,7 @@ impl Transaction for Create<'_> {
             control_attributes: Set(new.control_attributes.clone()),
             reserved: Set(Some(new.reserved)),
             on_maintenance: Set(Some(new.on_maintenance)),
-            failover_segment_id: Set(new.segment.to_string()),
+            failover_segment_id: Set(id.to_string()),
             created_at: Set(Some(to_column(self.now.whole_seconds())?)),
             deleted: Set(Some(0)),
             ..Default::default()

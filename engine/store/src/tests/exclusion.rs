@@ -163,10 +163,10 @@ async fn no_host_joins_a_segment_that_is_being_deleted() {
     let other = bench.another().await;
     for round in 0..ROUNDS {
         let segment = bench.segment(&format!("s{round}")).await;
-        let new = new_host(&segment, &format!("cmp{round}"));
+        let new = new_host(&format!("cmp{round}"));
         let (store, deleting, id) = (bench.store.clone(), other.clone(), segment.id);
         let (created, deleted) = at_once(
-            async move { store.registry().create_host(&new).await },
+            async move { store.registry().create_host(id, &new).await },
             async move { deleting.registry().delete_segment(id).await },
         )
         .await;

@@ -162,9 +162,10 @@ enum PostResult {
 async fn hosts(store: &Store) {
     let segment = store.registry().create_segment(&new_segment("s1")).await.unwrap();
     let mut creations = JoinSet::new();
+    let segment = segment.id;
     for number in 0..POSTS {
-        let (store, new) = (store.clone(), new_host(&segment, &format!("cmp{number}")));
-        creations.spawn(async move { store.registry().create_host(&new).await });
+        let (store, new) = (store.clone(), new_host(&format!("cmp{number}")));
+        creations.spawn(async move { store.registry().create_host(segment, &new).await });
         if creations.len() >= IN_FLIGHT {
             creations.join_next().await.unwrap().unwrap().unwrap();
         }

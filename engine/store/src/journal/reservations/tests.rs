@@ -23,9 +23,16 @@ async fn stage(others: usize, reserved: usize) -> (Bench, Segment, Vec<ClaimedRe
     for number in 0..reserved {
         let new = NewHost {
             reserved: true,
-            ..new_host(&segment, &format!("rh{number}"))
+            ..new_host(&format!("rh{number}"))
         };
-        spares.push(bench.store.registry().create_host(&new).await.unwrap());
+        spares.push(
+            bench
+                .store
+                .registry()
+                .create_host(segment.id, &new)
+                .await
+                .unwrap(),
+        );
     }
     let mut hosts = Vec::new();
     for number in 0..=others {

@@ -120,9 +120,14 @@ async fn maintenance_refuses_by_its_reason() {
         let segment = bench.segment("s1").await;
         let host = NewHost {
             on_maintenance: true,
-            ..new_host(&segment, "cmp1")
+            ..new_host("cmp1")
         };
-        let host = bench.store.registry().create_host(&host).await.unwrap();
+        let host = bench
+            .store
+            .registry()
+            .create_host(segment.id, &host)
+            .await
+            .unwrap();
         let state = host.id.to_string();
         match why {
             Some(why) => maintenance::record(bench.store.db.writer(), &state, why, None)

@@ -88,7 +88,7 @@ async fn names_are_unique_over_all_segments() {
     let twice = bench
         .store
         .registry()
-        .create_host(&new_host(&other, "cmp1"))
+        .create_host(other.id, &new_host("cmp1"))
         .await
         .unwrap_err();
     assert!(
@@ -140,9 +140,14 @@ async fn an_operators_maintenance_is_recorded_and_cleared() {
     }
     let born = NewHost {
         on_maintenance: true,
-        ..new_host(&segment, "cmp2")
+        ..new_host("cmp2")
     };
-    let born = bench.store.registry().create_host(&born).await.unwrap();
+    let born = bench
+        .store
+        .registry()
+        .create_host(segment.id, &born)
+        .await
+        .unwrap();
     assert_eq!(why(&bench, born.id).await.as_deref(), Some("operator"));
     bench
         .store
@@ -217,9 +222,9 @@ async fn lists_are_filtered_and_kept_to_their_segment() {
         on_maintenance: true,
         kind: "KVM".to_owned(),
         control_attributes: "IPMI".to_owned(),
-        ..new_host(&one, "cmp2")
+        ..new_host("cmp2")
     };
-    bench.store.registry().create_host(&odd).await.unwrap();
+    bench.store.registry().create_host(one.id, &odd).await.unwrap();
     bench.host(&other, "cmp3").await;
     let none = HostFilter::default;
     let text = |text: &str| Some(text.to_owned());
