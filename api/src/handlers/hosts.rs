@@ -3,7 +3,7 @@
 use axum::extract::State;
 use http::StatusCode;
 use tachi_domain::entity::Host;
-use tachi_domain::entity::host::{HostChange, HostFilter, NewHost};
+use tachi_domain::entity::host::{HostAttributes, HostFilter, NewHost};
 use tachi_domain::event::{Change, EventSnapshot, ShownHost, Subject};
 use tachi_domain::{HostId, SegmentId};
 use uuid::Uuid;
@@ -29,11 +29,13 @@ pub(crate) async fn list(
     let paging = params.paging(Host::SORT_KEYS, "uuid", app.max_limit)?;
     let id = segments::resolve(&app, &segment).await?;
     let filter = HostFilter {
-        kind: params.text("type"),
-        name: params.text("name"),
-        control_attributes: params.text("control_attributes"),
-        on_maintenance: params.boolean("on_maintenance")?,
-        reserved: params.boolean("reserved")?,
+        attributes: HostAttributes {
+            kind: params.text("type"),
+            name: params.text("name"),
+            control_attributes: params.text("control_attributes"),
+            on_maintenance: params.boolean("on_maintenance")?,
+            reserved: params.boolean("reserved")?,
+        },
         row: None,
     };
     let hosts = app.registry.list_hosts(id, &paging.of(filter)).await;
@@ -81,7 +83,7 @@ pub(crate) async fn show(
 pub(crate) async fn update(
     State(app): State<ApiState>,
     Ids((segment, host)): Ids<SegmentAndHost>,
-    request: AuthorisedRequest<HostChange>,
+    request: AuthorisedRequest<HostAttributes>,
 ) -> Answer {
     let (segment_id, id) = ids(&app, &segment, &host).await?;
     let change = effective_change(&app, segment_id, id, request.body).await?;
@@ -116,15 +118,17 @@ async fn effective_change(
     app: &ApiState,
     segment: SegmentId,
     id: HostId,
-    change: HostChange,
-) -> Result<HostChange, ApiError> {
+    change: HostAttributes,
+) -> Result<HostAttributes, ApiError> {
     if change.on_maintenance != Some(true) || change.only_sets_maintenance() {
         return Ok(change);
     }
     let found = app.registry.get_host(segment, id).await;
     let found = found.map_err(|error| ErrorScope::Nothing.refused(error))?;
     let beyond = found.map(|host| change.beyond(&host));
-    Ok(beyond.filter(HostChange::only_sets_maintenance).unwrap_or(change))
+    Ok(beyond
+        .filter(HostAttributes::only_sets_maintenance)
+        .unwrap_or(change))
 }
 
 /// Deletes a host (H5).

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::{Mutex, MutexGuard, atomic};
 
 use async_trait::async_trait;
-use tachi_domain::entity::host::{HostChange, HostFilter, NewHost};
+use tachi_domain::entity::host::{HostAttributes, HostFilter, NewHost};
 use tachi_domain::entity::notification::{NewNotification, NotificationFilter, NotificationStatus};
 use tachi_domain::entity::segment::{NewSegment, SegmentChange, SegmentFilter};
 use tachi_domain::entity::vmove::VmoveFilter;
@@ -333,17 +333,17 @@ impl Hosts for Fake {
         if rows.segments.iter().all(|known| known.id != segment) {
             return Err(RegistryError::SegmentNotFound { segment });
         }
-        page(&rows.hosts, requested, |host, filter| {
+        page(&rows.hosts, requested, |host, HostFilter { attributes, row }| {
             host.segment.id == segment
-                && lets(filter.row.as_ref(), host.row)
-                && lets(filter.kind.as_ref(), host.kind.as_str())
-                && lets(filter.name.as_ref(), host.name.as_str())
+                && lets(row.as_ref(), host.row)
+                && lets(attributes.kind.as_ref(), host.kind.as_str())
+                && lets(attributes.name.as_ref(), host.name.as_str())
                 && lets(
-                    filter.control_attributes.as_ref(),
+                    attributes.control_attributes.as_ref(),
                     host.control_attributes.as_str(),
                 )
-                && lets(filter.on_maintenance.as_ref(), host.on_maintenance)
-                && lets(filter.reserved.as_ref(), host.reserved)
+                && lets(attributes.on_maintenance.as_ref(), host.on_maintenance)
+                && lets(attributes.reserved.as_ref(), host.reserved)
         })
     }
 
@@ -386,7 +386,7 @@ impl Hosts for Fake {
         Ok(host)
     }
 
-    async fn changeable_host(&self, segment: SegmentId, id: HostId, change: &HostChange) -> Done<Host> {
+    async fn changeable_host(&self, segment: SegmentId, id: HostId, change: &HostAttributes) -> Done<Host> {
         let rows = self.open()?;
         let host = rows
             .hosts
@@ -399,7 +399,7 @@ impl Hosts for Fake {
         Ok(host.clone())
     }
 
-    async fn update_host(&self, segment: SegmentId, id: HostId, change: &HostChange) -> Done<Host> {
+    async fn update_host(&self, segment: SegmentId, id: HostId, change: &HostAttributes) -> Done<Host> {
         let mut rows = self.open()?;
         let in_use = rows.in_use(segment);
         let taken = change

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use tachi_domain::entity::Host;
-use tachi_domain::entity::host::{HostChange, NewHost};
+use tachi_domain::entity::host::{HostAttributes, NewHost};
 use tachi_domain::{HostId, SegmentId};
 use utoipa::ToSchema;
 use utoipa::openapi::Ref;
@@ -32,7 +32,7 @@ impl Body for NewHost {
     }
 }
 
-impl Body for HostChange {
+impl Body for HostAttributes {
     const KEY: &'static str = "host";
 
     fn fields(fields: &mut impl Fields, _: Microversion) -> Option<Self> {

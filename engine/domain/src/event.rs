@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::entity::host::{HostChange, NewHost};
+use crate::entity::host::{HostAttributes, NewHost};
 use crate::entity::notification::{NewNotification, NotificationStatus};
 use crate::entity::segment::{NewSegment, RecoveryMethod, SegmentChange};
 use crate::entity::vmove::VmoveStatus;
@@ -162,7 +162,7 @@ impl ShownSegment {
 impl ShownHost {
     /// Returns the host as it would be after `change`.
     #[must_use]
-    pub fn with(self, change: &HostChange) -> Self {
+    pub fn with(self, change: &HostAttributes) -> Self {
         match self {
             Self::Entity(host) => Self::Entity(change.applied_to(host)),
             Self::New(_) | Self::Id(_) => self,

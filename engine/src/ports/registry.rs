@@ -1,7 +1,7 @@
 //! The entities that the API stores: segments, hosts, notifications, vmoves.
 
 use async_trait::async_trait;
-use tachi_domain::entity::host::{HostChange, HostFilter, NewHost};
+use tachi_domain::entity::host::{HostAttributes, HostFilter, NewHost};
 use tachi_domain::entity::notification::{NewNotification, NotificationFilter};
 use tachi_domain::entity::segment::{NewSegment, SegmentChange, SegmentFilter};
 use tachi_domain::entity::vmove::VmoveFilter;
@@ -181,7 +181,7 @@ pub trait Hosts: Send + Sync {
         &self,
         segment: SegmentId,
         id: HostId,
-        change: &HostChange,
+        change: &HostAttributes,
     ) -> Result<Host, RegistryError>;
 
     /// Changes a host on behalf of an operator. While a notification of the segment is open only `on_maintenance=True`
@@ -194,7 +194,7 @@ pub trait Hosts: Send + Sync {
         &self,
         segment: SegmentId,
         id: HostId,
-        change: &HostChange,
+        change: &HostAttributes,
     ) -> Result<Host, RegistryError>;
 
     /// Deletes a host.

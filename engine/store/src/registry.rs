@@ -13,7 +13,7 @@ mod vmoves;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tachi_domain::entity::host::{HostChange, HostFilter, NewHost};
+use tachi_domain::entity::host::{HostAttributes, HostFilter, NewHost};
 use tachi_domain::entity::notification::{NewNotification, NotificationFilter};
 use tachi_domain::entity::segment::{NewSegment, SegmentChange, SegmentFilter};
 use tachi_domain::entity::vmove::VmoveFilter;
@@ -118,7 +118,7 @@ impl Hosts for RegistryTables {
         &self,
         segment: SegmentId,
         id: HostId,
-        change: &HostChange,
+        change: &HostAttributes,
     ) -> Result<Host, RegistryError> {
         let found = hosts::changeable(self.db.reader(), segment, id, change).await;
         found.map_err(|stop| stop.registry("reading a host before it is changed"))
@@ -129,7 +129,7 @@ impl Hosts for RegistryTables {
         &self,
         segment: SegmentId,
         id: HostId,
-        change: &HostChange,
+        change: &HostAttributes,
     ) -> Result<Host, RegistryError> {
         let update = hosts::Update {
             segment,

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use serde_json::json;
 use tachi_domain::Reporter;
-use tachi_domain::entity::host::{HostChange, HostFilter, NewHost};
+use tachi_domain::entity::host::{HostAttributes, HostFilter, NewHost};
 use tachi_domain::entity::notification::{NewNotification, NotificationStatus, NotificationType};
 use tachi_domain::entity::segment::{NewSegment, RecoveryMethod, SegmentChange};
 use tachi_domain::entity::{Host, Segment};
@@ -127,7 +127,7 @@ impl Scene {
     }
 }
 
-async fn change(scene: &Scene, host: &str, change: HostChange) {
+async fn change(scene: &Scene, host: &str, change: HostAttributes) {
     let (segment, id) = registered(scene, host).await;
     scene
         .harness
@@ -138,10 +138,10 @@ async fn change(scene: &Scene, host: &str, change: HostChange) {
         .unwrap();
 }
 
-fn maintenance(on: bool) -> HostChange {
-    HostChange {
+fn maintenance(on: bool) -> HostAttributes {
+    HostAttributes {
         on_maintenance: Some(on),
-        ..HostChange::default()
+        ..HostAttributes::default()
     }
 }
 
@@ -444,9 +444,9 @@ async fn slow_operator_checks_of_region() {
     }
     faults.maas_exchanged("compute-014", true).unwrap();
     change(&scene, "compute-007", maintenance(true)).await;
-    let reserved = |reserved| HostChange {
+    let reserved = |reserved| HostAttributes {
         reserved: Some(reserved),
-        ..HostChange::default()
+        ..HostAttributes::default()
     };
     change(&scene, "compute-010", reserved(false)).await;
     let enable = |enabled| SegmentChange {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use http::Method;
 use serde_json::json;
-use tachi_domain::entity::host::{HostChange, NewHost};
+use tachi_domain::entity::host::{HostAttributes, NewHost};
 use tachi_domain::entity::segment::{NewSegment, SegmentChange};
 use tachi_domain::entity::{Host, Segment};
 
@@ -177,7 +177,7 @@ pub(super) fn hosts() -> Vec<Operation> {
             about: "Fields that are not sent stay as they are. After a repair, set `on_maintenance` to false; Tachi \
                 never does that.",
             body: Some(RequestBody {
-                schema: schemas::body::<HostChange>,
+                schema: schemas::body::<HostAttributes>,
                 examples: || json!({"back": {"value": {"host": {"on_maintenance": false}}}}),
             }),
             success: Success::One(200, "host", "Host", &[]),

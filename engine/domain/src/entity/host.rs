@@ -56,9 +56,9 @@ pub struct NewHost {
     pub on_maintenance: bool,
 }
 
-/// A partial change by an operator; `None` leaves a field unchanged.
+/// Some attributes of a host: those that an operator changes, or those that a list requires. Texts have to be equal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HostChange {
+pub struct HostAttributes {
     pub name: Option<String>,
     pub kind: Option<String>,
     pub control_attributes: Option<String>,
@@ -66,7 +66,7 @@ pub struct HostChange {
     pub on_maintenance: Option<bool>,
 }
 
-impl HostChange {
+impl HostAttributes {
     /// True if the change only puts the host in maintenance, which is allowed even while the host is being recovered.
     pub fn only_sets_maintenance(&self) -> bool {
         *self
@@ -107,16 +107,10 @@ impl HostChange {
     }
 }
 
-/// The filters of a list of hosts. Texts have to be equal.
+/// The filters of a list of hosts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostFilter {
-    pub kind: Option<String>,
-    pub name: Option<String>,
-    pub control_attributes: Option<String>,
-    /// True for only the hosts in maintenance, false for only the others.
-    pub on_maintenance: Option<bool>,
-    /// True for only the reserved hosts, false for only the others.
-    pub reserved: Option<bool>,
+    pub attributes: HostAttributes,
     /// The integer id of the only row to list.
     pub row: Option<i64>,
 }

@@ -6,7 +6,7 @@ use tachi_contract::{
     Answer, Found, HOSTS, Operation, Outcome, RESERVED_HOST, Target, View, host_name, scenarios, server,
 };
 use tachi_domain::entity::Segment;
-use tachi_domain::entity::host::HostChange;
+use tachi_domain::entity::host::HostAttributes;
 use tachi_domain::entity::notification::{NewNotification, NotificationType};
 use tachi_domain::entity::segment::SegmentChange;
 use tachi_domain::recovery::RecoveryKind;
@@ -316,9 +316,9 @@ impl Harness {
                 api.update_segment(self.segment.id, &change).await.unwrap();
             }
             Operation::Maintenance { host } => {
-                let change = HostChange {
+                let change = HostAttributes {
                     on_maintenance: Some(true),
-                    ..HostChange::default()
+                    ..HostAttributes::default()
                 };
                 let host = self.hosts[*host];
                 api.update_host(self.segment.id, host, &change).await.unwrap();

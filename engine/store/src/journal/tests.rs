@@ -3,7 +3,7 @@ use std::time::Instant;
 
 use sea_orm::{ConnectionTrait as _, DbBackend, PaginatorTrait as _, Statement};
 use tachi_domain::entity::Host;
-use tachi_domain::entity::host::{HostChange, MaintenanceReason};
+use tachi_domain::entity::host::{HostAttributes, MaintenanceReason};
 use tachi_domain::entity::notification::{NotificationStatus, NotificationType};
 use tachi_domain::entity::segment::SegmentChange;
 use tachi_domain::entity::vmove::VmoveStatus;

@@ -87,7 +87,7 @@ pub(super) async fn region(db: &Database) -> Result<Vec<SegmentView>, Stop> {
 
 #[cfg(test)]
 mod tests {
-    use tachi_domain::entity::host::HostChange;
+    use tachi_domain::entity::host::HostAttributes;
     use tachi_engine::ports::journal::{HostWrite, Write, WriteOutcome};
     use tachi_engine::ports::{Hosts as _, OperatorJournal as _};
 
@@ -119,9 +119,9 @@ mod tests {
             .await
             .unwrap();
         assert!(matches!(written, WriteOutcome::Written(_)), "{written:?}");
-        let change = HostChange {
+        let change = HostAttributes {
             on_maintenance: Some(true),
-            ..HostChange::default()
+            ..HostAttributes::default()
         };
         bench
             .store

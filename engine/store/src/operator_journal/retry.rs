@@ -452,13 +452,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_host_that_an_operator_keeps_out_or_has_removed_is_left_alone() {
-        use tachi_domain::entity::host::HostChange;
+        use tachi_domain::entity::host::HostAttributes;
         let (bench, failed) = ended(NotificationStatus::Failed, Life::Closed).await;
         let views = bench.store.operator_journal().region().await.unwrap();
         let host = &views[0].hosts[0].host;
-        let change = HostChange {
+        let change = HostAttributes {
             on_maintenance: Some(true),
-            ..HostChange::default()
+            ..HostAttributes::default()
         };
         bench
             .store

@@ -4,7 +4,7 @@ use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, Set,
 };
 use tachi_domain::entity::Host;
-use tachi_domain::entity::host::{HostChange, HostFilter, MaintenanceReason, NewHost};
+use tachi_domain::entity::host::{HostAttributes, HostFilter, MaintenanceReason, NewHost};
 use tachi_domain::{HostId, SegmentId, Timestamp};
 use tachi_engine::ports::RegistryError;
 use tachi_engine::ports::registry::Page;
@@ -28,7 +28,7 @@ pub(super) async fn list(
     let parent = segments::get(db, segment)
         .await?
         .ok_or(RegistryError::SegmentNotFound { segment })?;
-    let filter = &page.filter;
+    let filter = &page.filter.attributes;
     let mut select = host::Entity::find().filter(host::Column::FailoverSegmentId.eq(segment.to_string()));
     if let Some(kind) = &filter.kind {
         select = select.filter(host::Column::Kind.eq(kind));
@@ -45,7 +45,7 @@ pub(super) async fn list(
     if let Some(reserved) = filter.reserved {
         select = select.filter(host::Column::Reserved.eq(reserved));
     }
-    if let Some(row) = filter.row {
+    if let Some(row) = page.filter.row {
         select = select.filter(host::Column::Id.eq(row));
     }
     let cut = PageQuery::<host::Entity> {
@@ -87,7 +87,7 @@ pub(super) async fn changeable(
     db: &impl ConnectionTrait,
     segment: SegmentId,
     id: HostId,
-    change: &HostChange,
+    change: &HostAttributes,
 ) -> Result<Host, Stop> {
     let row = existing(db, segment, id).await?;
     refuse_in_use(db, &row, change).await?;
@@ -98,7 +98,7 @@ pub(super) async fn changeable(
 async fn refuse_in_use(
     db: &impl ConnectionTrait,
     row: &host::Model,
-    change: &HostChange,
+    change: &HostAttributes,
 ) -> Result<(), Stop> {
     if !change.only_sets_maintenance() && in_use(db, &row.failover_segment_id).await? {
         return Err(RegistryError::InUse.into());
@@ -156,7 +156,7 @@ impl Transaction for Create<'_> {
 pub(super) struct Update<'a> {
     pub(super) segment: SegmentId,
     pub(super) id: HostId,
-    pub(super) change: &'a HostChange,
+    pub(super) change: &'a HostAttributes,
     pub(super) now: Timestamp,
 }
 

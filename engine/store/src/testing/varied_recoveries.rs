@@ -2,7 +2,7 @@
 
 use sea_orm::ConnectionTrait as _;
 use tachi_domain::ApprovedWait;
-use tachi_domain::entity::host::HostChange;
+use tachi_domain::entity::host::HostAttributes;
 use tachi_domain::entity::segment::SegmentChange;
 use tachi_domain::recovery::OperatorCommand;
 use tachi_engine::ports::journal::ClaimedRecovery;
@@ -39,9 +39,9 @@ impl Bench {
             ..SegmentChange::default()
         };
         registry.update_segment(disabled.id, &disable).await.unwrap();
-        let maintain = HostChange {
+        let maintain = HostAttributes {
             on_maintenance: Some(true),
-            ..HostChange::default()
+            ..HostAttributes::default()
         };
         registry
             .update_host(disabled.id, hosts[4], &maintain)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sea_orm::{ColumnTrait as _, ConnectionTrait as _, DbBackend, EntityTrait as _, QueryFilter as _};
-use tachi_domain::entity::host::{HostChange, MaintenanceReason};
+use tachi_domain::entity::host::{HostAttributes, MaintenanceReason};
 use tachi_domain::entity::notification::{NotificationStatus, NotificationType};
 use tachi_domain::recovery::Life;
 use tachi_engine::ports::journal::{HostWrite, Write, WriteOutcome};
@@ -210,9 +210,9 @@ async fn an_operator_action_survives_a_concurrent_write_of_the_recovery() {
                 store.journal().commit_at(claimed.id, claimed.epoch, &write).await
             },
             async move {
-                let change = HostChange {
+                let change = HostAttributes {
                     on_maintenance: Some(true),
-                    ..HostChange::default()
+                    ..HostAttributes::default()
                 };
                 operator.registry().update_host(segment.id, id, &change).await
             },

@@ -1,5 +1,5 @@
 use tachi_domain::HostId;
-use tachi_domain::entity::host::HostChange;
+use tachi_domain::entity::host::HostAttributes;
 use tachi_domain::recovery::FenceOrder;
 use tachi_engine::ports::journal::{ClaimedRecovery, ProofWrite, Write, WriteOutcome};
 use tachi_engine::ports::{Hosts as _, Journal};
@@ -68,9 +68,9 @@ async fn hosts_are_listed_with_their_maintenance_and_their_open_recovery() {
     for name in ["fine", "down", "mine", "gone"] {
         ids.push(bench.host(&segment, name).await.id);
     }
-    let put = HostChange {
+    let put = HostAttributes {
         on_maintenance: Some(true),
-        ..HostChange::default()
+        ..HostAttributes::default()
     };
     bench
         .store

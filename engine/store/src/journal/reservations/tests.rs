@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use sea_orm::PaginatorTrait as _;
 use tachi_domain::RecoveryId;
-use tachi_domain::entity::host::{HostChange, MaintenanceReason, NewHost};
+use tachi_domain::entity::host::{HostAttributes, MaintenanceReason, NewHost};
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::{Host, Segment};
 use tachi_domain::freeze::FreezeScope;
@@ -283,9 +283,9 @@ async fn two_recoveries_at_once_never_get_the_same_reserved_host() {
 #[tokio::test]
 async fn a_host_on_maintenance_not_reserved_or_under_recovery_is_not_taken() {
     let (bench, segment, claimed, spares) = stage(0, 2).await;
-    let maintenance = HostChange {
+    let maintenance = HostAttributes {
         on_maintenance: Some(true),
-        ..HostChange::default()
+        ..HostAttributes::default()
     };
     bench
         .store
@@ -415,9 +415,9 @@ async fn a_host_that_is_back_is_out_of_maintenance_only_if_this_recovery_has_put
             WriteOutcome::Written(_)
         ));
         if operator {
-            let change = HostChange {
+            let change = HostAttributes {
                 on_maintenance: Some(true),
-                ..HostChange::default()
+                ..HostAttributes::default()
             };
             bench
                 .store

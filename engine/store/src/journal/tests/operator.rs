@@ -26,9 +26,9 @@ async fn an_operators_change_is_in_the_next_pulse() {
         }
     );
 
-    let put = HostChange {
+    let put = HostAttributes {
         on_maintenance: Some(true),
-        ..HostChange::default()
+        ..HostAttributes::default()
     };
     bench
         .store

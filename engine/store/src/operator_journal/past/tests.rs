@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 use sea_orm::{ConnectionTrait as _, Statement};
 use tachi_domain::ApprovedWait;
 use tachi_domain::entity::Host;
-use tachi_domain::entity::host::HostChange;
+use tachi_domain::entity::host::HostAttributes;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::recovery::OperatorCommand;
 use tachi_engine::ports::journal::{StepWrite, Write, WriteOutcome};
@@ -145,9 +145,9 @@ async fn freezes_of_the_period_and_the_current_maintenance_are_listed() {
     ] {
         table.freeze(&new).await.unwrap();
     }
-    let change = HostChange {
+    let change = HostAttributes {
         on_maintenance: Some(true),
-        ..HostChange::default()
+        ..HostAttributes::default()
     };
     let registry = bench.store.registry();
     registry.update_host(a.segment.id, a.id, &change).await.unwrap();

@@ -1,5 +1,5 @@
 use tachi_domain::entity::Host;
-use tachi_domain::entity::host::{HostChange, NewHost};
+use tachi_domain::entity::host::{HostAttributes, NewHost};
 use tachi_domain::entity::notification::NotificationType::{self, ComputeHost, Process, Vm};
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_engine::ports::journal::{ClaimedRecovery, HostWrite, Write, WriteOutcome};
@@ -174,9 +174,9 @@ async fn maintenance_comes_before_duplicates() {
     let segment = bench.segment("s1").await;
     let host = bench.host(&segment, "cmp1").await;
     bench.stopped(&host).await;
-    let change = HostChange {
+    let change = HostAttributes {
         on_maintenance: Some(true),
-        ..HostChange::default()
+        ..HostAttributes::default()
     };
     bench
         .store
@@ -346,9 +346,9 @@ async fn a_new_stop_leaves_the_recovery_that_watches_the_host_to_its_end() {
     end(&bench, &watching, NotificationStatus::Finished, Life::Watching).await;
 
     // A report that the host has started does not end the watch.
-    let taken_off = HostChange {
+    let taken_off = HostAttributes {
         on_maintenance: Some(false),
-        ..HostChange::default()
+        ..HostAttributes::default()
     };
     bench
         .store

@@ -13,10 +13,10 @@ async fn why(bench: &Bench, id: HostId) -> Option<String> {
     row.map(|row| row.why)
 }
 
-fn maintenance_set(to: bool) -> HostChange {
-    HostChange {
+fn maintenance_set(to: bool) -> HostAttributes {
+    HostAttributes {
         on_maintenance: Some(to),
-        ..HostChange::default()
+        ..HostAttributes::default()
     }
 }
 
@@ -35,10 +35,10 @@ async fn a_host_is_created_changed_and_deleted() {
             .unwrap(),
         Some(host.clone())
     );
-    let change = HostChange {
+    let change = HostAttributes {
         reserved: Some(true),
         control_attributes: Some("IPMI".to_owned()),
-        ..HostChange::default()
+        ..HostAttributes::default()
     };
     let updated = bench
         .store
@@ -95,9 +95,9 @@ async fn names_are_unique_over_all_segments() {
         matches!(&twice, RegistryError::HostExists { name } if name == "cmp1"),
         "{twice:?}"
     );
-    let rename = HostChange {
+    let rename = HostAttributes {
         name: Some("cmp1".to_owned()),
-        ..HostChange::default()
+        ..HostAttributes::default()
     };
     let taken = bench
         .store
@@ -165,7 +165,7 @@ async fn in_use_only_maintenance_may_be_put() {
     let host = bench.host(&segment, "cmp1").await;
     let sibling = bench.host(&segment, "cmp2").await;
     bench.stopped(&host).await;
-    let reserve = HostChange {
+    let reserve = HostAttributes {
         reserved: Some(true),
         ..maintenance_set(true)
     };
@@ -227,47 +227,51 @@ async fn lists_are_filtered_and_kept_to_their_segment() {
     bench.store.registry().create_host(one.id, &odd).await.unwrap();
     bench.host(&other, "cmp3").await;
     let none = HostFilter::default;
+    let with = |attributes| HostFilter {
+        attributes,
+        row: None,
+    };
     let text = |text: &str| Some(text.to_owned());
     let cases: Vec<(&str, HostFilter, &[&str])> = vec![
         ("all", none(), &["cmp2", "cmp1"]),
         (
             "type",
-            HostFilter {
+            with(HostAttributes {
                 kind: text("KVM"),
-                ..none()
-            },
+                ..HostAttributes::default()
+            }),
             &["cmp2"],
         ),
         (
             "name",
-            HostFilter {
+            with(HostAttributes {
                 name: text("cmp1"),
-                ..none()
-            },
+                ..HostAttributes::default()
+            }),
             &["cmp1"],
         ),
         (
             "attributes",
-            HostFilter {
+            with(HostAttributes {
                 control_attributes: text("SSH"),
-                ..none()
-            },
+                ..HostAttributes::default()
+            }),
             &["cmp1"],
         ),
         (
             "in maintenance",
-            HostFilter {
+            with(HostAttributes {
                 on_maintenance: Some(true),
-                ..none()
-            },
+                ..HostAttributes::default()
+            }),
             &["cmp2"],
         ),
         (
             "not reserved",
-            HostFilter {
+            with(HostAttributes {
                 reserved: Some(false),
-                ..none()
-            },
+                ..HostAttributes::default()
+            }),
             &["cmp1"],
         ),
         (
@@ -288,10 +292,10 @@ async fn lists_are_filtered_and_kept_to_their_segment() {
         ),
         (
             "of another segment",
-            HostFilter {
+            with(HostAttributes {
                 name: text("cmp3"),
-                ..none()
-            },
+                ..HostAttributes::default()
+            }),
             &[],
         ),
     ];

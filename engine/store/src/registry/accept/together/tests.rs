@@ -1,7 +1,7 @@
 use futures_util::future::join_all;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveModelTrait as _, EntityTrait as _, PaginatorTrait as _, Set};
-use tachi_domain::entity::host::HostChange;
+use tachi_domain::entity::host::HostAttributes;
 use tachi_domain::entity::notification::NotificationType;
 use tachi_domain::recovery::Life;
 use tachi_engine::ports::{Hosts as _, OperatorJournal as _, Reports as _};
@@ -175,9 +175,9 @@ async fn each_gets_its_own_answer(one_fails: bool) {
         good.push(bench.host(&segment, &format!("good{n}")).await);
     }
     let maintained = bench.host(&segment, "maintained").await;
-    let change = HostChange {
+    let change = HostAttributes {
         on_maintenance: Some(true),
-        ..HostChange::default()
+        ..HostAttributes::default()
     };
     bench
         .store
@@ -388,9 +388,9 @@ async fn a_name_that_another_host_has_now_is_that_hosts() {
     let mut expected: Vec<HostId> = hosts.iter().map(|host| host.id).collect();
     assert_eq!(accept(report(0)).await, expected);
     let rename = async |n: usize, name: &str| {
-        let change = HostChange {
+        let change = HostAttributes {
             name: Some(name.to_owned()),
-            ..HostChange::default()
+            ..HostAttributes::default()
         };
         bench
             .store
