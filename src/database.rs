@@ -19,6 +19,7 @@ use tachi_engine::ports::operator::{MoveFilter, RecoveryFilter};
 use tachi_engine::ports::past::Span;
 use tachi_engine::ports::{AuditSink, Freezes as _, JournalError, OperatorJournal as _};
 use tachi_operator::actions::{self, ActionError, ResolutionEffect};
+use tachi_operator::audited::AuditedOperator;
 use tachi_operator::failed_instance;
 use tachi_operator::freezes::{self, FreezeOperator, FreezeRequest, FreezeTarget};
 use tachi_operator::plans::PlanRequest;
@@ -68,9 +69,11 @@ impl Database {
     fn freeze_operator<'a>(&'a self, audit: &'a dyn AuditSink) -> Result<FreezeOperator<'a>, Failure> {
         Ok(FreezeOperator {
             freezes: self.base.store.freezes(),
-            audit,
-            by: process_owner::who(None)?,
-            request: None,
+            operator: AuditedOperator {
+                audit,
+                by: process_owner::who(None)?,
+                request: None,
+            },
         })
     }
 
@@ -382,9 +385,11 @@ impl Source for Database {
         let failing = FailureReport {
             operator_journal: base.store.operator_journal(),
             reports: base.store.registry(),
-            audit: audit.as_ref(),
-            by,
-            request: None,
+            operator: AuditedOperator {
+                audit: audit.as_ref(),
+                by,
+                request: None,
+            },
             window: settings.duplicate_window_seconds,
         };
         let report = failing.report(&view, new, now).await.map_err(|unsaid| {

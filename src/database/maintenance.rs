@@ -8,6 +8,7 @@ use tachi_domain::RecoveryId;
 use tachi_domain::monitor::MonitorKind;
 use tachi_engine::ports::AuditSink;
 use tachi_operator::actions::ActionError;
+use tachi_operator::audited::AuditedOperator;
 use tachi_operator::maintenance::{Done, MaintenanceOperator};
 use tachi_operator::{Failure, ForgottenView, LiftedView, RetriedView};
 
@@ -33,9 +34,11 @@ impl<'a> LocalOperator<'a> {
         MaintenanceOperator {
             operator_journal: store.operator_journal(),
             monitors: store.monitors(),
-            audit: self.audit.as_ref(),
-            by: self.by.clone(),
-            request: None,
+            operator: AuditedOperator {
+                audit: self.audit.as_ref(),
+                by: self.by.clone(),
+                request: None,
+            },
         }
     }
 }

@@ -9,6 +9,7 @@ use tachi_domain::recovery::RecoveryKind;
 use tachi_engine::ports::Freezes as _;
 use tachi_engine::ports::operator::HostView;
 use tachi_openstack::Nova;
+use tachi_operator::audited::AuditedOperator;
 use tachi_operator::plans::{
     self, AwayInstance, HostService, PlanRequest, Planner, list_away_now, service_now,
 };
@@ -88,9 +89,11 @@ pub(super) async fn plan(
     let planner = Planner {
         operator_journal,
         plans: base.store.plans(),
-        audit: audit.as_ref(),
-        by: process_owner::who(None)?,
-        request: None,
+        operator: AuditedOperator {
+            audit: audit.as_ref(),
+            by: process_owner::who(None)?,
+            request: None,
+        },
     };
     let already = planner.already(&view, wish, base.clock.wall()).await;
     if let Some(already) = already.map_err(|error| database.wrong(error))? {

@@ -7,6 +7,7 @@ use tachi_domain::entity::notification::NewNotification;
 use tachi_domain::event::{EventSnapshot, HandlingMethod, Subject};
 use tachi_engine::ports::operator::HostView;
 use tachi_operator::actions;
+use tachi_operator::audited::AuditedOperator;
 use tachi_operator::report_host::{self, FailureReport};
 
 use super::actions::{name_of, refuse_monitors, refused};
@@ -73,9 +74,11 @@ async fn write(
     let failing = FailureReport {
         operator_journal: app.operator_journal.as_ref(),
         reports: app.registry.as_ref(),
-        audit: app.audit.as_ref(),
-        by,
-        request: Some(request),
+        operator: AuditedOperator {
+            audit: app.audit.as_ref(),
+            by,
+            request: Some(request),
+        },
         window: app.duplicate_window_seconds,
     };
     let report = failing

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::extract::State;
 use http::StatusCode;
 use tachi_operator::FreezeView;
+use tachi_operator::audited::AuditedOperator;
 use tachi_operator::freezes::{self, FreezeOperator, FreezeRequest, FreezeTarget, InvalidFreeze};
 
 use super::actions::{name_of, refuse_monitors, refused};
@@ -47,9 +48,11 @@ impl Requester {
     fn freeze_operator(self, app: &ApiState) -> FreezeOperator<'_> {
         FreezeOperator {
             freezes: app.freezes.as_ref(),
-            audit: app.audit.as_ref(),
-            by: self.name,
-            request: Some(self.request),
+            operator: AuditedOperator {
+                audit: app.audit.as_ref(),
+                by: self.name,
+                request: Some(self.request),
+            },
         }
     }
 }
@@ -88,7 +91,7 @@ async fn begin(app: ApiState, by: Requester, freeze_request: FreezeRequest) -> A
         .await
         .map_err(refused)?;
     if !written.already {
-        tracing::info!(by = %freeze_operator.by, freeze = %written.line.freeze.sentence(), "freeze started");
+        tracing::info!(by = %freeze_operator.operator.by, freeze = %written.line.freeze.sentence(), "freeze started");
     }
     app.notify.notify();
     let waited = freezes::wait(app.operator_journal.as_ref(), &what, WAIT_LIMIT, |_| {}).await;
@@ -120,7 +123,7 @@ async fn end(app: ApiState, by: Requester, number: String) -> Answer {
         .thaw(&FreezeView::from(found))
         .await
         .map_err(refused)?;
-    tracing::info!(by = %freeze_operator.by, freeze = %found.freeze.what(), "freeze ended by an operator");
+    tracing::info!(by = %freeze_operator.operator.by, freeze = %found.freeze.what(), "freeze ended by an operator");
     if let Some(why) = unaudited {
         tracing::warn!(%why, "failed to write an operator action to the audit log");
     }

@@ -4,6 +4,7 @@
 use axum::extract::State;
 use http::StatusCode;
 use tachi_domain::RecoveryId;
+use tachi_operator::audited::AuditedOperator;
 use tachi_operator::maintenance::MaintenanceOperator;
 use tachi_operator::{ReporterView, actions};
 
@@ -47,9 +48,11 @@ impl Requester {
         MaintenanceOperator {
             operator_journal: app.operator_journal.as_ref(),
             monitors: app.monitors.as_ref(),
-            audit: app.audit.as_ref(),
-            by: self.name.clone(),
-            request: Some(self.request.clone()),
+            operator: AuditedOperator {
+                audit: app.audit.as_ref(),
+                by: self.name.clone(),
+                request: Some(self.request.clone()),
+            },
         }
     }
 }

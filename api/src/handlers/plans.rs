@@ -8,6 +8,7 @@ use axum::extract::State;
 use http::StatusCode;
 use tachi_domain::recovery::RecoveryKind;
 use tachi_engine::ports::operator::HostView;
+use tachi_operator::audited::AuditedOperator;
 use tachi_operator::plans::{self, AwayInstance, BegunPlan, HostService, InvalidPlan, PlanRequest, Planner};
 use tachi_operator::{AwayView, FailurePreview, GivebackView, RegionSnapshot, Time, report_host};
 
@@ -147,9 +148,11 @@ async fn write(
     let planner = Planner {
         operator_journal: app.operator_journal.as_ref(),
         plans: app.plans.as_ref(),
-        audit: app.audit.as_ref(),
-        by,
-        request: Some(request),
+        operator: AuditedOperator {
+            audit: app.audit.as_ref(),
+            by,
+            request: Some(request),
+        },
     };
     let target = snapshot(&app, &name, plan_request.kind).await?;
     let already = planner

@@ -16,9 +16,10 @@ use tachi_domain::situation::{FindingCode, Protection};
 use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
 use tachi_engine::ports::engine_registry::EngineRow;
 use tachi_engine::ports::freezes::FREEZES_FACT;
-use tachi_engine::ports::{AuditEntry, AuditSink, FreezeLine, FreezeOutcome, Freezes, NewFreeze};
+use tachi_engine::ports::{AuditEntry, FreezeLine, FreezeOutcome, Freezes, NewFreeze};
 
 use crate::actions::ActionError;
+use crate::audited::AuditedOperator;
 use crate::plain::check_reason;
 use crate::snapshot::{RegionSnapshot, is_alive};
 use crate::when::{duration_text, time};
@@ -105,11 +106,7 @@ impl FreezeRequest {
 /// An operator who freezes or thaws, and the ports for it.
 pub struct FreezeOperator<'a> {
     pub freezes: &'a dyn Freezes,
-    /// The audit log, which is written before the freeze is.
-    pub audit: &'a dyn AuditSink,
-    pub by: String,
-    /// The id of the API request, if there is one.
-    pub request: Option<String>,
+    pub operator: AuditedOperator<'a>,
 }
 
 /// The result of a freeze request.
@@ -126,31 +123,6 @@ pub struct InForce {
 }
 
 impl FreezeOperator<'_> {
-    fn entry(&self, action: AuditAction, phase: AuditPhase, host: &str, text: String) -> AuditEntry {
-        let mut entry = AuditEntry::new(action, phase, host);
-        entry.operator = Some(self.by.clone());
-        entry.text = match &self.request {
-            Some(request) if phase == AuditPhase::Intent => format!("{text} ({request})"),
-            Some(_) | None => text,
-        };
-        entry
-    }
-
-    /// Writes the intent to disk before the action starts.
-    async fn before(&self, entry: AuditEntry, not_done: &'static str) -> Result<(), ActionError> {
-        let written = self.audit.write(entry).await;
-        written.map_err(|source| ActionError::Unaudited { not_done, source })
-    }
-
-    /// Writes the result. A failure is returned as text and not as an error, because the action itself has succeeded.
-    async fn after(&self, entry: AuditEntry) -> Option<String> {
-        let error = self.audit.write(entry).await.err()?;
-        Some(format!(
-            "its outcome is not in the audit log: {error}: {}",
-            error.source
-        ))
-    }
-
     /// Freezes an object that was found in `snapshot`. Writes nothing if the same operator made the same request a moment ago.
     ///
     /// # Errors
@@ -168,7 +140,7 @@ impl FreezeOperator<'_> {
             target: what.target.clone(),
             name: what.name.clone(),
             lasts: freeze_request.lasts,
-            by: self.by.clone(),
+            by: self.operator.by.clone(),
             reason: freeze_request.reason.clone(),
             unless_worse: freeze_request.unless_worse,
         };
@@ -181,23 +153,21 @@ impl FreezeOperator<'_> {
                 unaudited: None,
             });
         }
-        let entry = |phase, text| self.entry(AuditAction::Freeze, phase, what.host(), text);
+        let entry = AuditEntry::new(AuditAction::Freeze, AuditPhase::Intent, what.host());
         let attempt = format!("{what} for {}: {}", duration_text(new.lasts), new.reason);
-        self.before(entry(AuditPhase::Intent, attempt), "nothing was frozen")
+        self.operator
+            .intend(entry.clone(), &attempt, "nothing was frozen")
             .await?;
         let written = self.freezes.freeze(&new).await;
-        let mut outcome = entry(AuditPhase::Outcome, String::new());
-        outcome.result = Some(match &written {
-            Ok(FreezeOutcome::Started { .. }) => AuditResult::Ok,
-            Ok(FreezeOutcome::Longer(_)) => AuditResult::Permanent,
-            Err(_) => AuditResult::Transient,
-        });
-        outcome.text = match &written {
-            Ok(FreezeOutcome::Started { line, .. }) => line.freeze.sentence(),
-            Ok(FreezeOutcome::Longer(line)) => format!("refused: {}", line.freeze.sentence()),
-            Err(error) => format!("{error}: {}", error.source),
+        let (result, text) = match &written {
+            Ok(FreezeOutcome::Started { line, .. }) => (AuditResult::Ok, line.freeze.sentence()),
+            Ok(FreezeOutcome::Longer(line)) => (
+                AuditResult::Permanent,
+                format!("refused: {}", line.freeze.sentence()),
+            ),
+            Err(error) => (AuditResult::Transient, format!("{error}: {}", error.source)),
         };
-        let unaudited = self.after(outcome).await;
+        let unaudited = self.operator.conclude(entry, result, text).await;
         match written? {
             FreezeOutcome::Started { line, before } => Ok(InForce {
                 line,
@@ -229,17 +199,17 @@ impl FreezeOperator<'_> {
             FreezeScope::Host => shown.name.as_str(),
             FreezeScope::Region | FreezeScope::Segment | FreezeScope::Instance => "",
         };
-        let entry = |phase, text| self.entry(AuditAction::Thaw, phase, host, text);
-        self.before(entry(AuditPhase::Intent, shown.sentence()), "nothing was thawed")
+        let entry = AuditEntry::new(AuditAction::Thaw, AuditPhase::Intent, host);
+        self.operator
+            .intend(entry.clone(), &shown.sentence(), "nothing was thawed")
             .await?;
-        let thawed = self.freezes.thaw(shown.number, &self.by).await;
-        let mut outcome = entry(AuditPhase::Outcome, shown.what());
-        outcome.result = Some(match &thawed {
+        let thawed = self.freezes.thaw(shown.number, &self.operator.by).await;
+        let result = match &thawed {
             Ok(Some(_)) => AuditResult::Ok,
             Ok(None) => AuditResult::Permanent,
             Err(_) => AuditResult::Transient,
-        });
-        let unaudited = self.after(outcome).await;
+        };
+        let unaudited = self.operator.conclude(entry, result, shown.what()).await;
         match thawed? {
             Some(line) => Ok((FreezeView::from(&line), unaudited)),
             None => Err(ActionError::Unknown(format!(

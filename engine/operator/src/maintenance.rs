@@ -7,10 +7,11 @@ use tachi_domain::situation::MutedReporter;
 use tachi_domain::{NotificationId, RecoveryId, Timestamp};
 use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
 use tachi_engine::ports::operator::{RecoveryFilter, RetryOutcome, attempt};
-use tachi_engine::ports::{AuditEntry, AuditSink, JournalError, Monitors, OperatorJournal};
+use tachi_engine::ports::{AuditEntry, JournalError, Monitors, OperatorJournal};
 use utoipa::ToSchema;
 
 use crate::actions::ActionError;
+use crate::audited::AuditedOperator;
 use crate::plain::plain;
 use crate::schema;
 use crate::search;
@@ -111,12 +112,7 @@ pub struct MaintenanceOperator<'a> {
     pub operator_journal: &'a dyn OperatorJournal,
     /// The registry of monitors.
     pub monitors: &'a dyn Monitors,
-    /// The audit log, which is written before the action.
-    pub audit: &'a dyn AuditSink,
-    /// The operator.
-    pub by: String,
-    /// The id of the API request, if there is one.
-    pub request: Option<String>,
+    pub operator: AuditedOperator<'a>,
 }
 
 impl MaintenanceOperator<'_> {
@@ -135,7 +131,8 @@ impl MaintenanceOperator<'_> {
         })?;
         let mut entry = AuditEntry::new(AuditAction::Lift, AuditPhase::Intent, "");
         entry.reporter = Some(found.reporter.to_string());
-        self.intend(entry.clone(), "unmutes it", "nothing was unmuted")
+        self.operator
+            .intend(entry.clone(), "unmutes it", "nothing was unmuted")
             .await?;
         let lifted = self.operator_journal.unmute_reporter(found.number).await;
         let (result, text) = match &lifted {
@@ -152,14 +149,14 @@ impl MaintenanceOperator<'_> {
             ),
             Err(error) => failed(error),
         };
-        let unaudited = self.write_outcome(entry, result, text).await;
+        let unaudited = self.operator.conclude(entry, result, text).await;
         let lifted = lifted?.ok_or_else(|| {
             ActionError::Refused("another operator has unmuted it meanwhile: nothing was written".into())
         })?;
         Ok(Done {
             view: LiftedView {
                 lifted: ReporterView::from(&lifted),
-                by: self.by.clone(),
+                by: self.operator.by.clone(),
             },
             unaudited,
         })
@@ -186,7 +183,9 @@ impl MaintenanceOperator<'_> {
         }
         let entry = AuditEntry::new(AuditAction::Word, AuditPhase::Intent, host);
         let intent = format!("removes the {kind} monitor");
-        self.intend(entry.clone(), &intent, "nothing was removed").await?;
+        self.operator
+            .intend(entry.clone(), &intent, "nothing was removed")
+            .await?;
         let forgotten = self.monitors.forget_monitor(host, kind).await;
         let (result, text) = match &forgotten {
             Ok(true) => (AuditResult::Ok, format!("the {kind} monitor is removed")),
@@ -196,7 +195,7 @@ impl MaintenanceOperator<'_> {
             ),
             Err(error) => failed(error),
         };
-        let unaudited = self.write_outcome(entry, result, text).await;
+        let unaudited = self.operator.conclude(entry, result, text).await;
         if !forgotten? {
             return Err(unknown());
         }
@@ -204,7 +203,7 @@ impl MaintenanceOperator<'_> {
             view: ForgottenView {
                 host: host.to_owned(),
                 kind,
-                by: self.by.clone(),
+                by: self.operator.by.clone(),
             },
             unaudited,
         })
@@ -226,9 +225,10 @@ impl MaintenanceOperator<'_> {
                 unaudited: None,
             });
         }
-        self.intend(entry.clone(), "another attempt", "nothing was started")
+        self.operator
+            .intend(entry.clone(), "another attempt", "nothing was started")
             .await?;
-        let retried = self.operator_journal.retry(id, &self.by).await;
+        let retried = self.operator_journal.retry(id, &self.operator.by).await;
         let refused = |why: String| ActionError::Refused(format!("no new attempt: {why}"));
         let outcome = match retried {
             Ok(RetryOutcome::Started {
@@ -251,13 +251,13 @@ impl MaintenanceOperator<'_> {
             Err(ActionError::Failed(error)) => failed(error),
             Err(why) => (AuditResult::Permanent, why.to_string()),
         };
-        let unaudited = self.write_outcome(entry, result, text).await;
+        let unaudited = self.operator.conclude(entry, result, text).await;
         let (recovery, notification) = outcome?;
         Ok(Done {
             view: RetriedView {
                 recovery,
                 notification,
-                by: self.by.clone(),
+                by: self.operator.by.clone(),
                 already: false,
             },
             unaudited,
@@ -277,7 +277,7 @@ impl MaintenanceOperator<'_> {
             limit: Some(MAX_RECENT_RECOVERIES),
             ..RecoveryFilter::default()
         };
-        let attempt_text = attempt(id, &self.by);
+        let attempt_text = attempt(id, &self.operator.by);
         for row in self.operator_journal.find_recoveries(&filter).await? {
             let age = now.micros_since(row.opened_at).unsigned_abs() / 1_000_000;
             if age >= REPEAT_WINDOW_SECONDS {
@@ -288,43 +288,12 @@ impl MaintenanceOperator<'_> {
                 return Ok(Some(RetriedView {
                     recovery: row.id,
                     notification: row.notification,
-                    by: self.by.clone(),
+                    by: self.operator.by.clone(),
                     already: true,
                 }));
             }
         }
         Ok(None)
-    }
-
-    /// Writes the intent to disk before anything else is written.
-    async fn intend(
-        &self,
-        mut entry: AuditEntry,
-        text: &str,
-        not_done: &'static str,
-    ) -> Result<(), ActionError> {
-        entry.operator = Some(self.by.clone());
-        entry.text = match &self.request {
-            Some(request) => format!("{text} ({request})"),
-            None => text.to_owned(),
-        };
-        let written = self.audit.write(entry).await;
-        written.map_err(|source| ActionError::Unaudited { not_done, source })
-    }
-
-    /// Writes the result. A failure is returned as text and not as an error, because the action itself has succeeded.
-    async fn write_outcome(
-        &self,
-        mut entry: AuditEntry,
-        result: AuditResult,
-        text: String,
-    ) -> Option<String> {
-        entry.phase = AuditPhase::Outcome;
-        entry.operator = Some(self.by.clone());
-        entry.result = Some(result);
-        entry.text = text;
-        let written = self.audit.write(entry).await.err();
-        written.map(|error| format!("its outcome is not in the audit log: {error}: {}", error.source))
     }
 }
 

@@ -16,9 +16,10 @@ use tachi_domain::{RecoveryId, ServerId, Timestamp, count};
 use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
 use tachi_engine::ports::operator::{HostView, RecoveryFilter};
 use tachi_engine::ports::plans::{NewPlan, PLANS_FACT, PlanOutcome};
-use tachi_engine::ports::{AuditEntry, AuditSink, FreezeLine, JournalError, OperatorJournal, Plans};
+use tachi_engine::ports::{AuditEntry, FreezeLine, JournalError, OperatorJournal, Plans};
 
 use crate::actions::ActionError;
+use crate::audited::AuditedOperator;
 use crate::freezes::end_command;
 use crate::plain::{check_reason, plain};
 use crate::report_host::freezes_host;
@@ -291,11 +292,7 @@ pub fn drain_consequences(host: &str, service: &HostService) -> Vec<String> {
 pub struct Planner<'a> {
     pub operator_journal: &'a dyn OperatorJournal,
     pub plans: &'a dyn Plans,
-    /// The audit log, which is written before the plan is.
-    pub audit: &'a dyn AuditSink,
-    pub by: String,
-    /// The id of the API request, if there is one.
-    pub request: Option<String>,
+    pub operator: AuditedOperator<'a>,
 }
 
 /// The result of a request.
@@ -313,7 +310,7 @@ impl Planner<'_> {
                 host: host.to_owned(),
                 kind,
                 recovery,
-                by: self.by.clone(),
+                by: self.operator.by.clone(),
                 already,
             },
             unaudited: None,
@@ -339,7 +336,7 @@ impl Planner<'_> {
             limit: Some(MAX_RECENT_RECOVERIES),
             ..RecoveryFilter::default()
         };
-        let request_order = plan_request.order(&self.by, BTreeMap::new());
+        let request_order = plan_request.order(&self.operator.by, BTreeMap::new());
         for row in self.operator_journal.find_recoveries(&filter).await? {
             let age = now.micros_since(row.opened_at).unsigned_abs() / 1_000_000;
             if row.kind != plan_request.kind || age >= REPEAT_WINDOW_SECONDS {
@@ -370,13 +367,8 @@ impl Planner<'_> {
         instances: BTreeMap<ServerId, String>,
     ) -> Result<BegunPlan, ActionError> {
         let (host, kind) = (&view.host.name, plan_request.kind);
-        let entry = |phase, text: String| {
-            let mut entry = AuditEntry::new(AuditAction::Word, phase, host);
-            entry.operator = Some(self.by.clone());
-            entry.text = text;
-            entry
-        };
-        let mut attempt = match kind {
+        let entry = AuditEntry::new(AuditAction::Word, AuditPhase::Intent, host);
+        let attempt = match kind {
             RecoveryKind::Drain => format!(
                 "drain for {}: {}",
                 duration_text(plan_request.lasts),
@@ -386,40 +378,27 @@ impl Planner<'_> {
                 format!("{kind}; instances: {}", instances.len())
             }
         };
-        if let Some(request) = &self.request {
-            attempt = format!("{attempt} ({request})");
-        }
-        let intent = self.audit.write(entry(AuditPhase::Intent, attempt)).await;
-        intent.map_err(|source| ActionError::Unaudited {
-            not_done: "nothing was started",
-            source,
-        })?;
+        self.operator
+            .intend(entry.clone(), &attempt, "nothing was started")
+            .await?;
         let new = NewPlan {
             kind,
             host: view.host.id,
-            payload: plan_request.order(&self.by, instances).payload(kind),
+            payload: plan_request.order(&self.operator.by, instances).payload(kind),
         };
         let planned = self.plans.plan(&new).await;
-        let mut outcome = entry(AuditPhase::Outcome, String::new());
-        (outcome.result, outcome.text) = match &planned {
-            Ok(PlanOutcome::Started { recovery, .. }) => {
-                (Some(AuditResult::Ok), format!("recovery {recovery}"))
-            }
+        let (result, text) = match &planned {
+            Ok(PlanOutcome::Started { recovery, .. }) => (AuditResult::Ok, format!("recovery {recovery}")),
             Ok(PlanOutcome::Busy(id, _) | PlanOutcome::Reserved(id)) => {
-                (Some(AuditResult::Permanent), format!("recovery {id} is running"))
+                (AuditResult::Permanent, format!("recovery {id} is running"))
             }
             Ok(PlanOutcome::Unknown) => (
-                Some(AuditResult::Permanent),
+                AuditResult::Permanent,
                 "the host is no longer registered".to_owned(),
             ),
-            Err(error) => (Some(AuditResult::Transient), format!("{error}: {}", error.source)),
+            Err(error) => (AuditResult::Transient, format!("{error}: {}", error.source)),
         };
-        let unaudited = self
-            .audit
-            .write(outcome)
-            .await
-            .err()
-            .map(|error| format!("its outcome is not in the audit log: {error}: {}", error.source));
+        let unaudited = self.operator.conclude(entry, result, text).await;
         match planned? {
             PlanOutcome::Started { recovery, .. } => Ok(BegunPlan {
                 unaudited,

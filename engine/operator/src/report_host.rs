@@ -14,11 +14,12 @@ use tachi_domain::{NotificationId, RecoveryId, Timestamp};
 use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
 use tachi_engine::ports::operator::{HostView, RecoveryFilter, RecoverySummary};
 use tachi_engine::ports::{
-    AuditEntry, AuditSink, FreezeLine, Freezes, JournalError, OperatorJournal, RegistryError, Reports,
+    AuditEntry, FreezeLine, Freezes, JournalError, OperatorJournal, RegistryError, Reports,
 };
 use utoipa::ToSchema;
 
 use crate::actions::ActionError;
+use crate::audited::AuditedOperator;
 use crate::plain::plain;
 use crate::search::{best_matches, no_match, several_matches};
 use crate::snapshot::RegionSnapshot;
@@ -215,12 +216,7 @@ pub fn notification(host: &str, now: Timestamp) -> NewNotification {
 pub struct FailureReport<'a> {
     pub operator_journal: &'a dyn OperatorJournal,
     pub reports: &'a dyn Reports,
-    /// The audit log, which is written before the report is.
-    pub audit: &'a dyn AuditSink,
-    /// The operator, with the reason in parentheses if one was given.
-    pub by: String,
-    /// The id of the API request, if there is one.
-    pub request: Option<String>,
+    pub operator: AuditedOperator<'a>,
     /// The window in seconds in which an identical report is a duplicate.
     pub window: u32,
 }
@@ -259,36 +255,22 @@ impl FailureReport<'_> {
             return outcome.ok_or_else(|| ActionError::Refused(format!("nothing was reported: {why}")));
         }
         if let Some(reporter) = new.reporter.as_deref_mut() {
-            reporter.user_name = Some(self.by.clone());
+            reporter.user_name = Some(self.operator.by.clone());
         }
-        let entry = |phase, text: String| {
-            let mut entry = AuditEntry::new(AuditAction::Word, phase, host);
-            entry.operator = Some(self.by.clone());
-            entry.text = text;
-            entry
-        };
-        let request = self.request.as_ref();
-        let request = request.map_or_else(String::new, |request| format!(" ({request})"));
-        let intent = entry(AuditPhase::Intent, format!("reports the host as failed{request}"));
-        self.audit
-            .write(intent)
-            .await
-            .map_err(|source| ActionError::Unaudited {
-                not_done: "nothing was reported",
-                source,
-            })?;
+        let entry = AuditEntry::new(AuditAction::Word, AuditPhase::Intent, host);
+        self.operator
+            .intend(
+                entry.clone(),
+                "reports the host as failed",
+                "nothing was reported",
+            )
+            .await?;
         let accepted = self.reports.accept_notification(&new, self.window, now).await;
-        let mut outcome = entry(AuditPhase::Outcome, String::new());
-        (outcome.result, outcome.text) = match &accepted {
-            Ok(notification) => (Some(AuditResult::Ok), format!("notification {}", notification.id)),
-            Err(error) => (Some(audit_result_of(error)), error.to_string()),
+        let (result, text) = match &accepted {
+            Ok(notification) => (AuditResult::Ok, format!("notification {}", notification.id)),
+            Err(error) => (audit_result_of(error), error.to_string()),
         };
-        let unaudited = self
-            .audit
-            .write(outcome)
-            .await
-            .err()
-            .map(|error| format!("its outcome is not in the audit log: {error}: {}", error.source));
+        let unaudited = self.operator.conclude(entry, result, text).await;
         let accepted = match accepted {
             Ok(accepted) => accepted,
             Err(error) => return self.refused(host, error).await,
@@ -300,7 +282,7 @@ impl FailureReport<'_> {
                 host: host.clone(),
                 notification: accepted.id,
                 recovery: begun.map(|recovery| recovery.id),
-                by: self.by.clone(),
+                by: self.operator.by.clone(),
                 already: false,
                 set_aside: accepted.reporter.as_ref().is_some_and(|who| who.muted),
             },
@@ -314,14 +296,14 @@ impl FailureReport<'_> {
         let history = self.operator_journal.history(id).await?;
         let ours = history.filter(|history| {
             let mut reporters = history.reporters.iter();
-            reporters.any(|reporter| reporter.user_name.as_deref() == Some(self.by.as_str()))
+            reporters.any(|reporter| reporter.user_name.as_deref() == Some(self.operator.by.as_str()))
         });
         Ok(ours.map(|history| ReportOutcome {
             view: FailedView {
                 host: history.summary.host,
                 notification: history.summary.notification,
                 recovery: Some(id),
-                by: self.by.clone(),
+                by: self.operator.by.clone(),
                 already: true,
                 set_aside: false,
             },

@@ -10,7 +10,7 @@ use tachi_domain::policy::{BareNormal, FencingMode};
 use tachi_domain::{HostId, SegmentId, Timestamp};
 use tachi_engine::ports::engine_registry::{Backlog, EngineHeartbeat};
 use tachi_engine::ports::operator::{HostView, SegmentView};
-use tachi_engine::ports::{AuditError, FreezeEvent, JournalError};
+use tachi_engine::ports::{AuditError, AuditSink, FreezeEvent, JournalError};
 use tachi_engine::situation::{CloudSnapshot, ConfiguredFacts, Tables};
 use uuid::Uuid;
 
@@ -129,9 +129,11 @@ impl MemoryAudit {
     fn freeze_operator(&self, by: &str) -> FreezeOperator<'_> {
         FreezeOperator {
             freezes: self,
-            audit: self,
-            by: by.to_owned(),
-            request: None,
+            operator: AuditedOperator {
+                audit: self,
+                by: by.to_owned(),
+                request: None,
+            },
         }
     }
 
