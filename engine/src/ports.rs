@@ -38,7 +38,7 @@ pub use engine_registry::EngineRegistry;
 pub use events::{Events, NoEvents};
 pub use facts::{Fact, FactStore, Round};
 pub use fencer::{DeviceOperation, DevicePermit, Fencer};
-pub use freezes::{FreezeEvent, FreezeLine, FreezeOutcome, Freezes, NewFreeze};
+pub use freezes::{FreezeEvent, FreezeLine, FreezeOutcome, FreezeTerms, Freezes, NewFreeze};
 pub use hooks::Hooks;
 pub use inventory::{Inventory, ServerPage};
 pub use jobs::{JobEnd, JobLine, Jobs};

@@ -592,7 +592,7 @@ impl Freezes for FakeRegion {
         let mut all = self.frozen.lock().unwrap();
         let is_it = |line: &FreezeLine| line.freeze.scope == new.scope && line.target == new.target;
         let before = all.iter().position(is_it);
-        if let Some(at) = before.filter(|at| all[*at].left > new.lasts) {
+        if let Some(at) = before.filter(|at| all[*at].left > new.terms.lasts) {
             return Ok(FreezeOutcome::Longer(all[at].clone()));
         }
         let before = before.map(|at| all.remove(at));
@@ -601,14 +601,14 @@ impl Freezes for FakeRegion {
                 number: self.numbers.fetch_add(1, Ordering::SeqCst) + 1,
                 scope: new.scope,
                 name: new.name.clone(),
-                until: NOW.plus(new.lasts),
+                until: NOW.plus(new.terms.lasts),
                 by: new.by.clone(),
-                reason: new.reason.clone(),
-                unless_worse: new.unless_worse,
+                reason: new.terms.reason.clone(),
+                unless_worse: new.terms.unless_worse,
             },
             target: new.target.clone(),
             since: NOW,
-            left: new.lasts,
+            left: new.terms.lasts,
             by_drain: false,
         };
         all.push(line.clone());

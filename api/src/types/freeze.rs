@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tachi_domain::freeze::FreezeScope;
+use tachi_engine::ports::FreezeTerms;
 use tachi_operator::freezes::{FreezeRequest, MAX_FREEZE, MIN_FREEZE};
 
 use super::fields::{Body, Fields};
@@ -32,9 +33,11 @@ impl Body for NewFreeze {
         Some(Self(FreezeRequest {
             scope: scope?,
             name: name.unwrap_or_default(),
-            lasts: Duration::from_secs(lasts?),
-            reason: reason?,
-            unless_worse: unless_worse.unwrap_or_default(),
+            terms: FreezeTerms {
+                lasts: Duration::from_secs(lasts?),
+                reason: reason?,
+                unless_worse: unless_worse.unwrap_or_default(),
+            },
             force: force.unwrap_or_default(),
         }))
     }

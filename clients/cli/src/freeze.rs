@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::json;
 use tachi_domain::count;
 use tachi_domain::freeze::{Freeze, FreezeScope};
+use tachi_engine::ports::FreezeTerms;
 use tachi_operator::freezes::{ENGINE_WAIT_TIMEOUT, FreezeRequest, InvalidFreeze, frozen};
 use tachi_operator::when::duration_text;
 use tachi_operator::{Failure, FreezeView, FrozenView, members};
@@ -41,9 +42,11 @@ async fn freeze(
     let wish = FreezeRequest {
         scope,
         name: name.trim().to_owned(),
-        lasts: args.lasts,
-        reason: args.reason,
-        unless_worse: args.unless_worse,
+        terms: FreezeTerms {
+            lasts: args.lasts,
+            reason: args.reason,
+            unless_worse: args.unless_worse,
+        },
         force: args.force,
     };
     let wish = wish.validate("--force").map_err(|why| {

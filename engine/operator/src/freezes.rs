@@ -16,7 +16,7 @@ use tachi_domain::situation::{FindingCode, Protection};
 use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
 use tachi_engine::ports::engine_registry::EngineRow;
 use tachi_engine::ports::freezes::FREEZES_FACT;
-use tachi_engine::ports::{AuditEntry, FreezeLine, FreezeOutcome, Freezes, NewFreeze};
+use tachi_engine::ports::{AuditEntry, FreezeLine, FreezeOutcome, FreezeTerms, Freezes, NewFreeze};
 
 use crate::actions::ActionError;
 use crate::audited::AuditedOperator;
@@ -54,10 +54,7 @@ pub struct FreezeRequest {
     pub scope: FreezeScope,
     /// The object's name or id; empty for a region.
     pub name: String,
-    pub lasts: Duration,
-    pub reason: String,
-    /// True if the freeze is to end early when a second host of a segment fails.
-    pub unless_worse: bool,
+    pub terms: FreezeTerms,
     /// True if more than a day is intended.
     pub force: bool,
 }
@@ -77,29 +74,31 @@ impl FreezeRequest {
     ///
     /// The duration is out of bounds, or the reason is empty, too long or not one line.
     pub fn validate(self, force: &str) -> Result<Self, InvalidFreeze> {
-        let duration = duration_text(self.lasts);
-        if self.lasts < MIN_FREEZE {
+        let FreezeTerms { lasts, reason, .. } = &self.terms;
+        let (lasts, duration) = (*lasts, duration_text(*lasts));
+        if lasts < MIN_FREEZE {
             return Err(InvalidFreeze::Lasts(format!(
                 "{duration} is too short: the minimum is 1m"
             )));
         }
-        if self.lasts > MAX_FREEZE {
+        if lasts > MAX_FREEZE {
             return Err(InvalidFreeze::Lasts(format!(
                 "{duration} is too long: the maximum is 30d, and 24h without {force}"
             )));
         }
-        if self.lasts > MAX_UNFORCED_FREEZE && !self.force {
+        if lasts > MAX_UNFORCED_FREEZE && !self.force {
             return Err(InvalidFreeze::Lasts(format!(
                 "{duration} is a long time without protection: the maximum is 24h, or add {force}"
             )));
         }
-        let reason = self.reason.trim();
+        let reason = reason.trim();
         if reason.is_empty() {
             return Err(InvalidFreeze::Reason("write why, in one line".to_owned()));
         }
         check_reason(reason, MAX_REASON_BYTES).map_err(InvalidFreeze::Reason)?;
         let reason = reason.to_owned();
-        Ok(Self { reason, ..self })
+        let terms = FreezeTerms { reason, ..self.terms };
+        Ok(Self { terms, ..self })
     }
 }
 
@@ -139,10 +138,8 @@ impl FreezeOperator<'_> {
             scope: what.scope,
             target: what.target.clone(),
             name: what.name.clone(),
-            lasts: freeze_request.lasts,
             by: self.operator.by.clone(),
-            reason: freeze_request.reason.clone(),
-            unless_worse: freeze_request.unless_worse,
+            terms: freeze_request.terms.clone(),
         };
         let listed = self.freezes.freezes().await?;
         if let Some(line) = listed.into_iter().find(|line| is_repeated(line, &new)) {
@@ -154,7 +151,8 @@ impl FreezeOperator<'_> {
             });
         }
         let entry = AuditEntry::new(AuditAction::Freeze, AuditPhase::Intent, what.host());
-        let attempt = format!("{what} for {}: {}", duration_text(new.lasts), new.reason);
+        let FreezeTerms { lasts, reason, .. } = &new.terms;
+        let attempt = format!("{what} for {}: {reason}", duration_text(*lasts));
         self.operator
             .intend(entry.clone(), &attempt, "nothing was frozen")
             .await?;
@@ -229,9 +227,10 @@ fn is_repeated(line: &FreezeLine, new: &NewFreeze) -> bool {
         && freeze.scope == new.scope
         && line.target == new.target
         && freeze.by == new.by
-        && freeze.reason == new.reason
-        && freeze.unless_worse == new.unless_worse;
-    same && lasts.abs_diff(new.lasts) <= DURATION_TOLERANCE && lasts.saturating_sub(line.left) < REPEAT_WINDOW
+        && freeze.reason == new.terms.reason
+        && freeze.unless_worse == new.terms.unless_worse;
+    same && lasts.abs_diff(new.terms.lasts) <= DURATION_TOLERANCE
+        && lasts.saturating_sub(line.left) < REPEAT_WINDOW
 }
 
 /// Builds the answer to a freeze request.

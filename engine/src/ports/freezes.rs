@@ -14,6 +14,16 @@ pub const FREEZES_FACT: &str = "freezes";
 /// Retention time of freezes that have ended.
 pub const ENDED_FREEZE_RETENTION: Duration = Duration::from_secs(30 * 86_400);
 
+/// The duration of a freeze, its reason and its condition, as the operator gives them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FreezeTerms {
+    /// The duration from now.
+    pub lasts: Duration,
+    pub reason: String,
+    /// True if the freeze ends early when a second host of a segment fails.
+    pub unless_worse: bool,
+}
+
 /// A request for a freeze.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewFreeze {
@@ -22,12 +32,8 @@ pub struct NewFreeze {
     pub target: String,
     /// The target's name, for people.
     pub name: String,
-    /// The duration from now.
-    pub lasts: Duration,
     pub by: String,
-    pub reason: String,
-    /// True if the freeze ends early when a second host of a segment fails.
-    pub unless_worse: bool,
+    pub terms: FreezeTerms,
 }
 
 /// A freeze that is in force, or was until just now.

@@ -12,7 +12,9 @@ use tachi_domain::Timestamp;
 use tachi_domain::freeze::{Freeze, FreezeScope};
 use tachi_domain::recovery::FreezeOrder;
 use tachi_engine::ports::freezes::ENDED_FREEZE_RETENTION;
-use tachi_engine::ports::{FreezeEvent, FreezeLine, FreezeOutcome, Freezes, JournalError, NewFreeze};
+use tachi_engine::ports::{
+    FreezeEvent, FreezeLine, FreezeOutcome, FreezeTerms, Freezes, JournalError, NewFreeze,
+};
 use tracing::instrument;
 
 use crate::convert::Cell;
@@ -179,12 +181,12 @@ impl Transaction for Begin<'_> {
 async fn begin(tx: &Tx, new: &NewFreeze, key: String, own: Timestamp) -> Result<FreezeOutcome, Stop> {
     lock::take(tx, [LOCK.to_owned()]).await?;
     let now = clock::now(tx, own).await?;
-    let until = now.plus(new.lasts);
+    let until = now.plus(new.terms.lasts);
     let before = of_key(tx, &key).await?;
     let in_force = before.as_ref().filter(|row| row.until_at > now.micros());
     let in_force = in_force.map(|row| line(row, now)).transpose()?;
     if let Some(old) = &in_force
-        && (old.freeze.until > until || (new.unless_worse && !old.freeze.unless_worse))
+        && (old.freeze.until > until || (new.terms.unless_worse && !old.freeze.unless_worse))
     {
         return Ok(FreezeOutcome::Longer(old.clone()));
     }
@@ -200,8 +202,8 @@ async fn begin(tx: &Tx, new: &NewFreeze, key: String, own: Timestamp) -> Result<
         since: Set(now.micros()),
         until_at: Set(until.micros()),
         said_by: Set(new.by.clone()),
-        reason: Set(new.reason.clone()),
-        unless_worse: Set(new.unless_worse),
+        reason: Set(new.terms.reason.clone()),
+        unless_worse: Set(new.terms.unless_worse),
         noticed: Set(false),
         open_key: Set(Some(key)),
         ..Default::default()
@@ -227,10 +229,12 @@ pub(crate) async fn of_drained(
         scope: FreezeScope::Host,
         target: row.host_uuid.clone(),
         name: row.host_name.clone(),
-        lasts: order.lasts,
         by: order.by.clone(),
-        reason: order.reason.clone(),
-        unless_worse: false,
+        terms: FreezeTerms {
+            lasts: order.lasts,
+            reason: order.reason.clone(),
+            unless_worse: false,
+        },
     };
     let its = format!("{}{DRAINED}", key(new.scope, &new.target));
     begin(tx, &new, its, own).await.map(|_| ())

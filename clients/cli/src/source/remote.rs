@@ -459,9 +459,9 @@ impl Source for Remote {
         let mut body = json!({
             "scope": wish.scope,
             "name": wish.name,
-            "lasts_seconds": wish.lasts.as_secs(),
-            "reason": wish.reason,
-            "unless_worse": wish.unless_worse,
+            "lasts_seconds": wish.terms.lasts.as_secs(),
+            "reason": wish.terms.reason,
+            "unless_worse": wish.terms.unless_worse,
             "force": wish.force,
         });
         if let Some(body) = body.as_object_mut() {

@@ -157,7 +157,7 @@ impl Freezes for MemoryAudit {
         }
         let mut all = self.frozen.lock().unwrap();
         let before = all.pop();
-        if let Some(old) = before.as_ref().filter(|old| old.left > new.lasts) {
+        if let Some(old) = before.as_ref().filter(|old| old.left > new.terms.lasts) {
             let old = old.clone();
             all.push(old.clone());
             return Ok(FreezeOutcome::Longer(old));
@@ -167,14 +167,14 @@ impl Freezes for MemoryAudit {
                 number: 7,
                 scope: new.scope,
                 name: new.name.clone(),
-                until: NOW.plus(new.lasts),
+                until: NOW.plus(new.terms.lasts),
                 by: new.by.clone(),
-                reason: new.reason.clone(),
-                unless_worse: new.unless_worse,
+                reason: new.terms.reason.clone(),
+                unless_worse: new.terms.unless_worse,
             },
             target: new.target.clone(),
             since: NOW,
-            left: new.lasts,
+            left: new.terms.lasts,
             by_drain: false,
         };
         all.push(line.clone());
@@ -218,9 +218,11 @@ fn freeze_request(lasts: Duration) -> FreezeRequest {
     FreezeRequest {
         scope: FreezeScope::Host,
         name: "a".to_owned(),
-        lasts,
-        reason: "firmware".to_owned(),
-        unless_worse: false,
+        terms: FreezeTerms {
+            lasts,
+            reason: "firmware".to_owned(),
+            unless_worse: false,
+        },
         force: false,
     }
 }
@@ -253,25 +255,16 @@ async fn a_repeated_freeze_is_not_written_again_and_a_different_one_is() {
     assert_eq!(paper.done(), [] as [&str; 0], "nor audited");
 
     let longer = freeze_request(HOUR + Duration::from_mins(1));
-    let other_reason = FreezeRequest {
-        reason: "cables".to_owned(),
-        ..freeze_request(HOUR)
-    };
+    let mut late = longer.clone();
+    late.terms.reason = "cables".to_owned();
     for (name, freeze_operator, expected) in [
         (
             "somebody else",
             paper.freeze_operator("bob"),
             freeze_request(HOUR),
         ),
-        ("for longer", paper.freeze_operator("bob"), longer.clone()),
-        (
-            "why",
-            paper.freeze_operator("bob"),
-            FreezeRequest {
-                lasts: longer.lasts,
-                ..other_reason
-            },
-        ),
+        ("for longer", paper.freeze_operator("bob"), longer),
+        ("why", paper.freeze_operator("bob"), late.clone()),
     ] {
         let written = freeze(&freeze_operator, &expected).await.unwrap();
         assert!(!written.already && written.before.is_some(), "{name}");
@@ -280,10 +273,6 @@ async fn a_repeated_freeze_is_not_written_again_and_a_different_one_is() {
     // The same request much later extends the freeze.
     paper.pass(Duration::from_secs(61));
     let bob = paper.freeze_operator("bob");
-    let late = FreezeRequest {
-        reason: "cables".to_owned(),
-        ..longer
-    };
     assert!(!freeze(&bob, &late).await.unwrap().already);
     paper.done();
 
@@ -365,14 +354,12 @@ async fn an_older_engine_blocks_a_freeze_and_a_dead_one_causes_a_warning() {
 fn how_long_and_why_are_bounded() {
     let long = "x".repeat(MAX_REASON_BYTES + 1);
     let of = |seconds: u64, force, reason: &str| {
-        let request = FreezeRequest {
-            force,
-            reason: reason.to_owned(),
-            ..freeze_request(Duration::from_secs(seconds))
-        };
+        let mut request = freeze_request(Duration::from_secs(seconds));
+        request.force = force;
+        request.terms.reason = reason.to_owned();
         request
             .validate("FORCE")
-            .map(|freeze_request| freeze_request.reason)
+            .map(|freeze_request| freeze_request.terms.reason)
     };
     assert_eq!(of(60, false, " firmware ").as_deref(), Ok("firmware"));
     assert!(of(86_400, false, "x").is_ok());

@@ -6,10 +6,12 @@ fn new(scope: FreezeScope, target: &str, minutes: u64) -> NewFreeze {
         scope,
         target: target.to_owned(),
         name: format!("name of {target}"),
-        lasts: Duration::from_secs(minutes * 60),
         by: "alice".into(),
-        reason: "firmware".into(),
-        unless_worse: false,
+        terms: FreezeTerms {
+            lasts: Duration::from_secs(minutes * 60),
+            reason: "firmware".into(),
+            unless_worse: false,
+        },
     }
 }
 
@@ -135,10 +137,8 @@ async fn a_shorter_freeze_takes_the_place_of_none() {
     let bench = Bench::new().await;
     let store = bench.store.freezes();
     let first = begun(store, &new(FreezeScope::Host, "h", 60)).await;
-    let worse = NewFreeze {
-        unless_worse: true,
-        ..new(FreezeScope::Host, "h", 120)
-    };
+    let mut worse = new(FreezeScope::Host, "h", 120);
+    worse.terms.unless_worse = true;
     for less in [new(FreezeScope::Host, "h", 59), worse] {
         let refused = store.freeze(&less).await.unwrap();
         assert_eq!(refused, FreezeOutcome::Longer(first.clone()), "{less:?}");

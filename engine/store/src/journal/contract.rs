@@ -15,8 +15,8 @@ use tachi_engine::ports::journal::{Claim, RowVersion};
 use tachi_engine::ports::operator::{MoveFilter, RecoveryFilter, RecoveryState};
 use tachi_engine::ports::plans::{NewPlan, PlanOutcome, Plans as _};
 use tachi_engine::ports::{
-    FreezeLine, FreezeOutcome, Freezes as _, Hosts as _, Journal as _, NewFreeze, OperatorJournal as _,
-    Reports as _, Segments as _,
+    FreezeLine, FreezeOutcome, FreezeTerms, Freezes as _, Hosts as _, Journal as _, NewFreeze,
+    OperatorJournal as _, Reports as _, Segments as _,
 };
 
 use crate::testing::{Bench, new_host, new_segment, notification};
@@ -88,10 +88,12 @@ impl Harness {
                 Target::Host(host) => host_name(host),
                 Target::Region | Target::Segment | Target::Instance(_) => String::new(),
             },
-            lasts: Duration::from_secs(u64::from(minutes) * 60),
             by: "operator".into(),
-            reason: "contract".into(),
-            unless_worse: true,
+            terms: FreezeTerms {
+                lasts: Duration::from_secs(u64::from(minutes) * 60),
+                reason: "contract".into(),
+                unless_worse: true,
+            },
         };
         let made = self.engine.freezes().freeze(&new).await.unwrap();
         let FreezeOutcome::Started { line, .. } = made else {

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use tachi_engine::ports::{Freezes as _, Hosts as _, NewFreeze};
+use tachi_engine::ports::{FreezeTerms, Freezes as _, Hosts as _, NewFreeze};
 
 use crate::testing::Bench;
 use tachi_domain::freeze::FreezeScope;
@@ -15,10 +15,12 @@ async fn a_host_that_is_registered_again_under_its_name_stays_frozen() {
         scope: FreezeScope::Host,
         target: before.id.to_string(),
         name: before.name.clone(),
-        lasts: Duration::from_hours(1),
         by: "alice".into(),
-        reason: "new board".into(),
-        unless_worse: false,
+        terms: FreezeTerms {
+            lasts: Duration::from_hours(1),
+            reason: "new board".into(),
+            unless_worse: false,
+        },
     };
     bench.store.freezes().freeze(&new).await.unwrap();
     bench

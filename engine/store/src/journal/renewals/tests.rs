@@ -4,7 +4,7 @@ use tachi_domain::Elapsed;
 use tachi_domain::freeze::FreezeScope;
 use tachi_domain::recovery::OperatorState;
 use tachi_engine::ports::journal::{Claim, ClaimedRecovery, LeaseRenewal, WriteOutcome};
-use tachi_engine::ports::{Freezes as _, Journal as _, NewFreeze};
+use tachi_engine::ports::{FreezeTerms, Freezes as _, Journal as _, NewFreeze};
 
 use crate::testing::Bench;
 
@@ -71,10 +71,12 @@ async fn lease_renewals_in_one_transaction_get_the_answers_that_each_would_get()
         scope: FreezeScope::Host,
         target: claims[2].host.as_ref().unwrap().id.to_string(),
         name: "frozen".into(),
-        lasts: Duration::from_hours(1),
         by: "alice".into(),
-        reason: "new board".into(),
-        unless_worse: false,
+        terms: FreezeTerms {
+            lasts: Duration::from_hours(1),
+            reason: "new board".into(),
+            unless_worse: false,
+        },
     };
     bench.store.freezes().freeze(&new).await.unwrap();
     let states = together(&bench, &claims).await;

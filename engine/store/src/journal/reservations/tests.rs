@@ -8,7 +8,9 @@ use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::{Host, Segment};
 use tachi_domain::freeze::FreezeScope;
 use tachi_engine::ports::journal::{ClaimedRecovery, HostWrite, Write, WriteOutcome};
-use tachi_engine::ports::{Freezes as _, Hosts as _, Journal as _, NewFreeze, Notifications as _};
+use tachi_engine::ports::{
+    FreezeTerms, Freezes as _, Hosts as _, Journal as _, NewFreeze, Notifications as _,
+};
 use tokio::sync::Barrier;
 
 use super::*;
@@ -322,10 +324,12 @@ async fn a_reserved_host_that_is_frozen_is_not_taken() {
         scope: FreezeScope::Host,
         target: spare.id.to_string(),
         name: spare.name.clone(),
-        lasts: Duration::from_hours(1),
         by: "alice".into(),
-        reason: "firmware".into(),
-        unless_worse: false,
+        terms: FreezeTerms {
+            lasts: Duration::from_hours(1),
+            reason: "firmware".into(),
+            unless_worse: false,
+        },
     };
     table.freeze(&new).await.unwrap();
     let source = claimed[0].host.clone().unwrap();

@@ -7,7 +7,7 @@ use tachi_domain::entity::host::HostAttributes;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::recovery::OperatorCommand;
 use tachi_engine::ports::journal::{StepWrite, Write, WriteOutcome};
-use tachi_engine::ports::{Freezes as _, Hosts as _, NewFreeze, OperatorJournal as _};
+use tachi_engine::ports::{FreezeTerms, Freezes as _, Hosts as _, NewFreeze, OperatorJournal as _};
 
 use super::*;
 use crate::testing::{Bench, START, step};
@@ -127,10 +127,12 @@ async fn freezes_of_the_period_and_the_current_maintenance_are_listed() {
         scope,
         target,
         name: "x".to_owned(),
-        lasts: Duration::from_mins(minutes),
         by: "alice".to_owned(),
-        reason: "firmware".to_owned(),
-        unless_worse: false,
+        terms: FreezeTerms {
+            lasts: Duration::from_mins(minutes),
+            reason: "firmware".to_owned(),
+            unless_worse: false,
+        },
     };
     let table = bench.store.freezes();
     for new in [
