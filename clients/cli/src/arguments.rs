@@ -36,7 +36,7 @@ pub use crate::out::{Format, ShapeArgs};
 pub use ack::AckArgs;
 pub use audit::{AuditCommand, AuditNewKeyArgs, AuditShowArgs, AuditVerifyArgs};
 pub use consent::ConsentArgs;
-pub use demo::{DemoArgs, DemoCommand, DemoFault, DemoHostArgs, Method};
+pub use demo::{DemoArgs, DemoCommand, DemoFault, DemoHostArgs, Method, SceneArgs};
 pub use doctor::DoctorArgs;
 pub use drill::{CanaryNetwork, DrillArgs};
 pub use drop_in::{DropIn, ManageCategory, ManageDb};

@@ -44,7 +44,7 @@ pub async fn run(args: DemoArgs, controller: &dyn Controller) -> Result<u8, Fail
     if let Some(command) = args.command {
         return faults::run(command).await;
     }
-    if args.fault == Some(DemoFault::RackLoss) && args.hosts < 3 {
+    if args.scene.fault == Some(DemoFault::RackLoss) && args.scene.hosts < 3 {
         return Err(Failure::usage(
             "--fault rack-loss needs --hosts 3 or more: a rack holds two hosts, and another one must take their instances",
         ));
@@ -58,7 +58,7 @@ pub async fn run(args: DemoArgs, controller: &dyn Controller) -> Result<u8, Fail
         Ok(played) => played,
         Err(failure) => {
             if args.json {
-                out::line(Outcome::failed(&args, &failure.chain()).to_json());
+                out::line(Outcome::failed(args.scene, &failure.chain()).to_json());
             }
             return Err(failure);
         }
@@ -99,7 +99,7 @@ async fn play(
     view: &mut View,
     began: Instant,
 ) -> Result<(Scene, Outcome), Failure> {
-    let scene = bounded(LIMIT, Box::pin(Scene::set(args, controller))).await?;
+    let scene = bounded(LIMIT, Box::pin(Scene::set(args.scene, controller))).await?;
     view.scene(&scene, began.elapsed());
     let mut left = LIMIT.saturating_sub(began.elapsed());
     if args.board {

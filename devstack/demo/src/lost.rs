@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tachi_cli::arguments::{DemoArgs, DemoFault};
+use tachi_cli::arguments::{DemoFault, SceneArgs};
 use tachi_operator::Failure;
 use tachi_sandbox::ServerSnapshot;
 use uuid::Uuid;
@@ -18,7 +18,7 @@ pub(super) struct CoveredInstance {
 }
 
 /// Returns the hosts that fail, chosen by the seed.
-pub(super) fn failing(args: &DemoArgs, region: &Region, hosts: &[String]) -> Vec<String> {
+pub(super) fn failing(args: SceneArgs, region: &Region, hosts: &[String]) -> Vec<String> {
     let count = u64::try_from(hosts.len()).unwrap_or(1).max(1);
     let index = usize::try_from((args.seed.wrapping_mul(7).wrapping_add(1)) % count).unwrap_or_default();
     let Some(first) = hosts.get(index) else {

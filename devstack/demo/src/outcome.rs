@@ -3,11 +3,9 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tachi_cli::arguments::DemoArgs;
+use tachi_cli::arguments::SceneArgs;
 use tachi_operator::downtime;
 use uuid::Uuid;
-
-use super::scene::SceneArgs;
 
 /// One instance of a failed host.
 pub(super) struct Instance {
@@ -36,23 +34,9 @@ pub(super) struct Outcome {
 
 impl Outcome {
     /// Returns the outcome of a demo that failed before it had a result.
-    pub(super) fn failed(args: &DemoArgs, reason: &str) -> Self {
-        let DemoArgs {
-            hosts,
-            instances,
-            method,
-            seed,
-            fault,
-            ..
-        } = *args;
+    pub(super) fn failed(args: SceneArgs, reason: &str) -> Self {
         Self {
-            args: SceneArgs {
-                hosts,
-                instances,
-                method,
-                seed,
-                fault,
-            },
+            args,
             ha_instances: 0,
             left_by_policy: 0,
             double_runs: 0,

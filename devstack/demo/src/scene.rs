@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use serde_json::json;
-use tachi_cli::arguments::{DemoArgs, DemoFault, Method};
+use tachi_cli::arguments::{DemoFault, Method, SceneArgs};
 use tachi_cli::recovery;
 use tachi_domain::recovery::OperatorCommand;
 use tachi_domain::{ApprovedWait, Timestamp, Wait};
@@ -43,19 +43,9 @@ pub(super) struct Scene {
     waits_at_approval: std::sync::OnceLock<Vec<Wait>>,
 }
 
-/// Parameters of the demo's region and faults.
-#[derive(Clone, Copy)]
-pub(super) struct SceneArgs {
-    pub(super) hosts: u16,
-    pub(super) instances: u32,
-    pub(super) method: Method,
-    pub(super) seed: u64,
-    pub(super) fault: Option<DemoFault>,
-}
-
 impl Scene {
     /// Starts region, API and engine, boots the instances, and makes the segment.
-    pub(super) async fn set(args: &DemoArgs, controller: &dyn Controller) -> Result<Self, Failure> {
+    pub(super) async fn set(args: SceneArgs, controller: &dyn Controller) -> Result<Self, Failure> {
         let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let api = free_port(ip)?;
         let rack = usize::from(args.hosts).div_ceil(3).max(2);
@@ -132,13 +122,7 @@ impl Scene {
             .filter(|server| lost::is_tagged(server))
             .count();
         let scene = Self {
-            args: SceneArgs {
-                hosts: args.hosts,
-                instances: args.instances,
-                method: args.method,
-                seed: args.seed,
-                fault: args.fault,
-            },
+            args,
             failing,
             covered,
             tagged,

@@ -8,6 +8,20 @@ use clap::{Args, Subcommand, ValueEnum};
 pub struct DemoArgs {
     #[command(subcommand)]
     pub command: Option<DemoCommand>,
+    #[command(flatten)]
+    pub scene: SceneArgs,
+    /// Show it in a browser too: print the address and how to log in, wait for Enter before anything breaks, and run until
+    /// stopped
+    #[arg(long, conflicts_with = "json")]
+    pub board: bool,
+    /// Print one JSON object instead
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The region of the demo, and its faults.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct SceneArgs {
     /// Number of hypervisors
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=1000))]
     pub hosts: u16,
@@ -23,13 +37,6 @@ pub struct DemoArgs {
     /// Inject another fault
     #[arg(long, value_enum)]
     pub fault: Option<DemoFault>,
-    /// Show it in a browser too: print the address and how to log in, wait for Enter before anything breaks, and run until
-    /// stopped
-    #[arg(long, conflicts_with = "json")]
-    pub board: bool,
-    /// Print one JSON object instead
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// A fault in the simulated region of `tachi serve --sandbox`.
