@@ -35,9 +35,8 @@ struct CloudReading {
     answered_at: Option<Duration>,
     /// The error since then.
     problem: Option<String>,
-    services: BTreeMap<String, Option<Service>>,
-    ambiguous: BTreeSet<String>,
-    scheduler_up: bool,
+    /// Nova's last answer.
+    services: Services,
     cadences: Cadences,
 }
 
@@ -74,9 +73,9 @@ impl CloudCache {
                 .map(|answered_at| self.clock.boot().saturating_sub(answered_at)),
             problem: reading.problem,
             heartbeat_age: reading.cadences.usual(),
-            services: reading.services,
-            ambiguous: reading.ambiguous,
-            scheduler_up: reading.scheduler_up,
+            services: reading.services.computes,
+            ambiguous: reading.services.ambiguous.into_keys().collect(),
+            scheduler_up: reading.services.scheduler_up,
         }
     }
 
@@ -116,9 +115,7 @@ impl CloudCache {
                 let now = self.clock.boot();
                 reading.cadences.observe(&services.computes, now);
                 numbers::heartbeat_age(reading.cadences.usual());
-                reading.services = services.computes;
-                reading.ambiguous = services.ambiguous.into_keys().collect();
-                reading.scheduler_up = services.scheduler_up;
+                reading.services = services;
                 reading.answered_at = Some(now);
             }
             Err(error) => {
