@@ -10,7 +10,7 @@ use tachi_domain::entity::Vmove;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::guard::{JointLoss, WouldHold};
 use tachi_domain::machine_id::MachineId;
-use tachi_domain::policy::{FencingMode, LocalDiskRules};
+use tachi_domain::policy::LocalDiskRules;
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::situation::{
     Acknowledgement, ActiveFreeze, ComputeService, DeviceTest, Engine, EnginePart, Facts, Fencing, Host,
@@ -84,19 +84,11 @@ pub struct CloudSnapshot {
     pub joint_losses: Option<TimedFact<Vec<JointLoss>>>,
 }
 
-/// The configured method to confirm hosts off.
+/// The configured facts.
 #[derive(Clone, Debug)]
 pub struct ConfiguredFacts {
-    /// The source of fencing proofs.
-    pub mode: FencingMode,
-    /// True if an operator has stopped all fencing.
-    pub stopped: bool,
-    /// True if power controllers are configured.
-    pub has_devices: bool,
-    /// The reason why their file cannot be read.
-    pub trouble: Option<String>,
-    /// Registered hosts without a device.
-    pub without: Vec<String>,
+    /// The method to confirm hosts off, without the tests and the devices of other machines.
+    pub fencing: Fencing,
     /// The rules for instances on a local disk.
     pub local_disk: LocalDiskRules,
 }
@@ -170,13 +162,9 @@ impl Tables {
             local_disks: Arc::clone(&self.local_disks),
             acknowledged: self.acknowledged.clone(),
             fencing: Fencing {
-                mode: configured.mode,
-                stopped: configured.stopped,
-                has_devices: configured.has_devices,
-                trouble: configured.trouble,
-                without: configured.without,
                 foreign: self.foreign(),
                 tests: watched.tests,
+                ..configured.fencing
             },
             computes: watched.computes,
             instances: watched.instances.map(|known| self.after_moves(known)),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tachi_domain::Timestamp;
 use tachi_domain::policy::Policy;
-use tachi_domain::situation::assess;
+use tachi_domain::situation::{self, assess};
 use tachi_engine::ports::{Clock, FactStore as _, JournalError};
 use tachi_engine::situation::{CloudSnapshot, ConfiguredFacts, Tables};
 use tachi_engine::watcher::RoundObserver;
@@ -23,11 +23,11 @@ pub(crate) fn configured(fencing: &Fencing, policy: &Policy, hosts: &[&str]) -> 
     let mode = policy.fencing;
     let has_devices = fencing.place().is_some();
     let mut configured = ConfiguredFacts {
-        mode,
-        stopped: policy.fencing_stopped,
-        has_devices,
-        trouble: None,
-        without: Vec::new(),
+        fencing: situation::Fencing {
+            stopped: policy.fencing_stopped,
+            has_devices,
+            ..situation::Fencing::without_devices(mode)
+        },
         local_disk: policy.local_disk.clone(),
     };
     if !mode.queries_devices() || !has_devices {
@@ -38,9 +38,9 @@ pub(crate) fn configured(fencing: &Fencing, policy: &Policy, hosts: &[&str]) -> 
             let bare = hosts
                 .iter()
                 .filter(|host| topology.resolve(host).levels().is_empty());
-            configured.without = bare.map(|host| (*host).to_owned()).collect();
+            configured.fencing.without = bare.map(|host| (*host).to_owned()).collect();
         }
-        Err(error) => configured.trouble = Some(error.chain()),
+        Err(error) => configured.fencing.trouble = Some(error.chain()),
     }
     configured
 }

@@ -285,11 +285,7 @@ impl RegionService for FakeRegion {
             local_disks: Arc::default(),
         };
         let configured = ConfiguredFacts {
-            mode: FencingMode::External,
-            stopped: false,
-            has_devices: false,
-            trouble: None,
-            without: Vec::new(),
+            fencing: tachi_domain::situation::Fencing::without_devices(FencingMode::External),
             local_disk: tachi_domain::policy::LocalDiskRules::default(),
         };
         let fencing = Fencing {

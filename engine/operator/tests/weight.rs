@@ -198,11 +198,7 @@ fn snapshot_of(kept: &[Fact], forecasts: &Forecasts, now: Timestamp) -> RegionSn
         bare_normal: BareNormal::Refuse,
     };
     let configured = ConfiguredFacts {
-        mode: FencingMode::External,
-        stopped: false,
-        has_devices: false,
-        trouble: None,
-        without: Vec::new(),
+        fencing: tachi_domain::situation::Fencing::without_devices(FencingMode::External),
         local_disk: tachi_domain::policy::LocalDiskRules::default(),
     };
     let watched = CloudSnapshot::from_stored(kept);

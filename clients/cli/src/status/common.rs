@@ -178,11 +178,7 @@ pub(crate) mod tests {
             joint_losses: None,
         };
         let configured = ConfiguredFacts {
-            mode: FencingMode::External,
-            stopped: false,
-            has_devices: false,
-            trouble: None,
-            without: Vec::new(),
+            fencing: tachi_domain::situation::Fencing::without_devices(FencingMode::External),
             local_disk: LocalDiskRules::default(),
         };
         tables.facts(watched, configured)

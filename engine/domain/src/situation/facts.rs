@@ -260,6 +260,21 @@ pub struct Fencing {
     pub tests: Option<Vec<DeviceTest>>,
 }
 
+impl Fencing {
+    /// Returns the state of fencing in this mode without any device.
+    pub const fn without_devices(mode: FencingMode) -> Self {
+        Self {
+            mode,
+            stopped: false,
+            has_devices: false,
+            trouble: None,
+            without: Vec::new(),
+            foreign: Vec::new(),
+            tests: None,
+        }
+    }
+}
+
 /// A device whose answers are ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrongMachine {

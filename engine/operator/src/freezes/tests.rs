@@ -89,11 +89,7 @@ pub(crate) fn fine() -> RegionSnapshot {
         acknowledged: Vec::new(),
     };
     let configured = ConfiguredFacts {
-        mode: FencingMode::External,
-        stopped: false,
-        has_devices: false,
-        trouble: None,
-        without: Vec::new(),
+        fencing: tachi_domain::situation::Fencing::without_devices(FencingMode::External),
         local_disk: tachi_domain::policy::LocalDiskRules::default(),
     };
     let fencing = Fencing {
