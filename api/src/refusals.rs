@@ -10,7 +10,7 @@ use std::time::Duration;
 use tachi_domain::entity::notification::{NewNotification, NotificationType};
 use tachi_domain::refusal::RefusalReason;
 use tachi_domain::{Reporter, Timestamp};
-use tachi_engine::ports::refusals::{MAX_NAME_CHARS, RETENTION, SLOT_LENGTH};
+use tachi_engine::ports::refusals::{MAX_NAME_CHARS, RETENTION, RefusalCount, SLOT_LENGTH};
 use tachi_engine::ports::{Clock, RefusalLog, Refusals, RegistryError};
 use uuid::Uuid;
 
@@ -231,12 +231,14 @@ impl RefusalCounter {
                     writer: self.writer,
                     number: row.number,
                     host: key.host.clone(),
-                    kind: key.kind,
-                    reporter: key.reporter.clone(),
-                    reason: key.reason,
-                    times: row.times,
-                    first_at: row.first_at,
-                    last_at: row.last_at,
+                    count: RefusalCount {
+                        kind: key.kind,
+                        reporter: key.reporter.clone(),
+                        reason: key.reason,
+                        times: row.times,
+                        first_at: row.first_at,
+                        last_at: row.last_at,
+                    },
                 });
             }
         }

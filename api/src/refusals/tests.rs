@@ -85,13 +85,13 @@ async fn a_flood_costs_one_write_per_second_and_one_row() {
     tokio::time::sleep(WRITE_INTERVAL * 3).await;
     let rows = bench.log.rows();
     assert_eq!(rows.len(), 1, "{rows:?}");
-    assert_eq!((rows[0].times, rows[0].host.as_str()), (10_000, "a"));
+    assert_eq!((rows[0].count.times, rows[0].host.as_str()), (10_000, "a"));
     assert_eq!(*bench.log.writes.lock().unwrap(), 1);
     // Another refusal updates the same row.
     bench.refuse("a", "m", RefusalReason::Duplicate);
     tokio::time::sleep(WRITE_INTERVAL * 3).await;
     let rows = bench.log.rows();
-    assert_eq!((rows.len(), rows[0].times), (1, 10_001));
+    assert_eq!((rows.len(), rows[0].count.times), (1, 10_001));
     assert_eq!(
         bench.log.deleted_before.lock().unwrap().len(),
         1,
@@ -112,7 +112,10 @@ async fn unwritten_counts_are_kept_and_counted_once() {
     bench.log.unavailable.store(false, Ordering::SeqCst);
     bench.counter.flush().await.unwrap();
     let rows = bench.log.rows();
-    let counts: Vec<_> = rows.iter().map(|row| (row.host.as_str(), row.times)).collect();
+    let counts: Vec<_> = rows
+        .iter()
+        .map(|row| (row.host.as_str(), row.count.times))
+        .collect();
     assert_eq!(counts, [("a", 2), ("b", 1)]);
     assert!(rows[0].slot < rows[1].slot);
     tokio::time::sleep(WRITE_INTERVAL * 5).await;
@@ -152,15 +155,21 @@ async fn invented_names_add_no_rows_and_displace_no_others() {
     bench.counter.flush().await.unwrap();
     let rows = bench.log.rows();
     assert!(rows.len() <= MAX_ROWS + 10, "{}", rows.len());
-    assert_eq!(rows.iter().map(|row| row.times).sum::<u64>(), 20_003);
+    assert_eq!(rows.iter().map(|row| row.count.times).sum::<u64>(), 20_003);
     assert!(rows.iter().any(|row| row.host == "real"));
     let numbers: BTreeSet<u32> = rows.iter().map(|row| row.number).collect();
     assert_eq!(numbers.len(), rows.len(), "each has a number of its own");
     for row in &rows {
-        assert!(row.host.chars().count() <= MAX_NAME_CHARS && row.reporter.chars().count() <= MAX_NAME_CHARS);
+        assert!(
+            row.host.chars().count() <= MAX_NAME_CHARS
+                && row.count.reporter.chars().count() <= MAX_NAME_CHARS
+        );
         assert!(!row.host.contains(char::is_control));
     }
-    let rest = rows.iter().filter(|row| row.host.is_empty()).map(|row| row.times);
+    let rest = rows
+        .iter()
+        .filter(|row| row.host.is_empty())
+        .map(|row| row.count.times);
     assert!(rest.sum::<u64>() > 9_000);
 }
 
@@ -173,6 +182,6 @@ async fn a_clock_that_was_put_back_finds_its_ten_minutes_again() {
     bench.clock.set_wall_on(-600);
     bench.refuse("a", "m", RefusalReason::Duplicate);
     bench.counter.flush().await.unwrap();
-    let times: Vec<u64> = bench.log.rows().iter().map(|row| row.times).collect();
+    let times: Vec<u64> = bench.log.rows().iter().map(|row| row.count.times).collect();
     assert_eq!(times, [2, 1]);
 }

@@ -407,7 +407,7 @@ async fn metrics_are_served_to_allowed_clients() {
     let counted = bench.registry.rows().refusals.clone();
     let mut counted: Vec<_> = counted
         .iter()
-        .map(|row| (row.host.as_str(), row.reason.as_str(), row.times))
+        .map(|row| (row.host.as_str(), row.count.reason.as_str(), row.count.times))
         .collect();
     counted.sort_unstable();
     assert_eq!(

@@ -12,8 +12,8 @@ use tachi_domain::recovery::DISMISSED_STATUS;
 use tachi_domain::{NotificationId, RecoveryId, Timestamp};
 use tachi_engine::ports::engine_registry::EngineRow;
 use tachi_engine::ports::freezes::ENDED_FREEZE_RETENTION;
-use tachi_engine::ports::past::{MAX_ITEMS, Past, PastFreeze, PastRecovery, PastRefusals, PastReport, Span};
-use tachi_engine::ports::refusals::RETENTION;
+use tachi_engine::ports::past::{MAX_ITEMS, Past, PastFreeze, PastRecovery, PastReport, Span};
+use tachi_engine::ports::refusals::{RETENTION, RefusalCount};
 use utoipa::ToSchema;
 
 use crate::history::StepView;
@@ -213,7 +213,7 @@ fn report(report: &PastReport, past: &Past) -> PastReportView {
     }
 }
 
-fn refusal(refusals: &PastRefusals) -> PastRefusalView {
+fn refusal(refusals: &RefusalCount) -> PastRefusalView {
     PastRefusalView {
         kind: refusals.kind,
         reporter: Some(refusals.reporter.clone()).filter(|name| !name.is_empty()),

@@ -2,13 +2,12 @@
 
 use tachi_domain::entity::Notification;
 use tachi_domain::entity::host::MaintenanceReason;
-use tachi_domain::entity::notification::NotificationType;
 use tachi_domain::freeze::Freeze;
-use tachi_domain::refusal::RefusalReason;
 use tachi_domain::{RecoveryId, Timestamp};
 
 use super::engine_registry::EngineRow;
 use super::operator::{RecoverySummary, StepLine};
+use super::refusals::RefusalCount;
 
 /// Limit of reports, recoveries and freezes in the history, and of steps of each recovery.
 pub const MAX_ITEMS: u64 = 100;
@@ -64,24 +63,11 @@ pub struct PastFreeze {
     pub ended: Option<(Timestamp, String)>,
 }
 
-/// Rejected reports of the span with the same reporter and reason, summed over the processes that counted them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PastRefusals {
-    pub kind: NotificationType,
-    /// The reporter; empty if it is not kept.
-    pub reporter: String,
-    pub reason: RefusalReason,
-    /// The number of reports.
-    pub times: u64,
-    pub first_at: Timestamp,
-    pub last_at: Timestamp,
-}
-
 /// All rejected reports of the span.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RefusedReports {
-    /// The reports of this host, ordered by their first one.
-    pub refusals: Vec<PastRefusals>,
+    /// The reports of this host, summed over the processes that counted them, and ordered by their first one.
+    pub refusals: Vec<RefusalCount>,
     /// The number of reports of hosts whose names are not stored, because there were too many.
     pub of_others: u64,
     /// The start of the counts.

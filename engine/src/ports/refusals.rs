@@ -22,6 +22,18 @@ pub const MAX_STORED_ROWS: u64 = 100_000;
 /// Maximum length of a stored name, in characters. Longer names are truncated.
 pub const MAX_NAME_CHARS: usize = 255;
 
+/// The number of rejected reports with the same reporter and reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusalCount {
+    pub kind: NotificationType,
+    /// The reporter, for people; empty if there are too many to count separately.
+    pub reporter: String,
+    pub reason: RefusalReason,
+    pub times: u64,
+    pub first_at: Timestamp,
+    pub last_at: Timestamp,
+}
+
 /// Similar rejected reports of one time slot, as one process of the API has counted them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusals {
@@ -33,14 +45,7 @@ pub struct Refusals {
     pub number: u32,
     /// The host in the report; empty if there are too many hosts to count separately.
     pub host: String,
-    pub kind: NotificationType,
-    /// The reporter, for people; empty if there are too many to count separately.
-    pub reporter: String,
-    pub reason: RefusalReason,
-    /// The number of reports.
-    pub times: u64,
-    pub first_at: Timestamp,
-    pub last_at: Timestamp,
+    pub count: RefusalCount,
 }
 
 /// The store of the counts.

@@ -69,12 +69,12 @@ impl Transaction for Count<'_> {
             writer: Set(row.writer.to_string()),
             number: Set(i64::from(row.number)),
             host: Set(row.host.clone()),
-            kind: Set(row.kind.as_str().to_owned()),
-            reporter: Set(row.reporter.clone()),
-            reason: Set(row.reason.as_str().to_owned()),
-            times: Set(signed(row.times)),
-            first_at: Set(row.first_at.micros()),
-            last_at: Set(row.last_at.micros()),
+            kind: Set(row.count.kind.as_str().to_owned()),
+            reporter: Set(row.count.reporter.clone()),
+            reason: Set(row.count.reason.as_str().to_owned()),
+            times: Set(signed(row.count.times)),
+            first_at: Set(row.count.first_at.micros()),
+            last_at: Set(row.count.last_at.micros()),
         });
         let over = OnConflict::columns([Column::Slot, Column::Writer, Column::Number])
             .update_columns([Column::Times, Column::LastAt])

@@ -1,6 +1,7 @@
 use tachi_domain::entity::notification::NotificationType;
 use tachi_domain::refusal::RefusalReason;
 use tachi_engine::ports::past::Span;
+use tachi_engine::ports::refusals::RefusalCount;
 use tachi_engine::ports::{OperatorJournal as _, RefusalLog as _};
 use uuid::Uuid;
 
@@ -20,12 +21,14 @@ fn of(host: &str, writer: u128, number: u32, slot: i64, times: u64) -> Refusals 
         writer: Uuid::from_u128(writer),
         number,
         host: host.to_owned(),
-        kind: NotificationType::ComputeHost,
-        reporter: "monitor (bound to a)".to_owned(),
-        reason: RefusalReason::Duplicate,
-        times,
-        first_at: at(slot + 1),
-        last_at: at(slot + 9),
+        count: RefusalCount {
+            kind: NotificationType::ComputeHost,
+            reporter: "monitor (bound to a)".to_owned(),
+            reason: RefusalReason::Duplicate,
+            times,
+            first_at: at(slot + 1),
+            last_at: at(slot + 9),
+        },
     }
 }
 

@@ -9,9 +9,8 @@ use tachi_domain::refusal::RefusalReason;
 use tachi_domain::{HostId, NotificationId, RecoveryId, Reporter, Wait, WaitsFor};
 use tachi_engine::ports::engine_registry::{EngineHeartbeat, EngineRow};
 use tachi_engine::ports::operator::{MoveCounts, RecoverySummary, StepLine};
-use tachi_engine::ports::past::{
-    Past, PastFreeze, PastRecovery, PastRefusals, PastReport, RefusedReports, Span,
-};
+use tachi_engine::ports::past::{Past, PastFreeze, PastRecovery, PastReport, RefusedReports, Span};
+use tachi_engine::ports::refusals::RefusalCount;
 use tachi_testkit::{TestTimeZone, utc};
 use uuid::Uuid;
 
@@ -305,7 +304,7 @@ fn a_time_is_the_last_one_that_has_passed_on_the_clock_that_is_read() {
 #[test]
 fn explain_at_golden_reports_were_refused() {
     let mut past = past(Vec::new(), Vec::new());
-    let refusals = |reporter: &str, reason, times, until| PastRefusals {
+    let refusals = |reporter: &str, reason, times, until| RefusalCount {
         kind: NotificationType::ComputeHost,
         reporter: reporter.to_owned(),
         reason,

@@ -10,8 +10,8 @@ use sea_orm::{
 use tachi_domain::Timestamp;
 use tachi_domain::entity::notification::NotificationType;
 use tachi_domain::refusal::RefusalReason;
-use tachi_engine::ports::past::{MAX_ITEMS, PastRefusals, RefusedReports, Span};
-use tachi_engine::ports::refusals::SLOT_LENGTH;
+use tachi_engine::ports::past::{MAX_ITEMS, RefusedReports, Span};
+use tachi_engine::ports::refusals::{RefusalCount, SLOT_LENGTH};
 
 use crate::convert::Cell;
 use crate::database::Database;
@@ -77,10 +77,10 @@ async fn rows(db: &Database, host: &str, span: Span) -> Result<(Vec<Model>, u64)
 }
 
 /// Merges equal rejections.
-fn together(rows: Vec<Model>) -> Result<(Vec<PastRefusals>, bool), Failure> {
+fn together(rows: Vec<Model>) -> Result<(Vec<RefusalCount>, bool), Failure> {
     let (most, most_rows) = (to_usize(MAX_ITEMS), to_usize(MAX_ROWS));
     let mut more = rows.len() > most_rows;
-    let mut all: BTreeMap<(NotificationType, String, RefusalReason), PastRefusals> = BTreeMap::new();
+    let mut all: BTreeMap<(NotificationType, String, RefusalReason), RefusalCount> = BTreeMap::new();
     for row in rows.into_iter().take(most_rows) {
         let cell = |column| Cell {
             table: "tachi_refusal",
@@ -96,7 +96,7 @@ fn together(rows: Vec<Model>) -> Result<(Vec<PastRefusals>, bool), Failure> {
         );
         let refusal = all
             .entry((kind, row.reporter.clone(), reason))
-            .or_insert_with(|| PastRefusals {
+            .or_insert_with(|| RefusalCount {
                 kind,
                 reporter: row.reporter,
                 reason,
