@@ -34,15 +34,15 @@ pub struct ProofView {
 }
 
 impl ProofView {
-    pub(crate) fn of(number: u32, line: &ProofLine) -> Self {
-        let evidence = serde_json::from_str(&line.evidence).unwrap_or(Value::Null);
+    pub(crate) fn of(number: u32, ProofLine { epoch, proof }: &ProofLine) -> Self {
+        let evidence = serde_json::from_str(&proof.evidence).unwrap_or(Value::Null);
         Self {
             number,
-            at: Time(line.at),
-            claim: line.epoch,
-            kind: line.kind.clone(),
-            by: line.by.clone(),
-            from: line.from.clone(),
+            at: Time(proof.at),
+            claim: *epoch,
+            kind: proof.kind.clone(),
+            by: proof.by.clone(),
+            from: proof.from.clone(),
             readings: readings(&evidence),
             evidence,
         }

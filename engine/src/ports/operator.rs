@@ -13,7 +13,7 @@ use tachi_domain::{
 };
 
 use super::JournalError;
-use super::journal::PeerClaim;
+use super::journal::{PeerClaim, ProofWrite};
 use super::past::{Past, Span};
 use tachi_domain::situation::{MutedReporter, ReportedFailure};
 
@@ -150,20 +150,12 @@ pub fn acknowledgement_text(by: &str) -> String {
     format!("acknowledged by {by}")
 }
 
-/// A fencing proof, as shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A fencing proof, as the journal has it.
+#[derive(Clone, Debug, PartialEq)]
 pub struct ProofLine {
-    pub at: Timestamp,
     /// The epoch of the claim.
     pub epoch: u64,
-    /// `device` or `notification`.
-    pub kind: String,
-    /// The engine that read it.
-    pub by: String,
-    /// The source.
-    pub from: String,
-    /// The whole evidence, as JSON.
-    pub evidence: String,
+    pub proof: ProofWrite,
 }
 
 /// A move in a recovery's history, with what the API's vmove does not show.

@@ -10,6 +10,7 @@ use tachi_domain::entity::Notification;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::recovery::RecoveryKind;
 use tachi_domain::{Elapsed, RecoveryId, Timestamp};
+use tachi_engine::ports::journal::ProofWrite;
 use tachi_engine::ports::operator::{HistoryMove, ProofLine, RecoveryHistory, RecoverySummary};
 
 use super::{back, find, steps_of};
@@ -209,12 +210,14 @@ async fn proofs(db: &Database, recovery: i64) -> Result<Vec<ProofLine>, Stop> {
             column: "epoch",
         };
         Ok::<_, Failure>(ProofLine {
-            at: Timestamp::from_micros(row.at),
             epoch: cell.count(row.epoch)?,
-            kind: row.kind,
-            by: row.read_by,
-            from: row.read_from,
-            evidence: row.evidence,
+            proof: ProofWrite {
+                kind: row.kind,
+                by: row.read_by,
+                from: row.read_from,
+                evidence: row.evidence,
+                at: Timestamp::from_micros(row.at),
+            },
         })
     });
     Ok(lines.collect::<Result<_, _>>()?)
@@ -224,7 +227,7 @@ async fn proofs(db: &Database, recovery: i64) -> Result<Vec<ProofLine>, Stop> {
 mod tests {
     use tachi_domain::recovery::OperatorCommand;
     use tachi_engine::ports::OperatorJournal as _;
-    use tachi_engine::ports::journal::{ProofWrite, Write, WriteOutcome};
+    use tachi_engine::ports::journal::{Write, WriteOutcome};
     use uuid::Uuid;
 
     use super::*;
@@ -281,7 +284,7 @@ mod tests {
         assert_eq!((history.epoch, history.elapsed.millis()), (1, 1_500));
         assert_eq!(history.state.as_deref(), Some("{}"));
         assert_eq!(history.steps.len(), 1);
-        assert_eq!(history.proofs[0].from, "maas");
+        assert_eq!(history.proofs[0].proof.from, "maas");
         let action = Some(("reject".to_owned(), "alice".to_owned(), bench.clock_wall()));
         assert_eq!(history.word, action);
         let nobody = bench
