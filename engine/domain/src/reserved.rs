@@ -15,9 +15,11 @@ pub struct Aggregate {
     pub id: u64,
     /// The name, for people.
     pub name: String,
-    /// The availability zone that the aggregate forms, if any.
+    /// The availability zone that the aggregate forms, if any. Nova spells it out.
+    #[serde(default, alias = "availability_zone")]
     pub zone: Option<String>,
     /// The service hosts in the aggregate.
+    #[serde(default)]
     pub hosts: BTreeSet<String>,
     /// The metadata set by operators.
     #[serde(default)]

@@ -1,7 +1,5 @@
 //! Host aggregates.
 
-use std::collections::BTreeMap;
-
 use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -14,34 +12,18 @@ use crate::fault::{Effect, ErrorScope};
 
 #[derive(Deserialize)]
 struct List {
-    aggregates: Vec<Record>,
-}
-
-#[derive(Deserialize)]
-struct Record {
-    id: u64,
-    name: String,
-    #[serde(default)]
-    availability_zone: Option<String>,
-    #[serde(default)]
-    hosts: Vec<String>,
-    #[serde(default)]
-    metadata: BTreeMap<String, String>,
+    aggregates: Vec<Aggregate>,
 }
 
 /// Lists the aggregates. Nova returns all of them at once.
 pub(super) async fn list(nova: &Nova) -> Result<Vec<Aggregate>, CallError> {
     let request = read(&["os-aggregates"], &[], ErrorScope::Service);
     let answer = nova.call(Feature::AGGREGATES, request).await?;
-    let List { aggregates } = answer.json()?;
-    let understood = |record: Record| Aggregate {
-        id: record.id,
-        name: record.name,
-        zone: record.availability_zone.filter(|zone| !zone.is_empty()),
-        hosts: record.hosts.into_iter().collect(),
-        metadata: record.metadata,
-    };
-    Ok(aggregates.into_iter().map(understood).collect())
+    let List { mut aggregates } = answer.json()?;
+    for aggregate in &mut aggregates {
+        aggregate.zone = aggregate.zone.take().filter(|zone| !zone.is_empty());
+    }
+    Ok(aggregates)
 }
 
 pub(super) async fn act(nova: &Nova, aggregate: u64, action: &str, host: &str) -> Result<(), CallError> {
