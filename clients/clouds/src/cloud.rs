@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tachi_keystone::{Credentials, Interface, Region, Tls};
+use tachi_keystone::{Interface, Options, Region, Tls};
 
 use crate::auth::{self, Layers};
 use crate::files::Found;
@@ -16,22 +16,12 @@ const SERVICE_PREFIXES: [&str; 2] = ["instance_ha", "ha"];
 /// The address and credentials of a cloud.
 #[derive(Clone, Debug)]
 pub struct Cloud {
-    /// Address of Keystone.
-    pub auth_url: String,
-    /// Credentials for Keystone.
-    pub credentials: Credentials,
-    /// The selected region.
-    pub region: Region,
-    /// The way to name the region if it is unset, for messages.
-    pub region_option: &'static str,
+    /// Keystone's address, the credentials, the region and the connection settings.
+    pub keystone: Options,
     /// The endpoint interface to use from the catalogue.
     pub interface: Interface,
     /// Address of the API that overrides the catalogue.
     pub endpoint: Option<String>,
-    /// Trusted authorities and the client certificate.
-    pub tls: Tls,
-    /// Timeout of one request.
-    pub timeout: Option<Duration>,
     /// The file or variables that define the cloud, for messages.
     pub config_source: String,
 }
@@ -76,21 +66,24 @@ pub(crate) fn assemble(found: &Found, region: &ChosenRegion) -> Result<Cloud, St
         Some(own) => Some(own),
         None => text(&config, "region_name")?,
     };
+    let auth_url = expand_references(&config, "auth_url", layers.required(&["auth_url"])?)?;
+    let mut keystone = Options::new(auth_url, auth::credentials(&layers, auth::kind(&config)?)?);
+    keystone.region = region_name.map_or(Region::Unset, Region::Named);
+    keystone.region_option = if region.ignored.is_some() {
+        "region_name for this cloud (OS_REGION_NAME is set, but belongs to the cloud of the other OS_* variables)"
+    } else {
+        "region_name for this cloud, or OS_REGION_NAME"
+    };
+    let interface = interface(&config)?;
+    keystone.tls = tls(&config, found.is_environment)?;
+    if let Some(text) = text(&config, "api_timeout")? {
+        keystone.timeout = seconds(&text).ok_or("api_timeout is not a number of seconds")?;
+        keystone.connect_timeout = keystone.connect_timeout.min(keystone.timeout);
+    }
     Ok(Cloud {
-        auth_url: expand_references(&config, "auth_url", layers.required(&["auth_url"])?)?,
-        credentials: auth::credentials(&layers, auth::kind(&config)?)?,
-        region: region_name.map_or(Region::Unset, Region::Named),
-        region_option: if region.ignored.is_some() {
-            "region_name for this cloud (OS_REGION_NAME is set, but belongs to the cloud of the other OS_* variables)"
-        } else {
-            "region_name for this cloud, or OS_REGION_NAME"
-        },
-        interface: interface(&config)?,
+        keystone,
+        interface,
         endpoint,
-        tls: tls(&config, found.is_environment)?,
-        timeout: text(&config, "api_timeout")?
-            .map(|text| seconds(&text).ok_or("api_timeout is not a number of seconds"))
-            .transpose()?,
         config_source: found.config_source.clone(),
     })
 }

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use tachi_clouds::{Cloud, ProcessEnvironment, read};
 use tachi_keystone::Interface;
+use tachi_keystone::Options;
 
 /// Cases that openstacksdk accepts and this loader refuses, each with a part of the reason.
 const REFUSED: &[(&str, &str)] = &[
@@ -94,7 +95,10 @@ fn environment(case: &Value, folder: &std::path::Path) -> ProcessEnvironment {
 
 /// Renders a cloud in the form of the table.
 fn rendered(cloud: &Cloud) -> Value {
-    let tls = &cloud.tls;
+    let keystone = &cloud.keystone;
+    let default = Options::new("", keystone.credentials.clone()).timeout;
+    let timeout = Some(keystone.timeout).filter(|timeout| *timeout != default);
+    let tls = &keystone.tls;
     let verify = match (&tls.ca_file, tls.insecure) {
         (_, true) => json!(false),
         (Some(file), false) => json!(file),
@@ -106,14 +110,14 @@ fn rendered(cloud: &Cloud) -> Value {
         },
     );
     json!({
-        "body": cloud.credentials.body(),
-        "auth_url": cloud.auth_url,
-        "region": cloud.region.name(),
+        "body": keystone.credentials.body(),
+        "auth_url": keystone.auth_url,
+        "region": keystone.region.name(),
         "interface": cloud.interface.as_str(),
         "endpoint": cloud.endpoint,
         "verify": verify,
         "cert": cert,
-        "timeout": cloud.timeout.map(|timeout| timeout.as_secs()),
+        "timeout": timeout.map(|timeout| timeout.as_secs()),
     })
 }
 
@@ -215,17 +219,21 @@ fn a_region_of_the_shells_other_cloud_is_not_dropped_without_a_word() {
         one.contains("OS_REGION_NAME is west, but the cloud is in south"),
         "{one}"
     );
-    assert_eq!(of(two, "north").unwrap().region.name(), Some("north"));
+    assert_eq!(of(two, "north").unwrap().keystone.region.name(), Some("north"));
     assert_eq!(
-        of(", region_name: south", "south").unwrap().region.name(),
+        of(", region_name: south", "south")
+            .unwrap()
+            .keystone
+            .region
+            .name(),
         Some("south")
     );
     let none = of("", "west").unwrap();
-    assert_eq!(none.region.name(), None);
+    assert_eq!(none.keystone.region.name(), None);
     assert!(
-        none.region_option.contains("belongs to the cloud"),
+        none.keystone.region_option.contains("belongs to the cloud"),
         "{}",
-        none.region_option
+        none.keystone.region_option
     );
 }
 

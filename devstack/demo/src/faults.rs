@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tachi_cli::arguments::{DemoCommand, DemoHostArgs};
 use tachi_cli::out;
 use tachi_clouds::ProcessEnvironment;
-use tachi_keystone::{Keystone, Options};
+use tachi_keystone::Keystone;
 use tachi_operator::Failure;
 
 /// The cloud that `tachi serve --sandbox` writes into clouds.yaml. No other cloud is used: its hosts may be real.
@@ -77,7 +77,8 @@ impl RunningSandbox {
         let hint = "run this in the folder of `tachi serve --sandbox`, or set OS_CLIENT_CONFIG_FILE to its clouds.yaml";
         let cloud = tachi_clouds::read(CLOUD, &ProcessEnvironment::current())
             .map_err(|error| Failure::usage(format!("{error}: {hint}")))?;
-        let base = cloud
+        let options = cloud.keystone;
+        let base = options
             .auth_url
             .strip_suffix(IDENTITY)
             .ok_or_else(|| Failure::usage(format!("cloud {CLOUD} is no simulated region: {hint}")))?;
@@ -86,7 +87,6 @@ impl RunningSandbox {
             .timeout(TIMEOUT)
             .build()
             .map_err(|error| Failure::new("preparing a request to the simulated region", error))?;
-        let options = Options::new(cloud.auth_url, cloud.credentials);
         let clock = std::time::Instant::now();
         let keystone = Keystone::new(&options, http.clone(), move || clock.elapsed(), || None)
             .map_err(|error| Failure::new("preparing the login to the simulated region", error))?;

@@ -60,7 +60,7 @@ impl Remote {
     pub(super) fn open(name: &str) -> Result<Self, Failure> {
         let cloud = tachi_clouds::read(name, &ProcessEnvironment::current())
             .map_err(|error| Failure::usage(error.to_string()))?;
-        let (config_source, keystone) = (cloud.config_source.clone(), cloud.auth_url.clone());
+        let (config_source, keystone) = (cloud.config_source.clone(), cloud.keystone.auth_url.clone());
         let client =
             Client::new(options(cloud)).map_err(|error| Failure::new(config_source, error).of_usage())?;
         Ok(Self {
@@ -235,18 +235,12 @@ impl Remote {
 }
 
 fn options(cloud: Cloud) -> Options {
-    let mut options = Options::new(cloud.auth_url, cloud.credentials);
-    options.interface = cloud.interface;
-    options.endpoint = cloud.endpoint;
-    options.config_source = cloud.config_source;
-    let keystone = &mut options.keystone;
-    keystone.region = cloud.region;
-    keystone.region_option = cloud.region_option;
-    keystone.tls = cloud.tls;
-    keystone.timeout = cloud.timeout.unwrap_or(keystone.timeout);
-    keystone.connect_timeout = keystone.connect_timeout.min(keystone.timeout);
-    keystone.user_agent = concat!("tachi/", env!("CARGO_PKG_VERSION"));
-    options
+    Options {
+        keystone: cloud.keystone,
+        interface: cloud.interface,
+        endpoint: cloud.endpoint,
+        config_source: cloud.config_source,
+    }
 }
 
 impl fmt::Display for Remote {
