@@ -193,10 +193,10 @@ impl EventEmitter {
     }
 
     fn emit_move(&mut self, instance: &MoveWrite, at: Timestamp) {
-        if self.moves.insert(instance.server, instance.status) == Some(instance.status) {
+        if self.moves.insert(instance.server, instance.vmove.status) == Some(instance.vmove.status) {
             return;
         }
-        let (phase, failure) = match instance.status {
+        let (phase, failure) = match instance.vmove.status {
             VmoveStatus::Pending => return,
             VmoveStatus::Ongoing if !self.started.insert(instance.server) => return,
             VmoveStatus::Ongoing => (Phase::Start, None),
@@ -204,17 +204,10 @@ impl EventEmitter {
             VmoveStatus::Failed => (Phase::Error, Some(failure_of_move(instance))),
         };
         let summary = VmoveSnapshot {
-            id: instance.vmove,
             notification: self.notification.id,
             recovery: self.recovery,
             server: instance.server,
-            name: instance.name.clone(),
-            source_host: instance.source_host.clone(),
-            dest_host: instance.dest_host.clone(),
-            start_time: instance.start_time,
-            end_time: instance.end_time,
-            status: instance.status,
-            message: instance.message.clone(),
+            state: instance.vmove.clone(),
         };
         self.emit(Subject::Vmove(summary), Some(phase), failure, at);
     }
@@ -312,7 +305,7 @@ impl EventEmitter {
 fn failure_of_move(instance: &MoveWrite) -> FailureCause {
     FailureCause {
         exception: "InstanceEvacuationFailure".to_owned(),
-        message: instance.message.clone().unwrap_or_default(),
+        message: instance.vmove.message.clone().unwrap_or_default(),
         module: MODULE.to_owned(),
         function: "EvacuateInstancesTask".to_owned(),
         trace: String::new(),

@@ -82,7 +82,7 @@ impl Journal for CountingJournal {
 
     async fn commit(&self, claim: &Claim, write: &Write) -> Result<WriteOutcome, JournalError> {
         for one in &write.moves {
-            let shown = format!("{} {}", one.status.as_str(), one.state);
+            let shown = format!("{} {}", one.vmove.status.as_str(), one.state);
             self.written
                 .lock()
                 .unwrap()

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use crate::entity::host::{HostAttributes, NewHost};
 use crate::entity::notification::{NewNotification, NotificationStatus};
 use crate::entity::segment::{NewSegment, RecoveryMethod, SegmentChange};
-use crate::entity::vmove::VmoveStatus;
+use crate::entity::vmove::{VmoveState, VmoveStatus};
 use crate::entity::{Host, Notification, Segment};
 use crate::freeze::Freeze;
-use crate::id::{HostId, NotificationId, RecoveryId, SegmentId, ServerId, VmoveId};
+use crate::id::{HostId, NotificationId, RecoveryId, SegmentId, ServerId};
 use crate::recovery::RecoveryKind;
 use crate::string_enum::string_enum;
 use crate::timestamp::Timestamp;
@@ -173,23 +173,11 @@ impl ShownHost {
 /// An instance of a host recovery, as the journal records it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VmoveSnapshot {
-    pub id: VmoveId,
     /// The notification whose recovery moves the instance.
     pub notification: NotificationId,
     pub recovery: RecoveryId,
     pub server: ServerId,
-    pub name: String,
-    /// The Nova service host the instance was on.
-    pub source_host: String,
-    /// The Nova service host the instance is on.
-    pub dest_host: Option<String>,
-    /// The time of the first evacuation request to Nova.
-    pub start_time: Option<Timestamp>,
-    /// The time the move finished.
-    pub end_time: Option<Timestamp>,
-    pub status: VmoveStatus,
-    /// The text for operators.
-    pub message: Option<String>,
+    pub state: VmoveState,
 }
 
 /// A recovery, as the journal records it.

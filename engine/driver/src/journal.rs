@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::notification::NotificationStatus;
-use tachi_domain::entity::vmove::VmoveStatus;
+use tachi_domain::entity::vmove::VmoveState;
 use tachi_domain::entity::{Host, Notification};
 use tachi_domain::freeze::UnlessFrozen;
 pub use tachi_domain::recovery::StepKind;
 use tachi_domain::recovery::{
     Elsewhere, FenceOrder, FreezeOrder, Life, MoveOrder, OperatorState, RecoveryKind, WrittenOff,
 };
-use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId, Timestamp, VmoveId, Wait};
+use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId, Timestamp, Wait};
 
 /// A recovery as seen by an engine that does not own it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,21 +112,10 @@ pub const RESTARTS: u64 = 1000;
 /// One instance of a host recovery, to be inserted or overwritten.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MoveWrite {
-    pub vmove: VmoveId,
     pub server: ServerId,
-    pub name: String,
+    pub vmove: VmoveState,
     /// The position in the order of moves, lowest first.
     pub rank: u32,
-    /// Nova's service host on which the instance was.
-    pub source_host: String,
-    /// Nova's service host on which the instance is now.
-    pub dest_host: Option<String>,
-    /// The time of the first request to Nova.
-    pub start_time: Option<Timestamp>,
-    pub end_time: Option<Timestamp>,
-    /// The status that the API shows.
-    pub status: VmoveStatus,
-    pub message: Option<String>,
     /// The blocker of the move; `None` if none has been decided yet.
     pub wait: Option<Wait>,
     /// Nova's records of this instance that were given up.
@@ -141,19 +130,8 @@ pub struct MoveWrite {
 /// An instance of a planned recovery, for display. It blocks no other work on the instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedWrite {
-    pub vmove: VmoveId,
     pub server: ServerId,
-    pub name: String,
-    /// Nova's service host on which the instance was.
-    pub source_host: String,
-    /// Nova's service host on which the instance is, or to which it moves.
-    pub dest_host: Option<String>,
-    /// The time of the first request to Nova.
-    pub start_time: Option<Timestamp>,
-    pub end_time: Option<Timestamp>,
-    /// The status that the API shows.
-    pub status: VmoveStatus,
-    pub message: Option<String>,
+    pub vmove: VmoveState,
 }
 
 /// A line of the step journal.

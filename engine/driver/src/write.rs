@@ -1,6 +1,7 @@
 //! The conversion of a decision's record to one transaction.
 
 use serde_json::json;
+use tachi_domain::entity::vmove::VmoveState;
 use tachi_domain::host_recovery::{Reservation, ReservationEnd, ReservationStep};
 use tachi_domain::proof::{Basis, DatedReading, Proof};
 use tachi_domain::recovery::{Record, Step};
@@ -30,16 +31,18 @@ pub(crate) fn write_of(
             continue;
         };
         moves.push(MoveWrite {
-            vmove: instance.vmove,
             server: instance.server,
-            name: instance.name.clone(),
+            vmove: VmoveState {
+                id: instance.vmove,
+                name: instance.name.clone(),
+                source_host: state.host().to_owned(),
+                dest_host: instance.dest.clone(),
+                start_time: instance.asked_at,
+                end_time: instance.done_at.filter(|_| instance.is_finished()),
+                status: instance.status(),
+                message: instance.note.clone(),
+            },
             rank: instance.rank,
-            source_host: state.host().to_owned(),
-            dest_host: instance.dest.clone(),
-            start_time: instance.asked_at,
-            end_time: instance.done_at.filter(|_| instance.is_finished()),
-            status: instance.status(),
-            message: instance.note.clone(),
             wait: instance.wait.clone(),
             written_off: instance.written_off.clone(),
             may_run: instance.may_run.clone(),
@@ -52,15 +55,17 @@ pub(crate) fn write_of(
         .iter()
         .filter_map(|server| state.planned_move(*server))
         .map(|instance| PlannedWrite {
-            vmove: instance.vmove,
             server: instance.server,
-            name: instance.name.clone(),
-            source_host: instance.source.clone(),
-            dest_host: instance.dest.clone(),
-            start_time: instance.asked_at,
-            end_time: instance.done_at,
-            status: instance.status(),
-            message: instance.message(),
+            vmove: VmoveState {
+                id: instance.vmove,
+                name: instance.name.clone(),
+                source_host: instance.source.clone(),
+                dest_host: instance.dest.clone(),
+                start_time: instance.asked_at,
+                end_time: instance.done_at,
+                status: instance.status(),
+                message: instance.message(),
+            },
         })
         .collect();
     let host_write = match (record.host, host) {

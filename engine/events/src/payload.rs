@@ -145,19 +145,20 @@ fn notification(known: &ShownNotification) -> Map<String, Value> {
 }
 
 fn vmove(vmove: &VmoveSnapshot) -> Map<String, Value> {
+    let state = &vmove.state;
     fields(json!({
-        "uuid": vmove.id.to_string(),
+        "uuid": state.id.to_string(),
         "notification_uuid": vmove.notification.to_string(),
         "recovery_uuid": vmove.recovery.to_string(),
         "instance_uuid": vmove.server.to_string(),
-        "instance_name": vmove.name,
-        "source_host": vmove.source_host,
-        "dest_host": vmove.dest_host,
-        "start_time": vmove.start_time.map(time::in_payload),
-        "end_time": vmove.end_time.map(time::in_payload),
+        "instance_name": state.name,
+        "source_host": state.source_host,
+        "dest_host": state.dest_host,
+        "start_time": state.start_time.map(time::in_payload),
+        "end_time": state.end_time.map(time::in_payload),
         "type": VmoveType::Evacuation.as_str(),
-        "status": vmove.status.as_str(),
-        "message": vmove.message,
+        "status": state.status.as_str(),
+        "message": state.message,
     }))
 }
 

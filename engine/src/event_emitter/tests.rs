@@ -1,6 +1,7 @@
 use std::sync::Mutex;
 
 use tachi_domain::entity::host::MaintenanceReason;
+use tachi_domain::entity::vmove::VmoveState;
 use tachi_domain::policy::Policy;
 use tachi_domain::{HostId, VmoveId};
 use tachi_driver::open;
@@ -63,16 +64,18 @@ fn ended(status: NotificationStatus, message: &str) -> Write {
 
 fn one_move(number: u128, status: VmoveStatus) -> MoveWrite {
     MoveWrite {
-        vmove: VmoveId(Uuid::from_u128(100 + number)),
         server: ServerId(Uuid::from_u128(200 + number)),
-        name: format!("vm-{number}"),
+        vmove: VmoveState {
+            id: VmoveId(Uuid::from_u128(100 + number)),
+            name: format!("vm-{number}"),
+            source_host: "compute-1".into(),
+            dest_host: None,
+            start_time: None,
+            end_time: None,
+            status,
+            message: None,
+        },
         rank: 0,
-        source_host: "compute-1".into(),
-        dest_host: None,
-        start_time: None,
-        end_time: None,
-        status,
-        message: None,
         wait: None,
         written_off: Vec::new(),
         may_run: BTreeSet::new(),

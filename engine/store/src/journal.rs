@@ -18,6 +18,7 @@ mod renewals;
 pub(crate) mod reservations;
 mod restarts;
 mod rewind;
+mod vmoves;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tachi_domain::entity::host::NewHost;
 use tachi_domain::entity::notification::{NewNotification, NotificationType};
 use tachi_domain::entity::segment::{NewSegment, RecoveryMethod};
-use tachi_domain::entity::vmove::VmoveStatus;
+use tachi_domain::entity::vmove::{VmoveState, VmoveStatus};
 use tachi_domain::entity::{Host, Notification, Segment};
 use tachi_domain::{RecoveryId, ServerId, Timestamp, VmoveId};
 use tachi_engine::ports::journal::{ClaimedRecovery, MoveWrite, StepKind, StepWrite};
@@ -190,16 +190,18 @@ pub(crate) fn stopped(hostname: &str, at: Timestamp) -> NewNotification {
 
 pub(crate) fn pending_move(server: ServerId, rank: u32) -> MoveWrite {
     MoveWrite {
-        vmove: VmoveId(Uuid::new_v4()),
         server,
-        name: format!("vm{rank}"),
+        vmove: VmoveState {
+            id: VmoveId(Uuid::new_v4()),
+            name: format!("vm{rank}"),
+            source_host: "cmp1".to_owned(),
+            dest_host: None,
+            start_time: None,
+            end_time: None,
+            status: VmoveStatus::Pending,
+            message: None,
+        },
         rank,
-        source_host: "cmp1".to_owned(),
-        dest_host: None,
-        start_time: None,
-        end_time: None,
-        status: VmoveStatus::Pending,
-        message: None,
         wait: None,
         written_off: Vec::new(),
         may_run: BTreeSet::new(),

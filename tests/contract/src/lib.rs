@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::notification::NotificationStatus;
-use tachi_domain::entity::vmove::VmoveStatus;
+use tachi_domain::entity::vmove::{VmoveState, VmoveStatus};
 use tachi_domain::freeze::UnlessFrozen;
 use tachi_domain::recovery::given_up::{may_run_in, written_off_in};
 use tachi_domain::recovery::{
@@ -277,16 +277,18 @@ impl Draft {
             VmoveId(Uuid::from_u64_pair(recovery + 1, number))
         };
         let moves = self.moves.iter().map(|(number, open, state)| MoveWrite {
-            vmove: vmove(*number),
             server: server(*number),
-            name: format!("vm-{number}"),
+            vmove: VmoveState {
+                id: vmove(*number),
+                name: format!("vm-{number}"),
+                source_host: host_name(0),
+                dest_host: None,
+                start_time: None,
+                end_time: None,
+                status: VmoveStatus::Pending,
+                message: None,
+            },
             rank: *number,
-            source_host: host_name(0),
-            dest_host: None,
-            start_time: None,
-            end_time: None,
-            status: VmoveStatus::Pending,
-            message: None,
             wait: self
                 .move_waits
                 .iter()

@@ -33,6 +33,26 @@ string_enum! {
     }
 }
 
+/// The part of a vmove that its recovery writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VmoveState {
+    pub id: VmoveId,
+    /// The server's name.
+    pub name: String,
+    /// The Nova service host the instance was on.
+    pub source_host: String,
+    /// The Nova service host the instance is on, or to which it moves.
+    pub dest_host: Option<String>,
+    /// The time of the first request to Nova.
+    pub start_time: Option<Timestamp>,
+    /// The time the move finished, with either result.
+    pub end_time: Option<Timestamp>,
+    /// The status that the API shows.
+    pub status: VmoveStatus,
+    /// The text for operators.
+    pub message: Option<String>,
+}
+
 /// One instance of a host recovery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vmove {

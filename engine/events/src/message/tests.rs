@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use proptest::prelude::*;
 use tachi_domain::entity::notification::{NotificationStatus, NotificationType};
 use tachi_domain::entity::segment::{NewSegment, RecoveryMethod};
-use tachi_domain::entity::vmove::VmoveStatus;
+use tachi_domain::entity::vmove::{VmoveState, VmoveStatus};
 use tachi_domain::entity::{Host, Notification, Segment, Stamps};
 use tachi_domain::event::{
     Cause, Change, EventSnapshot, FailureCause, HandlingMethod, Phase, RecoveryEvent, RecoverySnapshot,
@@ -291,17 +291,19 @@ fn the_bare_form_is_upstreams() {
 #[test]
 fn instances_and_recoveries_have_separate_events() {
     let vmove = VmoveSnapshot {
-        id: VmoveId(Uuid::from_u128(1)),
         notification: NotificationId(Uuid::from_u128(2)),
         recovery: RecoveryId(Uuid::from_u128(3)),
         server: ServerId(Uuid::from_u128(4)),
-        name: "db-1".into(),
-        source_host: "compute-1".into(),
-        dest_host: None,
-        start_time: Some(NOW),
-        end_time: None,
-        status: VmoveStatus::Ongoing,
-        message: None,
+        state: VmoveState {
+            id: VmoveId(Uuid::from_u128(1)),
+            name: "db-1".into(),
+            source_host: "compute-1".into(),
+            dest_host: None,
+            start_time: Some(NOW),
+            end_time: None,
+            status: VmoveStatus::Ongoing,
+            message: None,
+        },
     };
     let sent_vmove = sent(&event(Subject::Vmove(vmove), Phase::Start));
     assert_eq!(sent_vmove["event_type"], "vmove.process.start");

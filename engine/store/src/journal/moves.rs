@@ -13,11 +13,11 @@ use tachi_engine::ports::journal::MoveWrite;
 
 use super::claim;
 use super::commit::BATCH;
+use super::vmoves;
 use crate::batches::batches;
 use crate::convert::Cell;
 use crate::entity::{recovery, recovery_move, vmove};
 use crate::error::Stop;
-use crate::time::{to_column, to_column_opt};
 use crate::transaction::Tx;
 use crate::waits::{WaitColumns, json};
 
@@ -81,7 +81,7 @@ pub(super) async fn write(
     let known: BTreeSet<String> = known.into_iter().collect();
     let (old, new): (Vec<_>, Vec<_>) = moves
         .iter()
-        .partition(|instance| known.contains(&instance.vmove.to_string()));
+        .partition(|instance| known.contains(&instance.vmove.id.to_string()));
     for batch in new.chunks(BATCH) {
         insert(tx, row, batch, now).await?;
     }
@@ -97,29 +97,19 @@ pub(super) async fn write(
 }
 
 async fn insert(tx: &Tx, row: &recovery::Model, moves: &[&MoveWrite], now: Timestamp) -> Result<(), Stop> {
-    let created_at = to_column(now.whole_seconds())?;
     let mut shown = Vec::with_capacity(moves.len());
     let mut behind = Vec::with_capacity(moves.len());
     for instance in moves {
-        shown.push(vmove::ActiveModel {
-            uuid: Set(instance.vmove.to_string()),
-            notification_uuid: Set(row.notification_uuid.clone()),
-            instance_uuid: Set(instance.server.to_string()),
-            instance_name: Set(instance.name.clone()),
-            source_host: Set(Some(instance.source_host.clone())),
-            dest_host: Set(instance.dest_host.clone()),
-            start_time: Set(to_column_opt(instance.start_time)?),
-            end_time: Set(to_column_opt(instance.end_time)?),
-            kind: Set(Some(VmoveType::Evacuation.as_str().to_owned())),
-            status: Set(Some(instance.status.as_str().to_owned())),
-            message: Set(instance.message.clone()),
-            created_at: Set(Some(created_at)),
-            deleted: Set(Some(0)),
-            ..Default::default()
-        });
+        shown.push(vmoves::inserted(
+            row,
+            instance.server,
+            &instance.vmove,
+            VmoveType::Evacuation,
+            now,
+        )?);
         let facts = Facts::of(instance)?;
         behind.push(recovery_move::ActiveModel {
-            vmove_uuid: Set(instance.vmove.to_string()),
+            vmove_uuid: Set(instance.vmove.id.to_string()),
             recovery_id: Set(row.id),
             instance_uuid: Set(instance.server.to_string()),
             open_key: Set(open_key(instance)),
@@ -141,29 +131,9 @@ async fn insert(tx: &Tx, row: &recovery::Model, moves: &[&MoveWrite], now: Times
 }
 
 async fn update(tx: &Tx, instance: &MoveWrite, now: Timestamp) -> Result<(), Stop> {
-    let uuid = instance.vmove.to_string();
-    vmove::Entity::update_many()
-        .col_expr(vmove::Column::InstanceName, Expr::value(instance.name.as_str()))
-        .col_expr(
-            vmove::Column::SourceHost,
-            Expr::value(instance.source_host.as_str()),
-        )
-        .col_expr(vmove::Column::DestHost, Expr::value(instance.dest_host.clone()))
-        .col_expr(
-            vmove::Column::StartTime,
-            Expr::value(to_column_opt(instance.start_time)?),
-        )
-        .col_expr(
-            vmove::Column::EndTime,
-            Expr::value(to_column_opt(instance.end_time)?),
-        )
-        .col_expr(vmove::Column::Status, Expr::value(instance.status.as_str()))
-        .col_expr(vmove::Column::Message, Expr::value(instance.message.clone()))
-        .col_expr(
-            vmove::Column::UpdatedAt,
-            Expr::value(to_column(now.whole_seconds())?),
-        )
-        .filter(vmove::Column::Uuid.eq(&uuid))
+    let (uuid, source) = (instance.vmove.id.to_string(), instance.vmove.source_host.as_str());
+    vmoves::updated(&instance.vmove, now)?
+        .col_expr(vmove::Column::SourceHost, Expr::value(source))
         .exec(tx)
         .await?;
     let facts = Facts::of(instance)?;

@@ -5,17 +5,16 @@
 
 use std::collections::BTreeSet;
 
-use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _, Set,
+    ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _,
 };
 use tachi_domain::Timestamp;
 use tachi_domain::entity::vmove::VmoveType;
 use tachi_engine::ports::journal::PlannedWrite;
 
+use super::vmoves;
 use crate::entity::{recovery, vmove};
 use crate::error::Stop;
-use crate::time::{to_column, to_column_opt};
 use crate::transaction::Tx;
 
 /// Inserts new instances, and overwrites the others.
@@ -36,46 +35,13 @@ pub(super) async fn write(
         .all(tx)
         .await?;
     let known: BTreeSet<String> = known.into_iter().collect();
-    let at = to_column(now.whole_seconds())?;
-    for instance in moves {
-        let uuid = instance.vmove.to_string();
-        if !known.contains(&uuid) {
-            let shown = vmove::ActiveModel {
-                uuid: Set(uuid),
-                notification_uuid: Set(row.notification_uuid.clone()),
-                instance_uuid: Set(instance.server.to_string()),
-                instance_name: Set(instance.name.clone()),
-                source_host: Set(Some(instance.source_host.clone())),
-                dest_host: Set(instance.dest_host.clone()),
-                start_time: Set(to_column_opt(instance.start_time)?),
-                end_time: Set(to_column_opt(instance.end_time)?),
-                kind: Set(Some(VmoveType::LiveMigration.as_str().to_owned())),
-                status: Set(Some(instance.status.as_str().to_owned())),
-                message: Set(instance.message.clone()),
-                created_at: Set(Some(at)),
-                deleted: Set(Some(0)),
-                ..Default::default()
-            };
+    for PlannedWrite { server, vmove } in moves {
+        if known.contains(&vmove.id.to_string()) {
+            vmoves::updated(vmove, now)?.exec(tx).await?;
+        } else {
+            let shown = vmoves::inserted(row, *server, vmove, VmoveType::LiveMigration, now)?;
             shown.insert(tx).await?;
-            continue;
         }
-        vmove::Entity::update_many()
-            .col_expr(vmove::Column::InstanceName, Expr::value(instance.name.as_str()))
-            .col_expr(vmove::Column::DestHost, Expr::value(instance.dest_host.clone()))
-            .col_expr(
-                vmove::Column::StartTime,
-                Expr::value(to_column_opt(instance.start_time)?),
-            )
-            .col_expr(
-                vmove::Column::EndTime,
-                Expr::value(to_column_opt(instance.end_time)?),
-            )
-            .col_expr(vmove::Column::Status, Expr::value(instance.status.as_str()))
-            .col_expr(vmove::Column::Message, Expr::value(instance.message.clone()))
-            .col_expr(vmove::Column::UpdatedAt, Expr::value(at))
-            .filter(vmove::Column::Uuid.eq(&uuid))
-            .exec(tx)
-            .await?;
     }
     Ok(())
 }

@@ -182,10 +182,11 @@ async fn moves_are_inserted_then_overwritten_and_shown_as_vmoves() {
     bench.clock.set_wall_on(7);
     let at = bench.clock_wall();
     let instance = &mut moves[0];
-    instance.status = VmoveStatus::Succeeded;
-    instance.dest_host = Some("cmp2".to_owned());
-    (instance.start_time, instance.end_time) = (Some(at), Some(at));
-    instance.message = Some("moved".to_owned());
+    let vmove = &mut instance.vmove;
+    vmove.status = VmoveStatus::Succeeded;
+    vmove.dest_host = Some("cmp2".to_owned());
+    (vmove.start_time, vmove.end_time) = (Some(at), Some(at));
+    vmove.message = Some("moved".to_owned());
     instance.open = false;
     instance.state = "done".to_owned();
     let more = pending_move(server(3), 2);
@@ -199,7 +200,7 @@ async fn moves_are_inserted_then_overwritten_and_shown_as_vmoves() {
     let shown = bench
         .store
         .registry()
-        .get_vmove(notification, moves[0].vmove)
+        .get_vmove(notification, moves[0].vmove.id)
         .await
         .unwrap()
         .unwrap();
@@ -213,7 +214,7 @@ async fn moves_are_inserted_then_overwritten_and_shown_as_vmoves() {
     let untouched = bench
         .store
         .registry()
-        .get_vmove(notification, moves[1].vmove)
+        .get_vmove(notification, moves[1].vmove.id)
         .await
         .unwrap()
         .unwrap();
@@ -223,7 +224,7 @@ async fn moves_are_inserted_then_overwritten_and_shown_as_vmoves() {
         bench
             .store
             .registry()
-            .get_vmove(other_notification, more.vmove)
+            .get_vmove(other_notification, more.vmove.id)
             .await
             .unwrap(),
         None
@@ -581,7 +582,7 @@ async fn a_thousand_moves_and_a_beat_take_no_longer_than_they_may() {
     written(&bench, &claimed, &with_moves(moves.clone())).await;
     let inserted = start.elapsed();
     for instance in &mut moves {
-        instance.status = VmoveStatus::Ongoing;
+        instance.vmove.status = VmoveStatus::Ongoing;
     }
     let start = Instant::now();
     written(&bench, &claimed, &with_moves(moves)).await;

@@ -175,12 +175,11 @@ mod tests {
             requested: None,
             end: Some(end),
         });
-        MoveWrite {
-            status,
-            open: false,
-            state: serde_json::json!({"rank": number, "start": start}).to_string(),
-            ..pending_move(ServerId(Uuid::from_u128(u128::from(number))), number)
-        }
+        let mut instance = pending_move(ServerId(Uuid::from_u128(u128::from(number))), number);
+        instance.vmove.status = status;
+        instance.open = false;
+        instance.state = serde_json::json!({"rank": number, "start": start}).to_string();
+        instance
     }
 
     /// Closes a recovery of the host with these moves.

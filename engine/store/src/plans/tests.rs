@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use tachi_domain::entity::vmove::VmoveStatus;
+use tachi_domain::entity::vmove::{VmoveState, VmoveStatus};
 use tachi_domain::planned::PlannedOrder;
 use tachi_domain::recovery::{Elsewhere, FreezeOrder};
 use tachi_domain::{HostId, ServerId, VmoveId};
@@ -42,15 +42,17 @@ async fn a_plan_keeps_who_has_asked_for_it_where_a_report_writes_nothing() {
 
 fn moved(server: u128, from: &str, to: &str) -> PlannedWrite {
     PlannedWrite {
-        vmove: VmoveId(Uuid::new_v4()),
         server: ServerId(Uuid::from_u128(server)),
-        name: format!("vm-{server}"),
-        source_host: from.into(),
-        dest_host: Some(to.into()),
-        start_time: None,
-        end_time: None,
-        status: VmoveStatus::Succeeded,
-        message: None,
+        vmove: VmoveState {
+            id: VmoveId(Uuid::new_v4()),
+            name: format!("vm-{server}"),
+            source_host: from.into(),
+            dest_host: Some(to.into()),
+            start_time: None,
+            end_time: None,
+            status: VmoveStatus::Succeeded,
+            message: None,
+        },
     }
 }
 
@@ -169,10 +171,8 @@ async fn instances_not_moved_since_can_be_given_back() {
     )
     .await;
     let _ = plans.plan(&drain(two.id)).await.unwrap();
-    let stayed = PlannedWrite {
-        status: VmoveStatus::Failed,
-        ..moved(2, "cmp2", "cmp3")
-    };
+    let mut stayed = moved(2, "cmp2", "cmp3");
+    stayed.vmove.status = VmoveStatus::Failed;
     end(&bench, vec![moved(1, "cmp2", "cmp3"), stayed], None).await;
     let names = |listed: &[MovedAway]| -> Vec<String> {
         listed
