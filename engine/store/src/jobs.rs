@@ -62,13 +62,14 @@ impl Jobs for JobTable {
         grade: Severity,
         details: &str,
     ) -> Result<bool, JournalError> {
-        let now = self.db.now();
         let end = End {
             name,
             run,
-            grade,
-            details,
-            now,
+            result: JobEnd {
+                at: self.db.now(),
+                grade,
+                details: details.to_owned(),
+            },
         };
         let ended = self.db.write(&end).await;
         ended.map_err(|stop| stop.journal("storing the result of a job"))
@@ -158,9 +159,7 @@ impl Transaction for Begin<'_> {
 struct End<'a> {
     name: &'a str,
     run: u64,
-    grade: Severity,
-    details: &'a str,
-    now: Timestamp,
+    result: JobEnd,
 }
 
 #[async_trait]
@@ -168,15 +167,16 @@ impl Transaction for End<'_> {
     type Output = bool;
 
     async fn run(&self, tx: &Tx) -> Result<TxOutcome<bool>, Stop> {
+        let JobEnd { at, grade, details } = &self.result;
         let mut end = Entity::update_many()
-            .col_expr(Column::EndedAt, Expr::value(self.now.micros()))
-            .col_expr(Column::Grade, Expr::value(self.grade.as_str()))
-            .col_expr(Column::Details, Expr::value(self.details))
+            .col_expr(Column::EndedAt, Expr::value(at.micros()))
+            .col_expr(Column::Grade, Expr::value(grade.as_str()))
+            .col_expr(Column::Details, Expr::value(details.as_str()))
             .filter(Column::Name.eq(self.name))
             .filter(Column::Run.eq(signed("run", self.run)?))
             .filter(Column::EndedAt.is_null());
-        if matches!(self.grade, Severity::Ok | Severity::Info | Severity::Warn) {
-            end = end.col_expr(Column::GoodAt, Expr::value(self.now.micros()));
+        if matches!(grade, Severity::Ok | Severity::Info | Severity::Warn) {
+            end = end.col_expr(Column::GoodAt, Expr::value(at.micros()));
         }
         let ended = end.exec(tx).await?;
         Ok(TxOutcome::Keep(ended.rows_affected == 1))
