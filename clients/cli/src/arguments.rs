@@ -35,7 +35,7 @@ use tachi_config::LogArgs;
 pub use crate::out::{Format, ShapeArgs};
 pub use ack::AckArgs;
 pub use audit::{AuditCommand, AuditNewKeyArgs, AuditShowArgs, AuditVerifyArgs};
-pub use consent::ConsentArgs;
+pub use consent::{ConfirmedArgs, ConsentArgs};
 pub use demo::{DemoArgs, DemoCommand, DemoFault, DemoHostArgs, Method, SceneArgs};
 pub use doctor::DoctorArgs;
 pub use drill::{CanaryNetwork, DrillArgs};

@@ -140,10 +140,13 @@ async fn is_known(source: &dyn Source, requested: &str) -> Result<bool, Failure>
 }
 
 async fn resolve(args: ResolveArgs, controller: &dyn Controller) -> Result<u8, Failure> {
-    answer::accepts(&args.shape, ["word", "instance", "recovery", "by", "seen_to"])?;
+    answer::accepts(
+        &args.confirmed.shape,
+        ["word", "instance", "recovery", "by", "seen_to"],
+    )?;
     let (resolution, on) = args.resolution();
     let source = source::open(&args.source, controller).await?;
-    let mut reason = args.consent.reason.clone();
+    let mut reason = args.confirmed.consent.reason.clone();
     // This is the only resolution that starts an instance while another copy of it may run.
     if args.not_running || args.not_running_on.is_some() {
         // An unknown instance is refused before the operator is asked for a reason or for the confirmation.
@@ -164,13 +167,13 @@ async fn resolve(args: ResolveArgs, controller: &dyn Controller) -> Result<u8, F
             |host| (host, format!("confirm that {} does not run on", args.instance)),
         );
         let consequence = "it may be started elsewhere; if it is running after all, it runs twice and its disks are destroyed.";
-        reason = Some(confirm(name, &args.consent, &what, consequence)?);
+        reason = Some(confirm(name, &args.confirmed.consent, &what, consequence)?);
     }
     let request = ActionRequest::OfInstance(&args.instance, resolution, on);
     let outcome = source.submit(request, reason.as_deref()).await?;
     let (name, by) = (&args.instance, &outcome.by);
     let object = || json!({"word": resolution.as_str(), "instance": name, "recovery": outcome.recovery, "by": by, "seen_to": outcome.seen_to});
-    answer::object(&args.shape, source.now(), object, |_| {
+    answer::object(&args.confirmed.shape, source.now(), object, |_| {
         let what = match (&args.running_on, &args.not_running_on) {
             (Some(host), _) => format!("{name} runs on {host}"),
             (None, Some(host)) => format!("{name} is not running on {host}; it may be started elsewhere"),

@@ -131,11 +131,11 @@ impl HostLiveness for Unreachable {
 
 /// Confirms, as an operator, that the answering machine is the host's.
 pub(super) async fn confirm(mut args: FenceTrustArgs) -> Result<u8, Failure> {
-    fence::accepts_confirmed(&args.shape)?;
+    fence::accepts_confirmed(&args.confirmed.shape)?;
     let (settings, fencers) = devices(&args.config)?;
     // The engine logs warnings about the devices' configuration; a command does not print them before its question.
     logging::start_with_warnings();
-    let by = tachi_cli::process_owner::who(args.consent.reason.as_deref())?;
+    let by = tachi_cli::process_owner::who(args.confirmed.consent.reason.as_deref())?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let audit = wiring::audit(&settings, &clock, &by)?;
     let book = Book::open(&settings, &fencers).await?;
@@ -150,7 +150,7 @@ pub(super) async fn confirm(mut args: FenceTrustArgs) -> Result<u8, Failure> {
         note: |text| out::note(text),
     };
     let changes = trust.changes(&args.host, args.device.as_deref(), &levels).await?;
-    let meanwhile = ProgressReporter::of(&args.shape, clock.wall());
+    let meanwhile = ProgressReporter::of(&args.confirmed.shape, clock.wall());
     for change in &changes {
         meanwhile.report(&change.line);
     }
@@ -161,7 +161,7 @@ pub(super) async fn confirm(mut args: FenceTrustArgs) -> Result<u8, Failure> {
         ));
     } else {
         confirmed(
-            (&args.host, args.consent.yes),
+            (&args.host, args.confirmed.consent.yes),
             "trust these devices for",
             "their power readings count for this host, and their commands switch it.",
         )?;
@@ -172,5 +172,5 @@ pub(super) async fn confirm(mut args: FenceTrustArgs) -> Result<u8, Failure> {
         meanwhile.report("A recovery that waits for it continues within a minute; after `approve`, at once.");
     }
     let devices: Vec<String> = changes.iter().map(|change| change.target.to_string()).collect();
-    fence::show_confirmed(&args.shape, clock.wall(), (&args.host, &by), &devices)
+    fence::show_confirmed(&args.confirmed.shape, clock.wall(), (&args.host, &by), &devices)
 }

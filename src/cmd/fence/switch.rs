@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tachi_cli::arguments::{ConfigArgs, ConsentArgs, FenceSwitchArgs, ShapeArgs};
+use tachi_cli::arguments::{ConfigArgs, ConfirmedArgs, FenceSwitchArgs};
 use tachi_cli::consent::confirm;
 use tachi_cli::fence;
 use tachi_cli::out;
@@ -80,20 +80,20 @@ impl Ready {
 
 /// Powers a host off and confirms it, level by level.
 pub(super) async fn off(args: FenceSwitchArgs) -> Result<u8, Failure> {
-    fence::accepts_switched(&args.shape)?;
+    fence::accepts_switched(&args.confirmed.shape)?;
     let ready = Ready::new(&args).await?;
     let levels = levels(&ready.fencers, &ready.host)?;
-    let runs = if args.consent.yes {
+    let runs = if args.confirmed.consent.yes {
         String::new()
     } else {
         wiring::what_runs(&ready.settings, &ready.host).await
     };
     let consequence = format!("everything that runs on it stops.\n{runs}");
-    let reason = confirm(&ready.host, &args.consent, "power off", &consequence)?;
+    let reason = confirm(&ready.host, &args.confirmed.consent, "power off", &consequence)?;
     let now = SystemClock.wall();
-    let hand = ready.hand("off", &reason, ProgressReporter::of(&args.shape, now))?;
+    let hand = ready.hand("off", &reason, ProgressReporter::of(&args.confirmed.shape, now))?;
     let proof = hand.off(&levels).await?;
-    fence::show_off(&args.shape, now, (&hand.host, &hand.who), &proof)
+    fence::show_off(&args.confirmed.shape, now, (&hand.host, &hand.who), &proof)
 }
 
 /// Powers a host off that a drill has checked; progress goes to standard error. Returns the proof.
@@ -102,8 +102,7 @@ pub(crate) async fn switched_off(config: &ConfigArgs, host: &str, reason: &str) 
         config: config.clone(),
         host: host.to_owned(),
         any_machine: false,
-        consent: ConsentArgs::default(),
-        shape: ShapeArgs::default(),
+        confirmed: ConfirmedArgs::default(),
     };
     let ready = Ready::new(&args).await?;
     let fencers = Arc::clone(&ready.fencers);
@@ -113,7 +112,7 @@ pub(crate) async fn switched_off(config: &ConfigArgs, host: &str, reason: &str) 
 
 /// Powers a host on, if nothing blocks it.
 pub(super) async fn on(args: FenceSwitchArgs) -> Result<u8, Failure> {
-    fence::accepts_switched(&args.shape)?;
+    fence::accepts_switched(&args.confirmed.shape)?;
     let mut ready = Ready::new(&args).await?;
     // Also with --any-machine: its recoveries are found by its registered name alone.
     let base = wiring::existing(&ready.settings).await?;
@@ -124,15 +123,20 @@ pub(super) async fn on(args: FenceSwitchArgs) -> Result<u8, Failure> {
     if let Some(why) = forbidden(&ready.settings, &base, &found).await? {
         return Err(Failure::from_text(format!("{host} is not powered on: {why}")));
     }
-    let reason = confirm(host, &args.consent, "power on", "Nova may place instances on it.")?;
+    let reason = confirm(
+        host,
+        &args.confirmed.consent,
+        "power on",
+        "Nova may place instances on it.",
+    )?;
     // The operator may have taken a while to answer.
     if let Some(why) = forbidden(&ready.settings, &base, &found).await? {
         return Err(Failure::from_text(format!("{host} is not powered on: {why}")));
     }
     let now = SystemClock.wall();
-    let hand = ready.hand("on", &reason, ProgressReporter::of(&args.shape, now))?;
+    let hand = ready.hand("on", &reason, ProgressReporter::of(&args.confirmed.shape, now))?;
     let proof = hand.on(&levels).await?;
-    fence::show_on(&args.shape, now, (&hand.host, &hand.who), &proof)
+    fence::show_on(&args.confirmed.shape, now, (&hand.host, &hand.who), &proof)
 }
 
 pub(super) fn levels(fencers: &Fencers, host: &str) -> Result<Vec<Level>, Failure> {

@@ -2,6 +2,8 @@
 
 use clap::Args;
 
+use crate::out::ShapeArgs;
+
 /// The same options for every such command.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ConsentArgs {
@@ -11,4 +13,13 @@ pub struct ConsentArgs {
     /// Do not ask for the host's name
     #[arg(long)]
     pub yes: bool,
+}
+
+/// The last options of every such command: the consent, and the form of the output.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ConfirmedArgs {
+    #[command(flatten)]
+    pub consent: ConsentArgs,
+    #[command(flatten)]
+    pub shape: ShapeArgs,
 }

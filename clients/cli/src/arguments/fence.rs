@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{ConfigArgs, ConsentArgs, ShapeArgs};
+use super::{ConfigArgs, ConfirmedArgs, ShapeArgs};
 
 /// `tachi fence`.
 #[derive(Debug, Subcommand)]
@@ -43,9 +43,7 @@ pub struct FenceTrustArgs {
     #[arg(long, value_name = "NAME")]
     pub device: Option<String>,
     #[command(flatten)]
-    pub consent: ConsentArgs,
-    #[command(flatten)]
-    pub shape: ShapeArgs,
+    pub confirmed: ConfirmedArgs,
 }
 
 /// A host.
@@ -84,7 +82,5 @@ pub struct FenceSwitchArgs {
     #[arg(long)]
     pub any_machine: bool,
     #[command(flatten)]
-    pub consent: ConsentArgs,
-    #[command(flatten)]
-    pub shape: ShapeArgs,
+    pub confirmed: ConfirmedArgs,
 }

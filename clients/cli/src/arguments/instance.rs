@@ -3,7 +3,7 @@
 use clap::{ArgGroup, Args, Subcommand};
 use tachi_domain::recovery::ResolutionKind;
 
-use super::{ConsentArgs, ShapeArgs, SourceArgs};
+use super::{ConfirmedArgs, ShapeArgs, SourceArgs};
 
 /// `tachi instance`.
 #[derive(Debug, Subcommand)]
@@ -66,9 +66,7 @@ pub struct ResolveArgs {
     #[arg(long)]
     pub dismiss: bool,
     #[command(flatten)]
-    pub consent: ConsentArgs,
-    #[command(flatten)]
-    pub shape: ShapeArgs,
+    pub confirmed: ConfirmedArgs,
 }
 
 impl ResolveArgs {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use tachi_operator::ShownWait;
 
-use super::{ConfigArgs, ConsentArgs, ShapeArgs, SourceArgs};
+use super::{ConfigArgs, ConfirmedArgs, ShapeArgs, SourceArgs};
 
 /// `tachi recovery`.
 #[derive(Debug, Subcommand)]
@@ -144,9 +144,7 @@ pub struct ActionArgs {
     #[arg(required = true, value_name = "HOST")]
     pub recoveries: Vec<String>,
     #[command(flatten)]
-    pub consent: ConsentArgs,
-    #[command(flatten)]
-    pub shape: ShapeArgs,
+    pub confirmed: ConfirmedArgs,
 }
 
 /// `tachi recovery confirm-off`.
@@ -161,9 +159,7 @@ pub struct ConfirmOffArgs {
     #[arg(long, value_name = "HOST", hide = true)]
     pub off: Option<String>,
     #[command(flatten)]
-    pub consent: ConsentArgs,
-    #[command(flatten)]
-    pub shape: ShapeArgs,
+    pub confirmed: ConfirmedArgs,
 }
 
 /// `tachi recovery approve`.
@@ -188,9 +184,7 @@ pub struct ApproveArgs {
     #[arg(long, value_name = "JSON", value_parser = wait_or_null, conflicts_with_all = ["domain", "all_held"])]
     pub waits: Option<WaitOrNull>,
     #[command(flatten)]
-    pub consent: ConsentArgs,
-    #[command(flatten)]
-    pub shape: ShapeArgs,
+    pub confirmed: ConfirmedArgs,
 }
 
 /// A wait, or null for a recovery without one.

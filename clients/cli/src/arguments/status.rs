@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use tachi_operator::when::span;
 
-use super::{ConfigArgs, ConsentArgs, ShapeArgs, SourceArgs};
+use super::{ConfigArgs, ConfirmedArgs, ShapeArgs, SourceArgs};
 
 /// `tachi status`.
 #[derive(Debug, Args)]
@@ -133,9 +133,7 @@ pub struct HostReportDownArgs {
     /// The host's name or id
     pub host: String,
     #[command(flatten)]
-    pub consent: ConsentArgs,
-    #[command(flatten)]
-    pub shape: ShapeArgs,
+    pub confirmed: ConfirmedArgs,
 }
 
 /// `tachi host undrain`.

@@ -3,7 +3,7 @@
 use clap::{ArgGroup, Args, Subcommand};
 
 use super::instance::InstanceListArgs;
-use super::{ConsentArgs, ResolveArgs, ShapeArgs, SourceArgs};
+use super::{ConfirmedArgs, ResolveArgs, ShapeArgs, SourceArgs};
 
 /// `tachi vmove`.
 #[derive(Debug, Subcommand)]
@@ -64,9 +64,7 @@ pub struct VmoveRecoverArgs {
     #[arg(long, value_name = "HOST")]
     on: Option<String>,
     #[command(flatten)]
-    consent: ConsentArgs,
-    #[command(flatten)]
-    shape: ShapeArgs,
+    confirmed: ConfirmedArgs,
 }
 
 impl From<VmoveRecoverArgs> for ResolveArgs {
@@ -79,8 +77,7 @@ impl From<VmoveRecoverArgs> for ResolveArgs {
             not_running_on: args.on.filter(|_| args.failure),
             retry: args.retry,
             dismiss: args.ignore,
-            consent: args.consent,
-            shape: args.shape,
+            confirmed: args.confirmed,
         }
     }
 }

@@ -12,16 +12,16 @@ use crate::out::answer;
 use crate::source::{self, Controller};
 
 pub async fn run(args: HostReportDownArgs, controller: &dyn Controller) -> Result<u8, Failure> {
-    answer::accepts(&args.shape, members::<FailedView>())?;
+    answer::accepts(&args.confirmed.shape, members::<FailedView>())?;
     let source = source::open(&args.source, controller).await?;
     let preview = source.preview(&args.host).await?;
     let host = &preview.host;
-    let mut consent = args.consent.clone();
+    let mut consent = args.confirmed.consent.clone();
     // The source refuses below what is blocked, unless the same operator has just reported the same.
     consent.yes |= preview.against.is_some();
     if preview.against.is_none() {
         // A program reads only the answer on standard output.
-        let print_line = if args.shape.is_text() {
+        let print_line = if args.confirmed.shape.is_text() {
             out::print
         } else {
             out::note
@@ -36,7 +36,7 @@ pub async fn run(args: HostReportDownArgs, controller: &dyn Controller) -> Resul
     )?;
     let reported = source.fail(host, &reason).await?;
     answer::object(
-        &args.shape,
+        &args.confirmed.shape,
         source.now(),
         || json!(reported),
         |_| {

@@ -13,7 +13,9 @@ use tachi_operator::{
 
 use super::super::consent::confirm;
 use super::{domain, named, note_if_no_engine_runs, unknown};
-use crate::arguments::{ActionArgs, ApproveArgs, ConfirmOffArgs, ConsentArgs, ShapeArgs, WaitOrNull};
+use crate::arguments::{
+    ActionArgs, ApproveArgs, ConfirmOffArgs, ConfirmedArgs, ConsentArgs, ShapeArgs, WaitOrNull,
+};
 use crate::out::answer;
 use crate::source::{self, ActionRequest, Controller, Source};
 
@@ -283,14 +285,14 @@ async fn each(
 
 /// `tachi recovery abort`.
 pub(super) async fn abort(args: ActionArgs, controller: &dyn Controller) -> Result<u8, Failure> {
-    answer::accepts(&args.shape, members_of(args.recoveries.len()))?;
+    answer::accepts(&args.confirmed.shape, members_of(args.recoveries.len()))?;
     let source = source::open(&args.source, controller).await?;
     act(
         source.as_ref(),
         &args.recoveries,
         ABORT,
-        &args.consent,
-        &args.shape,
+        &args.confirmed.consent,
+        &args.confirmed.shape,
     )
     .await
 }
@@ -307,8 +309,7 @@ pub(super) async fn approve(
         domain,
         all_held,
         waits,
-        consent,
-        shape,
+        confirmed: ConfirmedArgs { consent, shape },
     } = args;
     let is_list = all_held || domain.is_some();
     answer::accepts(&shape, members_of(if is_list { 2 } else { recoveries.len() }))?;
@@ -368,8 +369,7 @@ pub(super) async fn confirm_off(args: ConfirmOffArgs, controller: &dyn Controlle
         config,
         recovery,
         off,
-        mut consent,
-        shape,
+        confirmed: ConfirmedArgs { mut consent, shape },
     } = args;
     answer::accepts(&shape, ONE)?;
     let (database, _) = controller.open(&config).await?;
@@ -398,14 +398,14 @@ pub(super) async fn confirm_off(args: ConfirmOffArgs, controller: &dyn Controlle
 
 /// `tachi recovery retry`.
 pub(super) async fn retry(args: ActionArgs, controller: &dyn Controller) -> Result<u8, Failure> {
-    answer::accepts(&args.shape, members::<RetriedView>())?;
+    answer::accepts(&args.confirmed.shape, members::<RetriedView>())?;
     let source = source::open(&args.source, controller).await?;
     let all = matching_recoveries(source.as_ref(), &args.recoveries).await?;
     let text = with_hosts(
         &all,
         "another attempt starts: it may cut the power of the host, and start its instances elsewhere.",
     );
-    let reason = confirm(&token(&all), &args.consent, &what("retry", &all), &text)?;
+    let reason = confirm(&token(&all), &args.confirmed.consent, &what("retry", &all), &text)?;
     let (mut objects, mut lines) = (Vec::new(), Vec::new());
     for one in &all {
         let retried = source.retry(one.id, Some(&reason)).await;
@@ -429,7 +429,7 @@ pub(super) async fn retry(args: ActionArgs, controller: &dyn Controller) -> Resu
         Some(one) if !is_list => one,
         last => Value::Array(objects.into_iter().chain(last).collect()),
     };
-    answer::object(&args.shape, source.now(), object, |_| lines)?;
+    answer::object(&args.confirmed.shape, source.now(), object, |_| lines)?;
     note_if_no_engine_runs(source.as_ref()).await;
     Ok(crate::DONE)
 }
