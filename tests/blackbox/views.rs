@@ -1,6 +1,7 @@
 //! The first commands of a new user: `serve --sandbox` and `demo --board`, by the real binary.
 
 use std::io::{BufRead as _, BufReader, Read};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -90,6 +91,17 @@ fn address(line: &str) -> String {
     found.unwrap_or_else(|| panic!("{line}")).to_owned()
 }
 
+/// Runs `tachi` in this folder. Returns its exit code, and all that it has printed.
+fn typed_in(folder: &Path, args: &[&str]) -> (Option<i32>, String) {
+    let ran = Command::new(env!("CARGO_BIN_EXE_tachi"))
+        .args(args)
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    let out = [ran.stdout, ran.stderr].concat();
+    (ran.status.code(), String::from_utf8_lossy(&out).into_owned())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_operator_a_sandbox_that_is_served_is_protected_and_its_board_is_there() {
     let mut cloud = RunningProgram::start(&["serve", "--sandbox", "--hosts", "3", "--state-dir", "state"]);
@@ -121,12 +133,7 @@ async fn slow_operator_a_sandbox_that_is_served_is_protected_and_its_board_is_th
     let args = cloud.until_printed("tachi status ").await;
     let args: Vec<&str> = args.split_whitespace().skip(2).collect();
     assert_eq!(args, ["status", "--os-cloud", "tachi-sandbox"]);
-    let out = Command::new(env!("CARGO_BIN_EXE_tachi"))
-        .args(&args)
-        .current_dir(cloud.folder.path())
-        .output()
-        .unwrap();
-    let out = String::from_utf8_lossy(&out.stdout).into_owned();
+    let (_, out) = typed_in(cloud.folder.path(), &args);
     assert!(out.contains("\nnova     auto    3/3 "), "{out}");
     until("all instances to be protected", LIMIT, async || {
         status()["instances"]["protected"] == 20
@@ -160,15 +167,7 @@ async fn slow_operator_a_sandbox_that_is_served_is_protected_and_its_board_is_th
     }
     // The curl of Ubuntu 22.04 has no --json, and nobody should need it.
     assert!(cloud.line("curl").is_none(), "{:?}", cloud.line("curl"));
-    let demo = |args: &str| {
-        let ran = Command::new(env!("CARGO_BIN_EXE_tachi"))
-            .args(args.split(' '))
-            .current_dir(cloud.folder.path())
-            .output()
-            .unwrap();
-        let out = [ran.stdout, ran.stderr].concat();
-        (ran.status.code(), String::from_utf8_lossy(&out).into_owned())
-    };
+    let demo = |args: &str| typed_in(cloud.folder.path(), &args.split(' ').collect::<Vec<_>>());
     let (code, out) = demo(command);
     assert_eq!(code, Some(0), "{out}");
     assert!(out.starts_with("compute-001 has lost power\n"), "{out}");

@@ -250,7 +250,7 @@ fn rendered(page: &impl Template) -> Result<String, Response> {
 #[template(path = "instances.html")]
 struct Instances {
     /// Instances that are being moved or need an operator.
-    instances: Vec<VmoveView>,
+    moving: Vec<VmoveView>,
     /// Other instances that are down or may be, such as those of a recovery on hold.
     down: Vec<ListedInstanceView>,
     /// Number of such instances that the page does not list.
@@ -261,15 +261,11 @@ impl Instances {
     fn of(all: Vec<VmoveView>, mut down: Vec<ListedInstanceView>) -> Self {
         let is_done =
             |vmove: &VmoveView| !vmove.needs_person && ["moved", "left"].contains(&vmove.state.as_str());
-        let instances: Vec<VmoveView> = all.into_iter().filter(|one| !is_done(one)).collect();
-        down.retain(|one| instances.iter().all(|moving| moving.instance != one.hosted.id));
+        let moving: Vec<VmoveView> = all.into_iter().filter(|one| !is_done(one)).collect();
+        down.retain(|one| moving.iter().all(|vmove| vmove.instance != one.hosted.id));
         let more = down.len().saturating_sub(MAX_LISTED);
         down.truncate(MAX_LISTED);
-        Self {
-            instances,
-            down,
-            more,
-        }
+        Self { moving, down, more }
     }
 }
 

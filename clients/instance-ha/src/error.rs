@@ -77,9 +77,10 @@ impl CallFailure {
 
     /// Returns a failure of the request `line`.
     pub(crate) fn of(class: Class, line: &str, detail: String) -> Self {
+        let text = format!("{line}: {detail}");
         Self {
-            detail: detail.clone(),
-            ..Self::new(class, format!("{line}: {detail}"))
+            detail,
+            ..Self::new(class, text)
         }
     }
 }
