@@ -368,16 +368,11 @@ async fn operator_api_an_action_from_a_laptop_is_audited_under_keystones_user_an
     );
     let nothing = harness.folder.path().join("nothing.conf");
     std::fs::write(&nothing, "[DEFAULT]\nstate_path = /nonexistent\n").unwrap();
-    let (code, _, printed) = tachi(
-        &clouds,
-        None,
-        &["status", "--config-file", nothing.to_str().unwrap()],
-    );
+    let arguments = ["status", "--config-file", nothing.to_str().unwrap()];
+    let (code, _, printed) = tachi(&clouds, None, &arguments);
     assert_eq!(code, 1, "{printed}");
-    assert!(
-        printed.starts_with("tachi: there is no database yet at /nonexistent/tachi.sqlite: "),
-        "{printed}"
-    );
+    let refusal = "tachi: there is no database yet at /nonexistent/tachi.sqlite: ";
+    assert!(printed.starts_with(refusal), "{printed}");
     let (code, _, printed) = tachi(&clouds, Some("nowhere"), &["status"]);
     assert_eq!(code, 2, "{printed}");
     assert!(printed.contains("there is no cloud \"nowhere\""), "{printed}");
