@@ -73,14 +73,14 @@ wait_http() { # NAME URL [SECONDS] : any answer below 500
 # start_mariadb NAME DATADIR SOCKET PORT : until it answers; the socket lives in a directory that the mysql user may write to
 start_mariadb() {
   if ! alive "$1"; then
+    mkdir -p "$MC_RUN/mysqld/$3.tmp"; chown mysql: "$MC_RUN/mysqld" "$MC_RUN/mysqld/$3.tmp"
     if [ ! -d "$2/mysql" ]; then
       say "new MariaDB data directory"
       mkdir -p "$2"; chown mysql: "$2"; chmod 755 "$MC_DATA" "$MC_RUN" "$MC_ROOT"
-      mariadb-install-db --no-defaults --user=mysql --datadir="$2" --auth-root-authentication-method=socket \
+      mariadb-install-db --no-defaults --user=mysql --datadir="$2" --tmpdir="$MC_RUN/mysqld/$3.tmp" --auth-root-authentication-method=socket \
         --skip-test-db >"$LOGS/mariadb-install.log" 2>&1 || { tail "$LOGS/mariadb-install.log"; die mariadb-install-db; }
     fi
-    mkdir -p "$MC_RUN/mysqld"; chown mysql: "$MC_RUN/mysqld"
-    start_daemon "$1" mariadbd --no-defaults --user=mysql --datadir="$2" \
+    start_daemon "$1" mariadbd --no-defaults --user=mysql --datadir="$2" --tmpdir="$MC_RUN/mysqld/$3.tmp" \
       --bind-address="$MC_ADDR" --port="$4" --socket="$MC_RUN/mysqld/$3.sock" \
       --pid-file="$MC_RUN/mysqld/$3.pid" --max-connections=1500 --innodb-buffer-pool-size="${MYSQL_BUFFER:-512M}" \
       --innodb-flush-log-at-trx-commit="${MYSQL_FLUSH:-1}" --skip-name-resolve --skip-log-bin \

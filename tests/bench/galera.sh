@@ -18,9 +18,9 @@ start_galera() {
   for node in 1 2 3; do
     local data="$DATABASES_DIR/galera-$node" port ist sst
     port="$(free_port)" ist="$(free_port)" sst="$(free_port)"
-    mkdir -p "$data/d"
+    mkdir -p "$data/d" "$data/tmp"
     if [ "$(id -u)" -eq 0 ]; then chown -R "$($AS id -u):$($AS id -g)" "$data"; fi
-    $AS mariadb-install-db --no-defaults --datadir="$data/d" --auth-root-authentication-method=normal \
+    $AS mariadb-install-db --no-defaults --datadir="$data/d" --tmpdir="$data/tmp" --auth-root-authentication-method=normal \
       --skip-test-db --skip-name-resolve >"$data.install" 2>&1 || { tail -n 20 "$data.install" >&2; die "no data folder for Galera"; }
     options=(--wsrep-cluster-address="gcomm://$seed")
     if [ "$node" -eq 1 ]; then
@@ -30,7 +30,7 @@ start_galera() {
     (
       cd "$data" || exit 1
       # shellcheck disable=SC2086
-      exec $AS mariadbd --no-defaults --datadir="$data/d" --socket="$data/s" --pid-file="$data/pid" --bind-address=127.0.0.1 \
+      exec $AS mariadbd --no-defaults --datadir="$data/d" --tmpdir="$data/tmp" --socket="$data/s" --pid-file="$data/pid" --bind-address=127.0.0.1 \
         --port="$port" --skip-name-resolve --max-connections=400 --log-error="$data/log" --character-set-server=utf8mb4 \
         --innodb-flush-log-at-trx-commit=1 --innodb-buffer-pool-size=256M --innodb-log-file-size=96M --innodb-autoinc-lock-mode=2 \
         --ssl-ca="$TACHI_TEST_TLS/ca.pem" --ssl-cert="$TACHI_TEST_TLS/server.pem" --ssl-key="$TACHI_TEST_TLS/server.key" \

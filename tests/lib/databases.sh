@@ -122,14 +122,15 @@ case "\$1" in
     chmod 755 "\$data"
     printf '%s\n' "CREATE USER IF NOT EXISTS tachi@'%' IDENTIFIED BY '$word';" \\
       "GRANT ALL ON *.* TO tachi@'%' WITH GRANT OPTION;" >"\$data/admin.sql"
-    mkdir "\$data/d"
+    # A temporary folder of its own: a server that starts removes the temporary tables of all servers that share one.
+    mkdir "\$data/d" "\$data/tmp"
     if [ "\$(id -u)" -eq 0 ]; then chown -R "\$($AS id -u):\$($AS id -g)" "\$data"; fi
-    $AS mariadb-install-db --no-defaults --datadir="\$data/d" --auth-root-authentication-method=normal \\
+    $AS mariadb-install-db --no-defaults --datadir="\$data/d" --tmpdir="\$data/tmp" --auth-root-authentication-method=normal \\
       --skip-test-db --skip-name-resolve >"\$data/install.log" 2>&1
     ;;
   run)
     cd "\$data"
-    exec $AS mariadbd --no-defaults --datadir="\$data/d" --socket="\$data/s" --pid-file="\$data/pid" \\
+    exec $AS mariadbd --no-defaults --datadir="\$data/d" --tmpdir="\$data/tmp" --socket="\$data/s" --pid-file="\$data/pid" \\
       --bind-address=127.0.0.1 --port="\$port" --skip-name-resolve --max-connections=400 --log-error="\$data/log" \\
       --innodb-flush-log-at-trx-commit=1 --innodb-buffer-pool-size=256M --innodb-log-file-size=96M \\
       --init-file="\$data/admin.sql" \\
