@@ -109,8 +109,9 @@ impl World {
                 )
             });
         }
-        // It has left. Its current host may have failed since.
-        let is_lost_again = self.ever_failed.contains(&row.host) || !self.machines[row.host].powered;
+        // It has left. Its current host may have failed since, or may have been powered off while it was running.
+        let current = &self.machines[row.host];
+        let is_lost_again = self.ever_failed.contains(&row.host) || !current.powered || current.life > 0;
         let known = self.restarted.contains(&server)
             || self.slipped.contains(&server)
             || self.report_ledger.trusted_normals.contains(&server)
