@@ -10,9 +10,12 @@ use tachi_domain::level::Target;
 use tachi_domain::pace::NovaFeedback;
 use tachi_domain::recovery::{
     Command, Evacuations, InCell, Inventory, Lists, Observation, Restoration, ServerCall, ServerIds,
-    ServerReading, ServiceUpdate,
+    ServerReading, ServiceUpdate, UnknownEvacuations,
 };
-use tachi_domain::{HostId, ServerId, nova::VmState};
+use tachi_domain::{
+    HostId, ServerId,
+    nova::{Server, VmState},
+};
 use tachi_driver::Intent;
 
 use crate::claim_guard::ClaimGuard;
@@ -110,8 +113,8 @@ pub(crate) async fn execute(command: Command, context: Context) -> Observation {
             let result = context.ports.compute.update_service(id, &change).await;
             Observation::ServiceUpdated(result.map_err(fault))
         }
-        Command::TakeInventory { shown } => {
-            Observation::Inventory(inventory(&context, shown).await.map_err(fault))
+        Command::TakeInventory { shown, unknown } => {
+            Observation::Inventory(inventory(&context, shown, unknown).await.map_err(fault))
         }
         Command::ReadLists { since } => Observation::Lists(lists(&context, since).await.map_err(fault)),
         Command::ReadEvacuations { since } => Observation::Evacuations(evacuations(&context, since).await),
@@ -300,7 +303,11 @@ fn change_of(update: ServiceUpdate) -> ServiceChange {
     }
 }
 
-async fn inventory(context: &Context, shown: bool) -> Result<Inventory, CallError> {
+async fn inventory(
+    context: &Context,
+    shown: bool,
+    unknown: Option<UnknownEvacuations>,
+) -> Result<Inventory, CallError> {
     let compute = &context.ports.compute;
     let written_off = context.ports.journal.written_off(&context.host).await;
     let written_off = written_off.map_err(journal_failed)?;
@@ -318,6 +325,8 @@ async fn inventory(context: &Context, shown: bool) -> Result<Inventory, CallErro
     } else {
         InCell::NotQueried
     };
+    let unknown = unknown.map(|of| of.servers(&context.host, &migrations, &servers));
+    let evacuated = evacuated(context, unknown.unwrap_or_default()).await;
     let ids: BTreeSet<ServerId> = servers.iter().map(|server| server.id).collect();
     let may_run = context
         .ports
@@ -330,12 +339,28 @@ async fn inventory(context: &Context, shown: bool) -> Result<Inventory, CallErro
     Ok(Inventory {
         migrations,
         servers,
+        evacuated,
         in_cell,
         service,
         written_off,
         may_run,
         local_disks,
     })
+}
+
+/// Reads servers that have left the host. One that cannot be read is left out, because it must not hold up the others: it is read again
+/// for the next list.
+async fn evacuated(context: &Context, servers: BTreeSet<ServerId>) -> Vec<Server> {
+    let mut read = Vec::new();
+    for server in servers {
+        match context.ports.compute.server(server).await {
+            Ok(shown) => read.extend(shown),
+            Err(error) => {
+                tracing::debug!(%server, error = %error.fault.text, "failed to read a server that was evacuated");
+            }
+        }
+    }
+    read
 }
 
 /// Converts the error of a journal read that is part of a query to Nova, so that the query fails like a call.

@@ -12,6 +12,7 @@ use tachi_domain::nova::{Actor, Migration, PowerState, Server, VmState};
 use tachi_domain::power::{Power, PowerReading};
 use tachi_domain::recovery::{
     Command, Evacuations, InCell, Inventory, Lists, Messaging, Observation, ServerIds, ServiceUpdate,
+    UnknownEvacuations,
 };
 
 use crate::devices;
@@ -27,6 +28,13 @@ use crate::world::{Event, HOSTS, Owner, World, note};
 pub(crate) const DEADLINE: u64 = 20_000;
 /// Maximum time that a proxy may delay a call beyond its timeout (Q).
 pub(crate) const HOLD: u64 = 60_000;
+
+/// A list of a host between the reads that it consists of.
+#[derive(Debug)]
+pub(crate) struct InventoryRead {
+    migrations: Vec<Migration>,
+    unknown: Option<UnknownEvacuations>,
+}
 
 pub(crate) fn fault(status: Option<u16>, maybe_done: bool) -> Fault {
     let class = match status {
@@ -242,11 +250,14 @@ impl World {
                 let shown = result.and_then(|()| shown.ok_or(404));
                 Observation::ServiceUpdated(shown.map_err(refused))
             }
-            Command::TakeInventory { .. } => {
+            Command::TakeInventory { unknown, .. } => {
                 self.past.begin_list(owner.rec, self.now);
-                let migrations = self.nova.migrations_touching(host);
+                let read = InventoryRead {
+                    migrations: self.nova.migrations_touching(host),
+                    unknown: unknown.clone(),
+                };
                 let delay = self.rng.between(5, 400);
-                self.after(delay, Event::InventoryServers { owner, migrations });
+                self.after(delay, Event::InventoryServers { owner, read });
                 return None;
             }
             Command::ReadLists { since } => {
@@ -536,26 +547,15 @@ impl World {
         Messaging::of(!self.conductors_down(), &services)
     }
 
-    pub(crate) fn inventory_servers(&mut self, owner: Owner, migrations: Vec<Migration>) {
+    pub(crate) fn inventory_servers(&mut self, owner: Owner, read: InventoryRead) {
         let host = self.journal.recs[owner.rec].host;
         let servers = self.query(owner, |world| world.nova.servers_on(host));
         let delay = self.rng.between(5, 400);
-        self.after(
-            delay,
-            Event::InventoryService {
-                owner,
-                migrations,
-                servers,
-            },
-        );
+        self.after(delay, Event::InventoryService { owner, read, servers });
     }
 
-    pub(crate) fn inventory_service(
-        &mut self,
-        owner: Owner,
-        migrations: Vec<Migration>,
-        servers: Vec<Server>,
-    ) {
+    pub(crate) fn inventory_service(&mut self, owner: Owner, read: InventoryRead, servers: Vec<Server>) {
+        let InventoryRead { migrations, unknown } = read;
         let host = self.journal.recs[owner.rec].host;
         let service = self.query(owner, |world| world.nova.show_service(host, world.now));
         // A cell that is down hides servers and migrations.
@@ -578,6 +578,7 @@ impl World {
             Inventory {
                 migrations: Vec::new(),
                 servers: Vec::new(),
+                evacuated: Vec::new(),
                 in_cell: InCell::NotQueried,
                 service: None,
                 written_off: BTreeMap::new(),
@@ -585,9 +586,21 @@ impl World {
                 local_disks: BTreeSet::new(),
             }
         } else {
+            let unknown = unknown.map(|of| of.servers(&host_name(host), &migrations, &servers));
+            let unknown = unknown.filter(|servers| !servers.is_empty());
+            let evacuated = unknown.map_or_else(Vec::new, |servers| {
+                let read = |world: &mut Self| {
+                    let shown = servers
+                        .iter()
+                        .filter_map(|server| world.nova.show(index_of(*server)));
+                    shown.collect()
+                };
+                self.query(owner, read)
+            });
             Inventory {
                 migrations,
                 servers,
+                evacuated,
                 in_cell,
                 service,
                 written_off: self.journal.written_off(self.journal.recs[owner.rec].host),

@@ -14,6 +14,7 @@ use tachi_driver::Intent;
 use tachi_driver::journal::{Claim, Write, WriteOutcome};
 
 use crate::arrivals::{Arrivals, PlannedDeparture, PlannedMove, Stage};
+use crate::calls::InventoryRead;
 use crate::crowd::{Aborts, Act, Crowd};
 use crate::drains::LiveMove;
 use crate::engine::Engine;
@@ -94,11 +95,11 @@ pub(crate) enum Event {
     },
     InventoryServers {
         owner: Owner,
-        migrations: Vec<Migration>,
+        read: InventoryRead,
     },
     InventoryService {
         owner: Owner,
-        migrations: Vec<Migration>,
+        read: InventoryRead,
         servers: Vec<Server>,
     },
     ListsEvacuations {
@@ -696,13 +697,9 @@ impl World {
                 self.effect(owner, &command, started, answer);
             }
             Event::Answer { owner, observation } => self.answered(owner, *observation),
-            Event::InventoryServers { owner, migrations } => self.inventory_servers(owner, migrations),
-            Event::InventoryService {
-                owner,
-                migrations,
-                servers,
-            } => {
-                self.inventory_service(owner, migrations, servers);
+            Event::InventoryServers { owner, read } => self.inventory_servers(owner, read),
+            Event::InventoryService { owner, read, servers } => {
+                self.inventory_service(owner, read, servers);
             }
             Event::ListsEvacuations {
                 owner,

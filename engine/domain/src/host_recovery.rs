@@ -395,9 +395,12 @@ impl HostRecovery {
         }
         self.service.request_if_due(now, Duration::from_secs(1), commands);
         if self.service.observed.is_some() && !self.service.is_awaited() {
-            self.in_flight
-                .listing
-                .request_if_due(&self.service, now, commands);
+            self.in_flight.listing.request_if_due(
+                &self.service,
+                (self.reported_at, &self.moves),
+                now,
+                commands,
+            );
         }
         true
     }

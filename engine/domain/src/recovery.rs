@@ -15,7 +15,7 @@ pub mod workflow;
 use std::collections::BTreeMap;
 
 pub use action::OperatorAction;
-pub use command::{Command, Evacuation, Restoration, ServiceUpdate};
+pub use command::{Command, Evacuation, Restoration, ServiceUpdate, UnknownEvacuations};
 pub use given_up::WrittenOff;
 pub use hook_track::HookTrack;
 pub use observation::{

@@ -31,7 +31,7 @@ pub(super) fn watch(state: &mut HostRecovery, now: DecisionTime, commands: &mut 
         return;
     }
     if state.rewound || arrivals.is_list_due(listing.question.age(now.elapsed)) {
-        listing.request_if_due(&state.service, now, commands);
+        listing.request_if_due(&state.service, (state.reported_at, &state.moves), now, commands);
     }
 }
 

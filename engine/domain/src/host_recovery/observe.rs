@@ -8,6 +8,7 @@ use super::plan::lost_instances::{adopt_lost, note_unknown_locks, plan_touched};
 use super::{HostRecovery, Lock, Move, Stage, late_effects, lock_mark};
 use crate::fault::Fault;
 use crate::id::ServerId;
+use crate::nova::Server;
 use crate::recovery::{Command, DecisionTime, Inventory, Observation, Record, ServerCall};
 
 impl HostRecovery {
@@ -153,7 +154,13 @@ impl HostRecovery {
         listing.answered(result, track, moves, since, &mut ctx);
         // This recovery locks nothing before its plan is written.
         let lost = |instance: &Move| instance.lock == Lock::Ours && !planned.contains(&instance.server);
-        if !self.rewound && moves.values().any(lost) {
+        let mark = ctx.mark();
+        let evacuated = read.map_or(&[][..], |it| &it.evacuated).iter();
+        let (own, foreign): (Vec<&Server>, Vec<_>) =
+            evacuated.partition(|server| lock_mark::is_locked_by(server, &mark));
+        listing.foreign.extend(foreign.iter().map(|server| server.id));
+        let on_host = moves.values().any(lost);
+        if !self.rewound && (on_host || !own.is_empty()) {
             self.rewound = true;
             note_unknown_locks(&mut ctx);
         }

@@ -94,6 +94,8 @@ pub(super) struct InstanceListing {
     pub(super) taken: BTreeSet<ServerId>,
     /// The time at which they were planned again; the journal may still refuse them.
     pub(super) retaking: Option<Elapsed>,
+    /// Servers that were evacuated from the host, but not by this recovery.
+    pub(super) foreign: BTreeSet<ServerId>,
     /// True if the list in flight was requested when every move was done.
     is_last_list: bool,
     /// True if that list has been processed.
@@ -104,12 +106,15 @@ impl InstanceListing {
     pub(super) fn request_if_due(
         &mut self,
         service: &ServiceTrack,
+        moves: (Option<Timestamp>, &Moves),
         now: DecisionTime,
         commands: &mut Vec<Command>,
     ) {
         if self.question.send(now.elapsed) {
-            let shown = service.was_shown_just_now(now.elapsed);
-            commands.push(Command::TakeInventory { shown });
+            commands.push(Command::TakeInventory {
+                shown: service.was_shown_just_now(now.elapsed),
+                unknown: lost_instances::unknown(moves, &self.foreign, service.since),
+            });
         }
     }
 
@@ -117,10 +122,11 @@ impl InstanceListing {
     pub(super) fn request_last_list(
         &mut self,
         service: &ServiceTrack,
+        moves: (Option<Timestamp>, &Moves),
         now: DecisionTime,
         commands: &mut Vec<Command>,
     ) {
-        self.request_if_due(service, now, commands);
+        self.request_if_due(service, moves, now, commands);
         self.is_last_list |= self.question.sent() == Some(now.elapsed);
     }
 
@@ -182,9 +188,12 @@ impl HostRecovery {
             .request_if_due(now, self.policy.heartbeat_poll, commands);
         // The lists start with a reading of the service record: one that is in flight is that reading.
         if !self.service.is_awaited() {
-            self.in_flight
-                .listing
-                .request_if_due(&self.service, now, commands);
+            self.in_flight.listing.request_if_due(
+                &self.service,
+                (self.reported_at, &self.moves),
+                now,
+                commands,
+            );
         }
     }
 }

@@ -80,7 +80,10 @@ impl PlannedState {
         let closed = *self.closed.get_or_insert(now.elapsed);
         let Some(NovaReading { at, what: inventory }) = self.listed.take() else {
             if self.list.send(now.elapsed) {
-                commands.push(Command::TakeInventory { shown: false });
+                commands.push(Command::TakeInventory {
+                    shown: false,
+                    unknown: None,
+                });
             }
             return;
         };

@@ -240,6 +240,7 @@ impl Bench {
                     .cloned()
                     .collect();
                 Observation::Inventory(Ok(Inventory {
+                    evacuated: Vec::new(),
                     migrations: self.migrations.clone(),
                     in_cell: if servers.is_empty() {
                         InCell::Has(0)

@@ -1,17 +1,44 @@
 //! Commands of a recovery.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::elapsed::Elapsed;
 use crate::hooks::HookCall;
 use crate::id::{MigrationId, ServerId, ServiceId};
 use crate::level::Target;
-use crate::nova::VmState;
+use crate::nova::{Migration, Server, VmState};
 use crate::proof::Proof;
 use crate::timestamp::Timestamp;
 
 use super::observation::ServerCall;
 use super::reserve::ReserveCall;
+
+/// The evacuations from a host that its recovery has no record of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownEvacuations {
+    /// The time from which records count, by Nova's clock.
+    pub since: Timestamp,
+    /// The servers that the recovery knows.
+    pub known: BTreeSet<ServerId>,
+}
+
+impl UnknownEvacuations {
+    /// Returns the servers that such evacuations have taken, or may have taken, from `host`.
+    pub fn servers(&self, host: &str, migrations: &[Migration], on_host: &[Server]) -> BTreeSet<ServerId> {
+        let mut servers: BTreeSet<ServerId> = migrations
+            .iter()
+            .filter(|record| record.is_evacuation_from(host) && !record.status.is_failed())
+            .filter(|record| record.created_at.is_none_or(|at| at >= self.since))
+            .map(|record| record.server)
+            .filter(|server| !self.known.contains(server))
+            .collect();
+        for server in on_host {
+            servers.remove(&server.id);
+        }
+        servers
+    }
+}
 
 /// Permission to evacuate one server; only a fresh [`Proof`] grants it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,6 +142,8 @@ pub enum Command {
     TakeInventory {
         /// True if the host's service record was read just now; otherwise it is read before the lists, too.
         shown: bool,
+        /// The evacuations whose servers are read too.
+        unknown: Option<UnknownEvacuations>,
     },
     /// Reads the lists by which moves are followed.
     ReadLists {

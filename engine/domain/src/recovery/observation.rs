@@ -23,6 +23,8 @@ pub struct Inventory {
     pub migrations: Vec<Migration>,
     /// Every server on the host.
     pub servers: Vec<Server>,
+    /// The servers of the unknown evacuations that were to be read.
+    pub evacuated: Vec<Server>,
     /// The answer of the host's cell if there is no server.
     pub in_cell: InCell,
     /// The host's service record, read before the lists and after them. If Nova could show it both times, the host's cell was

@@ -243,6 +243,7 @@ fn a_drain_continues_if_its_end_is_refused_because_its_instances_are_being_recov
     let observations = vec![Observation::Service(Ok(Some(service.clone())))];
     let empty = || {
         Event::Observed(vec![Observation::Inventory(Ok(Inventory {
+            evacuated: Vec::new(),
             migrations: Vec::new(),
             in_cell: InCell::Has(0),
             servers: Vec::new(),

@@ -63,7 +63,7 @@ impl HostRecovery {
         let polled_recently = now.elapsed.since(listed_at) < HELD_CHECK_INTERVAL;
         if !listing.taken.is_empty() && self.rejected.is_none() {
             if !polled_recently && listing.retaking.is_none() {
-                listing.request_if_due(&self.service, now, commands);
+                listing.request_if_due(&self.service, (self.reported_at, &self.moves), now, commands);
             }
         } else if settled && ready {
             self.act_last_check(now, record, commands);
@@ -77,9 +77,12 @@ impl HostRecovery {
                 .values()
                 .any(|instance| instance.step == MoveStep::OnHold)
         {
-            self.in_flight
-                .listing
-                .request_if_due(&self.service, now, commands);
+            self.in_flight.listing.request_if_due(
+                &self.service,
+                (self.reported_at, &self.moves),
+                now,
+                commands,
+            );
         }
         if self.block_reason().is_none() {
             self.submit(ready, now, record, commands);
@@ -107,9 +110,12 @@ impl HostRecovery {
                 self.finish(now, record);
             }
         } else {
-            self.in_flight
-                .listing
-                .request_last_list(&self.service, now, commands);
+            self.in_flight.listing.request_last_list(
+                &self.service,
+                (self.reported_at, &self.moves),
+                now,
+                commands,
+            );
             if self.in_flight.listing.question.failures() > 0 {
                 self.service
                     .request_if_due(now, self.policy.heartbeat_poll, commands);

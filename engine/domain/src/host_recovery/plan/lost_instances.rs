@@ -9,11 +9,28 @@ use super::{HostInstance, plan_if, plan_one};
 use crate::count;
 use crate::id::{MigrationId, ServerId};
 use crate::nova::{InstanceTraits, Migration, PowerState, Server, VmState};
-use crate::recovery::{Inventory, StepKind, Task};
+use crate::recovery::{Inventory, StepKind, Task, UnknownEvacuations};
 use crate::timestamp::Timestamp;
 
 /// Maximum difference between the clocks of monitors and Nova.
 const MAX_CLOCK_SKEW_SECONDS: i64 = 60;
+
+/// Returns the time since which the journal may have lost requests.
+fn lost_from(reported_at: Option<Timestamp>, since: Option<Timestamp>) -> Option<Timestamp> {
+    let reported = reported_at.map(|at| at.minus_seconds(MAX_CLOCK_SKEW_SECONDS));
+    [since, reported].into_iter().flatten().min()
+}
+
+/// Returns the evacuations to look for, which the recovery may have requested and has no move for.
+pub(super) fn unknown(
+    (reported_at, moves): (Option<Timestamp>, &Moves),
+    foreign: &BTreeSet<ServerId>,
+    since: Option<Timestamp>,
+) -> Option<UnknownEvacuations> {
+    let since = lost_from(reported_at, since)?;
+    let known = moves.keys().chain(foreign).copied().collect();
+    Some(UnknownEvacuations { since, known })
+}
 
 /// Follows every evacuation from the host since it was reported, and notes every host on which one of them may have failed late.
 /// `known`: the instances whose original state is known.
@@ -33,8 +50,7 @@ pub(in super::super) fn adopt_lost(
         }
         instance.remark(OWN_ERROR_NOTE);
     }
-    let reported = reported_at.map(|at| at.minus_seconds(MAX_CLOCK_SKEW_SECONDS));
-    let Some(from) = [*since, reported].into_iter().flatten().min() else {
+    let Some(from) = lost_from(reported_at, *since) else {
         return;
     };
     *since = Some(from);

@@ -234,6 +234,7 @@ fn possible_hosts_survive_a_takeover_and_are_known_to_later_recoveries() {
     harness.forced_down();
     let service = Some(harness.service.clone());
     harness.see(Observation::Inventory(Ok(Inventory {
+        evacuated: Vec::new(),
         migrations: vec![],
         servers: vec![server(1)],
         in_cell: InCell::NotQueried,

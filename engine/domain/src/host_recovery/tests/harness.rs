@@ -612,6 +612,7 @@ impl Harness {
 
     fn listed(&mut self, servers: Vec<Server>, migrations: Vec<Migration>, in_cell: InCell) -> &mut Self {
         self.see(Observation::Inventory(Ok(Inventory {
+            evacuated: Vec::new(),
             migrations,
             servers,
             in_cell,

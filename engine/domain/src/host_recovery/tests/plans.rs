@@ -151,6 +151,7 @@ fn an_empty_list_without_the_service_record_is_not_trusted() {
     harness.forced_down();
     for _ in 0..5 {
         harness.see(Observation::Inventory(Ok(Inventory {
+            evacuated: Vec::new(),
             migrations: vec![],
             servers: vec![],
             in_cell: InCell::NotQueried,
@@ -500,6 +501,7 @@ fn a_record_that_an_earlier_recovery_has_given_up_is_not_waited_for() {
         harness.forced_down();
         let service = Some(harness.service.clone());
         harness.see(Observation::Inventory(Ok(Inventory {
+            evacuated: Vec::new(),
             migrations: vec![stuck.clone()],
             servers: vec![server(1)],
             in_cell: InCell::NotQueried,
@@ -570,6 +572,7 @@ fn a_retry_does_not_release_an_instance_that_is_being_moved_elsewhere() {
     harness.forced_down();
     let shown = harness.service.clone();
     harness.see(Observation::Inventory(Ok(Inventory {
+        evacuated: Vec::new(),
         migrations: vec![live(7, 1, "running", HOST, Some("b"))],
         servers: vec![server(1)],
         in_cell: InCell::Has(0),

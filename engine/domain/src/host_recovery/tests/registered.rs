@@ -37,6 +37,7 @@ fn a_missing_service_is_searched_again() {
 /// Answers a list without a service.
 fn unlisted(harness: &mut Harness) {
     harness.see(Observation::Inventory(Ok(Inventory {
+        evacuated: Vec::new(),
         migrations: vec![],
         servers: vec![],
         in_cell: InCell::NotQueried,

@@ -1,10 +1,13 @@
 //! The owner dies in each stage, and another one continues.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::harness::{Harness, evacuation, id, nova_time, server, timeout};
 use crate::host_recovery::{End, HoldKind, Lock, MoveStep, Preparation, Stage};
+use crate::id::ServerId;
 use crate::nova::{Migration, PowerState, Server, VmState};
 use crate::power::Power;
-use crate::recovery::{Command, Observation, OperatorCommand, ServerCall};
+use crate::recovery::{Command, InCell, Inventory, Observation, OperatorCommand, ServerCall};
 
 #[test]
 fn a_takeover_at_the_start_counts_the_hosts_again() {
@@ -359,6 +362,67 @@ fn a_move_that_waits_follows_the_evacuation_that_the_journal_has_lost() {
     assert!(is_waiting(&harness, 3), "it came to nothing");
     assert!(is_waiting(&harness, 4), "it is on the host again");
     assert!(!harness.evacuates_any(), "{:?}", harness.commands);
+}
+
+/// Returns the list of a host that server 2 has left by an evacuation, read because no move records it.
+fn left_with_lock(harness: &Harness, locked_reason: Option<String>) -> Observation {
+    let evacuated = Server {
+        host: Some("compute-9".into()),
+        locked: locked_reason.is_some(),
+        locked_reason,
+        ..server(2)
+    };
+    Observation::Inventory(Ok(Inventory {
+        migrations: vec![young(7, 2, "done", "compute-9")],
+        servers: vec![server(1)],
+        evacuated: vec![evacuated],
+        in_cell: InCell::NotQueried,
+        service: Some(harness.service.clone()),
+        written_off: BTreeMap::new(),
+        may_run: BTreeMap::new(),
+        local_disks: BTreeSet::new(),
+    }))
+}
+
+/// Returns the servers that the latest list of the host leaves out because the recovery knows them.
+fn known_servers(harness: &Harness) -> Option<BTreeSet<ServerId>> {
+    harness.commands.iter().rev().find_map(|command| match command {
+        Command::TakeInventory { unknown, .. } => unknown.as_ref().map(|unknown| unknown.known.clone()),
+        _ => None,
+    })
+}
+
+/// The database lost the whole plan, and no engine was left to detect it. The instance had left the host when it was listed.
+/// Covers R33.
+#[test]
+fn the_lock_on_an_instance_that_has_left_says_that_the_journal_has_lost_requests() {
+    let mut harness = Harness::engine().proven();
+    harness.forced_down();
+    assert_eq!(known_servers(&harness), Some(BTreeSet::new()));
+    let mark = harness.mark();
+    let list = left_with_lock(&harness, Some(format!("{mark} found active, power on")));
+    harness.see(list);
+    assert!(harness.is_asked(2), "{:?}", harness.state.moves);
+    assert!(!harness.evacuates(2));
+    harness.take_over().service().tick(61_000);
+    assert!(
+        known_servers(&harness).is_none_or(|known| known.contains(&id(2))),
+        "it is known now"
+    );
+
+    // An operator has evacuated it, or another recovery.
+    for reason in [
+        None,
+        Some("maintenance"),
+        Some("tachi of last week found active, power on"),
+    ] {
+        let mut harness = Harness::engine().proven();
+        harness.forced_down();
+        let list = left_with_lock(&harness, reason.map(str::to_owned));
+        harness.see(list);
+        assert!(!harness.state.moves.contains_key(&id(2)), "{reason:?}");
+        assert!(harness.state.moves.contains_key(&id(1)));
+    }
 }
 
 /// A failed evacuation left one instance in `error`, a reset the other; the journal contains neither.
