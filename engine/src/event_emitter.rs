@@ -140,12 +140,13 @@ impl EventEmitter {
     }
 
     fn note_failures(&mut self, steps: &[StepWrite]) {
-        for step in steps.iter().filter(|step| step.failed) {
+        for step in steps.iter().map(|line| &line.step).filter(|step| step.failed) {
             if self.failures.len() >= MAX_TRACE_LINES {
                 self.failures.pop_front();
             }
-            self.failures.push_back(format!("{}: {}", step.task, step.text));
-            self.failed_task = Some(step.task);
+            self.failures
+                .push_back(format!("{}: {}", step.task.name(), step.text));
+            self.failed_task = Some(step.task.name());
         }
     }
 

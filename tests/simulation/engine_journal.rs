@@ -208,7 +208,7 @@ impl World {
             self.check_order(owner.rec, self.journal.recs[owner.rec].host);
         }
         if self.log.is_some() {
-            for step in &write.steps {
+            for step in write.steps.iter().map(|line| &line.step) {
                 let (engine, rec) = (owner.engine, owner.rec);
                 note!(self, "[{engine} of {rec}] {:?} {}", step.kind, step.text);
             }

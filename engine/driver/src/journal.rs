@@ -8,9 +8,8 @@ use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::vmove::VmoveState;
 use tachi_domain::entity::{Host, Notification};
 use tachi_domain::freeze::UnlessFrozen;
-pub use tachi_domain::recovery::StepKind;
 use tachi_domain::recovery::{
-    Elsewhere, FenceOrder, FreezeOrder, Life, MoveOrder, OperatorState, RecoveryKind, WrittenOff,
+    Elsewhere, FenceOrder, FreezeOrder, Life, MoveOrder, OperatorState, RecoveryKind, Step, WrittenOff,
 };
 use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId, Timestamp, Wait};
 
@@ -137,17 +136,7 @@ pub struct PlannedWrite {
 /// A line of the step journal.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepWrite {
-    /// Masakari's task class name.
-    pub task: &'static str,
-    /// The instance, if the step is about one.
-    pub server: Option<ServerId>,
-    /// `intent` (before a call), `outcome` (its result) or `note`.
-    pub kind: StepKind,
-    /// Progress of the task, from 0.0 to 1.0.
-    pub progress: f64,
-    pub failed: bool,
-    /// A description for people.
-    pub text: String,
+    pub step: Step,
     /// The time, for people.
     pub at: Timestamp,
 }

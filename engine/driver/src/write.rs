@@ -4,7 +4,7 @@ use serde_json::json;
 use tachi_domain::entity::vmove::VmoveState;
 use tachi_domain::host_recovery::{Reservation, ReservationEnd, ReservationStep};
 use tachi_domain::proof::{Basis, DatedReading, Proof};
-use tachi_domain::recovery::{Record, Step};
+use tachi_domain::recovery::Record;
 use tachi_domain::{Elapsed, HostId, Timestamp};
 
 use crate::journal::{
@@ -78,7 +78,14 @@ pub(crate) fn write_of(
         wait: state.wait().filter(|_| record.head).cloned(),
         life: record.life,
         moves,
-        steps: record.steps.iter().map(|step| step_of(step, wall)).collect(),
+        steps: record
+            .steps
+            .iter()
+            .map(|step| StepWrite {
+                step: step.clone(),
+                at: wall,
+            })
+            .collect(),
         proofs: record
             .proofs
             .iter()
@@ -138,18 +145,6 @@ fn reservation_of(taken: &Reservation, wall: Timestamp) -> ReservationWrite {
             .iter()
             .map(|aggregate| aggregate.name.clone())
             .collect(),
-        at: wall,
-    }
-}
-
-fn step_of(step: &Step, wall: Timestamp) -> StepWrite {
-    StepWrite {
-        task: step.task.name(),
-        server: step.server,
-        kind: step.kind,
-        progress: step.progress,
-        failed: step.failed,
-        text: step.text.clone(),
         at: wall,
     }
 }

@@ -3,6 +3,7 @@ use std::sync::Mutex;
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::vmove::VmoveState;
 use tachi_domain::policy::Policy;
+use tachi_domain::recovery::{Step, StepKind, Task};
 use tachi_domain::{HostId, VmoveId};
 use tachi_driver::open;
 use tachi_testkit::rows;
@@ -10,7 +11,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::ports::NoEvents;
-use crate::ports::journal::{HostWrite, StepKind};
+use crate::ports::journal::HostWrite;
 
 const NOON: Timestamp = Timestamp::from_micros(1_795_176_000_000_000);
 
@@ -96,12 +97,14 @@ fn moves(moves: &[(u128, VmoveStatus)]) -> Write {
 
 fn failed_step(text: &str) -> StepWrite {
     StepWrite {
-        task: "EvacuateInstancesTask",
-        server: None,
-        kind: StepKind::Outcome,
-        progress: 1.0,
-        failed: true,
-        text: text.into(),
+        step: Step {
+            task: Task::Evacuate,
+            server: None,
+            kind: StepKind::Outcome,
+            progress: 1.0,
+            failed: true,
+            text: text.into(),
+        },
         at: NOON,
     }
 }

@@ -15,7 +15,7 @@ use tachi_domain::{Elapsed, HostId, RecoveryId, Reporter, ServerId, Timestamp};
 pub use tachi_driver::RowVersion;
 pub use tachi_driver::journal::{
     Claim, ClaimedRecovery, HostWrite, LeaseRenewal, MoveWrite, PeerClaim, PlannedWrite, ProofWrite,
-    RESTARTS, StepKind, StepWrite, Write, WriteOutcome,
+    RESTARTS, StepWrite, Write, WriteOutcome,
 };
 
 use super::reserve::ReserveRow;

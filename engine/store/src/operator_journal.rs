@@ -256,8 +256,8 @@ fn step_line(row: recovery_step::Model) -> Result<StepLine, Failure> {
 #[cfg(test)]
 mod tests {
     use tachi_domain::entity::notification::NotificationStatus;
-    use tachi_domain::recovery::Life;
-    use tachi_engine::ports::journal::{StepKind, StepWrite, Write, WriteOutcome};
+    use tachi_domain::recovery::{Life, StepKind, Task};
+    use tachi_engine::ports::journal::{Write, WriteOutcome};
     use tachi_engine::ports::operator::RecoveryState;
     use uuid::Uuid;
 
@@ -356,11 +356,9 @@ mod tests {
         let server = tachi_domain::ServerId(Uuid::from_u128(7));
         for text in ["first", "second"] {
             let claimed = bench.claim_newest("engine").await;
-            let step = StepWrite {
-                kind: StepKind::Intent,
-                server: Some(server),
-                ..step("EvacuateInstancesTask", 0.0, false, text)
-            };
+            let mut step = step(Task::Evacuate, 0.0, false, text);
+            step.step.kind = StepKind::Intent;
+            step.step.server = Some(server);
             let write = Write {
                 steps: vec![step],
                 ..Write::default()

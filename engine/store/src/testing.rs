@@ -9,8 +9,9 @@ use tachi_domain::entity::notification::{NewNotification, NotificationType};
 use tachi_domain::entity::segment::{NewSegment, RecoveryMethod};
 use tachi_domain::entity::vmove::{VmoveState, VmoveStatus};
 use tachi_domain::entity::{Host, Notification, Segment};
+use tachi_domain::recovery::{Step, StepKind, Task};
 use tachi_domain::{RecoveryId, ServerId, Timestamp, VmoveId};
-use tachi_engine::ports::journal::{ClaimedRecovery, MoveWrite, StepKind, StepWrite};
+use tachi_engine::ports::journal::{ClaimedRecovery, MoveWrite, StepWrite};
 use tachi_engine::ports::registry::{Page, SortKey};
 use tachi_engine::ports::{
     Clock, Hosts as _, Journal as _, OperatorJournal as _, Reports as _, Segments as _,
@@ -210,14 +211,16 @@ pub(crate) fn pending_move(server: ServerId, rank: u32) -> MoveWrite {
     }
 }
 
-pub(crate) fn step(task: &'static str, progress: f64, failed: bool, text: &str) -> StepWrite {
+pub(crate) fn step(task: Task, progress: f64, failed: bool, text: &str) -> StepWrite {
     StepWrite {
-        task,
-        server: None,
-        kind: StepKind::Note,
-        progress,
-        failed,
-        text: text.to_owned(),
+        step: Step {
+            task,
+            server: None,
+            kind: StepKind::Note,
+            progress,
+            failed,
+            text: text.to_owned(),
+        },
         at: Timestamp::from_micros(START),
     }
 }

@@ -5,7 +5,9 @@ use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::guard::Region;
 use tachi_domain::nova::Service;
 use tachi_domain::policy::Policy;
-use tachi_domain::recovery::{InCell, Inventory, Life, OperatorCommand, OperatorRequest, RecoveryKind};
+use tachi_domain::recovery::{
+    InCell, Inventory, Life, OperatorCommand, OperatorRequest, RecoveryKind, StepKind,
+};
 use tachi_domain::{ServerId, ServiceId};
 use uuid::Uuid;
 
@@ -211,7 +213,7 @@ fn a_refused_intent_is_decided_again_and_not_called() {
     let effects = driver.handle(refused, at(10_200));
     for effect in &effects {
         if let Effect::Commit(_, write) = effect {
-            let intent = |step: &StepWrite| step.kind == journal::StepKind::Intent;
+            let intent = |line: &StepWrite| line.step.kind == StepKind::Intent;
             assert!(
                 !write.steps.iter().any(intent),
                 "what was not written is not told: {write:?}"

@@ -338,18 +338,20 @@ async fn running_again(tx: &Tx, row: &recovery::Model) -> Result<(), Stop> {
 
 async fn steps(tx: &Tx, row: &recovery::Model, steps: &[StepWrite]) -> Result<(), Stop> {
     for batch in steps.chunks(BATCH) {
-        let rows = batch.iter().map(|step| recovery_step::ActiveModel {
-            recovery_id: Set(row.id),
-            epoch: Set(row.epoch),
-            task: Set(step.task.to_owned()),
-            instance_uuid: Set(step.server.map(|server| server.to_string())),
-            kind: Set(step.kind.as_str().to_owned()),
-            progress: Set(step.progress),
-            failed: Set(step.failed),
-            text: Set(step.text.clone()),
-            at: Set(step.at.micros()),
-            ..Default::default()
-        });
+        let rows = batch
+            .iter()
+            .map(|StepWrite { step, at }| recovery_step::ActiveModel {
+                recovery_id: Set(row.id),
+                epoch: Set(row.epoch),
+                task: Set(step.task.name().to_owned()),
+                instance_uuid: Set(step.server.map(|server| server.to_string())),
+                kind: Set(step.kind.as_str().to_owned()),
+                progress: Set(step.progress),
+                failed: Set(step.failed),
+                text: Set(step.text.clone()),
+                at: Set(at.micros()),
+                ..Default::default()
+            });
         let insert = recovery_step::Entity::insert_many(rows);
         tx.execute(&insert.into_query()).await?;
     }

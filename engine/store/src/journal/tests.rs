@@ -7,8 +7,7 @@ use tachi_domain::entity::host::{HostAttributes, MaintenanceReason};
 use tachi_domain::entity::notification::{NotificationStatus, NotificationType};
 use tachi_domain::entity::segment::SegmentChange;
 use tachi_domain::entity::vmove::VmoveStatus;
-use tachi_domain::recovery::WrittenOff;
-use tachi_domain::recovery::{OperatorCommand, OperatorState, RecoveryKind};
+use tachi_domain::recovery::{OperatorCommand, OperatorState, RecoveryKind, Task, WrittenOff};
 use tachi_domain::{MigrationId, ServerId, Timestamp, Wait, WaitsFor};
 use tachi_engine::ports::journal::{HostWrite, MoveWrite, ProofWrite};
 use tachi_engine::ports::operator::ActionOutcome;
@@ -122,7 +121,7 @@ fn everything(host: HostId) -> Write {
         wait: Some(Wait::bare(WaitsFor::Approval, Timestamp::from_micros(START))),
         life: None,
         moves: moves(3),
-        steps: vec![step("EvacuateInstancesTask", 0.5, false, "moving")],
+        steps: vec![step(Task::Evacuate, 0.5, false, "moving")],
         proofs: vec![ProofWrite {
             kind: "device".to_owned(),
             by: "engine".to_owned(),
@@ -334,7 +333,7 @@ async fn long_lists_are_written_in_batches() {
     let claimed = bench.claim_newest("engine").await;
     let write = Write {
         moves: moves(1234),
-        steps: vec![step("EvacuateInstancesTask", 0.0, false, "x"); 2345],
+        steps: vec![step(Task::Evacuate, 0.0, false, "x"); 2345],
         ..Write::default()
     };
     written(&bench, &claimed, &write).await;
@@ -377,7 +376,7 @@ async fn nothing_is_written_while_the_named_host_is_recovered() {
     let vm_recovery = bench.claim_newest("engine").await;
     bench.accept(&started).await.unwrap();
     let unless = |name: &str| Write {
-        steps: vec![step("StopInstanceTask", 0.0, false, "stopping")],
+        steps: vec![step(Task::StopInstance, 0.0, false, "stopping")],
         unless_host_recovery: Some(name.to_owned()),
         ..Write::default()
     };
@@ -420,7 +419,7 @@ async fn the_newer_of_two_recoveries_that_watch_a_host_decides() {
         ..Write::default()
     };
     let hand_back = Write {
-        steps: vec![step("ReturnTask", 0.5, false, "clearing forced_down")],
+        steps: vec![step(Task::Return, 0.5, false, "clearing forced_down")],
         unless_host_recovery: Some("cmp1".to_owned()),
         ..Write::default()
     };

@@ -225,7 +225,7 @@ async fn proofs(db: &Database, recovery: i64) -> Result<Vec<ProofLine>, Stop> {
 
 #[cfg(test)]
 mod tests {
-    use tachi_domain::recovery::OperatorCommand;
+    use tachi_domain::recovery::{OperatorCommand, Task};
     use tachi_engine::ports::OperatorJournal as _;
     use tachi_engine::ports::journal::{Write, WriteOutcome};
     use uuid::Uuid;
@@ -243,7 +243,7 @@ mod tests {
         let write = Write {
             elapsed: Elapsed::from_millis(1_500),
             state: Some("{}".to_owned()),
-            steps: vec![step("FenceHostTask", 0.5, false, "powering off")],
+            steps: vec![step(Task::Fence, 0.5, false, "powering off")],
             proofs: vec![ProofWrite {
                 kind: "device".to_owned(),
                 by: "engine".to_owned(),

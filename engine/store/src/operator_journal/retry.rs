@@ -11,9 +11,8 @@ use tachi_domain::entity::notification::{NewNotification, NotificationStatus};
 use tachi_domain::evidence::GivenEvidence;
 use tachi_domain::host_recovery::{contradicts_claim, own_stamp_in};
 use tachi_domain::recovery::retry::{note_first_reported, payload};
-use tachi_domain::recovery::{RecoveryKind, Task, open_key};
+use tachi_domain::recovery::{RecoveryKind, StepKind, Task, open_key};
 use tachi_domain::{NotificationId, RecoveryId, Timestamp};
-use tachi_engine::ports::journal::StepKind;
 use tachi_engine::ports::operator::{RetryOutcome, attempt};
 use tachi_engine::ports::{RegistryError, Reports as _};
 

@@ -1,9 +1,9 @@
 use sea_orm::ConnectionTrait as _;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::{Host, Segment};
-use tachi_domain::recovery::Life;
+use tachi_domain::recovery::{Life, Task};
 use tachi_domain::{ServerId, Timestamp, Wait, WaitsFor};
-use tachi_engine::ports::journal::{HostWrite, ProofWrite, StepKind, StepWrite, Write, WriteOutcome};
+use tachi_engine::ports::journal::{HostWrite, ProofWrite, Write, WriteOutcome};
 use tachi_engine::ports::{FailedInstances as _, Segments as _};
 use uuid::Uuid;
 
@@ -21,12 +21,8 @@ async fn recovered(bench: &Bench, segment: &Segment, name: &str, life: Life) -> 
     let write = Write {
         moves: vec![pending_move(server, 1)],
         steps: vec![
-            step("PrepareHAEnabledInstancesTask", 1.0, false, "listed"),
-            StepWrite {
-                kind: StepKind::Intent,
-                server: Some(server),
-                ..step("EvacuateInstancesTask", 0.0, false, "asked")
-            },
+            step(Task::Prepare, 1.0, false, "listed"),
+            step(Task::Evacuate, 0.0, false, "asked"),
         ],
         proofs: vec![ProofWrite {
             kind: "device".to_owned(),

@@ -101,6 +101,8 @@ fn cut_short(tasks: &mut [TaskProgress], failed: bool) {
 
 #[cfg(test)]
 mod tests {
+    use tachi_domain::hooks::Phase;
+    use tachi_domain::recovery::Task;
     use tachi_engine::ports::Notifications as _;
     use tachi_engine::ports::journal::{Write, WriteOutcome};
     use uuid::Uuid;
@@ -121,13 +123,13 @@ mod tests {
         let claimed = bench.claim_newest("engine").await;
         let steps = [
             vec![
-                step("DisableComputeServiceTask", 0.0, false, "disabling"),
-                step("DisableComputeServiceTask", 1.0, false, "disabled"),
-                step("PrepareHAEnabledInstancesTask", 1.0, true, "nova failed"),
+                step(Task::DisableService, 0.0, false, "disabling"),
+                step(Task::DisableService, 1.0, false, "disabled"),
+                step(Task::Prepare, 1.0, true, "nova failed"),
             ],
             vec![
-                step("EvacuateInstancesTask", 0.5, false, "1 of 2"),
-                step("PrepareHAEnabledInstancesTask", 0.25, false, "again"),
+                step(Task::Evacuate, 0.5, false, "1 of 2"),
+                step(Task::Prepare, 0.25, false, "again"),
             ],
         ];
         for steps in steps {
@@ -238,10 +240,14 @@ mod tests {
             let host = bench.host(&segment, "cmp1").await;
             let notification = bench.stopped(&host).await;
             let claimed = bench.claim_newest("engine").await;
+            let hook = Task::Hook {
+                phase: Phase::Pre,
+                number: 0,
+            };
             let mut write = Write {
                 steps: vec![
-                    step("PreHook1Task", 0.0, false, "running hook exec:/x"),
-                    step("FenceHostTask", 1.0, false, "off"),
+                    step(hook, 0.0, false, "running hook exec:/x"),
+                    step(Task::Fence, 1.0, false, "off"),
                 ],
                 ..Write::default()
             };

@@ -1,5 +1,6 @@
 use sea_orm::ConnectionTrait as _;
 use tachi_domain::Elapsed;
+use tachi_domain::recovery::Task;
 use tachi_engine::ports::journal::{Claim, ClaimedRecovery, PeerClaim, Write, WriteOutcome};
 use tachi_engine::ports::{Journal as _, OperatorJournal as _};
 
@@ -31,7 +32,7 @@ async fn views(bench: &Bench) -> Vec<PeerClaim> {
 
 fn note() -> Write {
     Write {
-        steps: vec![step("EvacuateInstancesTask", 0.0, false, "asked")],
+        steps: vec![step(Task::Evacuate, 0.0, false, "asked")],
         ..Write::default()
     }
 }

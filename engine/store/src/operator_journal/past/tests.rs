@@ -5,7 +5,7 @@ use tachi_domain::ApprovedWait;
 use tachi_domain::entity::Host;
 use tachi_domain::entity::host::HostAttributes;
 use tachi_domain::entity::notification::NotificationStatus;
-use tachi_domain::recovery::OperatorCommand;
+use tachi_domain::recovery::{OperatorCommand, Task};
 use tachi_engine::ports::journal::{StepWrite, Write, WriteOutcome};
 use tachi_engine::ports::{FreezeTerms, Freezes as _, Hosts as _, NewFreeze, OperatorJournal as _};
 
@@ -35,7 +35,7 @@ async fn write(bench: &Bench, text: &str, life: Option<Life>, status: Notificati
     let write = Write {
         steps: vec![StepWrite {
             at: bench.clock_wall(),
-            ..step("FenceHostTask", 0.1, false, text)
+            ..step(Task::Fence, 0.1, false, text)
         }],
         life,
         notification: Some((status, Some(text.to_owned()))),
