@@ -47,7 +47,6 @@ fn operators(schemas: &mut Map<String, Value>) {
     view::<tachi_operator::OutcomeView>(schemas);
     view::<tachi_operator::LandingView>(schemas);
     view::<tachi_operator::EngineView>(schemas);
-    view::<tachi_operator::MutedReporterView>(schemas);
     view::<tachi_operator::QueueView>(schemas);
     view::<tachi_operator::SegmentView>(schemas);
     view::<tachi_operator::RegisteredView>(schemas);

@@ -92,8 +92,8 @@ pub use recovery::{MovesView, RecoveryView, STATES, state};
 pub use report_host::{FailedView, FailurePreview};
 pub use schema::members;
 pub use situation::{
-    CountsView, EngineView, FactView, MutedReporterView, NeedsPersonView, QueueView, RegisteredView,
-    SegmentView, SituationView, UnderwayView, WaitingInstanceView, WaitingRecoveryView,
+    CountsView, EngineView, FactView, NeedsPersonView, QueueView, RegisteredView, SegmentView, SituationView,
+    UnderwayView, WaitingInstanceView, WaitingRecoveryView,
 };
 pub use snapshot::{Age, Fencing, RegionSnapshot, SnapshotSource, is_alive};
 pub use step_text::{InstanceActionView, RecoveryActionView};

@@ -32,6 +32,7 @@ pub struct ReporterView {
     /// The reporter, for people.
     pub reporter: String,
     /// The host that the reporter's credentials are bound to; null if they are bound to none.
+    #[serde(default)]
     #[schema(required)]
     pub host: Option<String>,
     /// True if the reporter is muted: its reports start nothing. False if too many reporters are muted already.

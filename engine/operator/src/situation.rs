@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 use crate::finding::FindingView;
 use crate::host_instances::EvidenceView;
 use crate::host_view::HostView;
+use crate::maintenance::ReporterView;
 use crate::monitor::MonitorView;
 use crate::plain::without_repeats;
 use crate::recovery::MovesView;
@@ -44,7 +45,7 @@ pub struct SituationView {
     /// The engines in the registry, except dead ones that a newer engine has replaced.
     pub engines: Vec<EngineView>,
     /// Reporters that Nova has contradicted: they are muted, unless too many are already.
-    pub reporters_set_aside: Vec<MutedReporterView>,
+    pub reporters_set_aside: Vec<ReporterView>,
     /// The notifications that no engine has started on.
     pub queue: QueueView,
     /// The segments with their registered hosts.
@@ -91,24 +92,6 @@ pub struct EngineView {
     pub alive: bool,
     /// The state of each part of the engine, by the part's name; a value that starts with `ok` is healthy.
     pub facts: BTreeMap<String, String>,
-}
-
-/// A reporter whose claims Nova has contradicted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = ReporterSetAside)]
-pub struct MutedReporterView {
-    /// The reporter's number in the list.
-    pub number: i64,
-    /// The reporter, for people.
-    pub reporter: String,
-    /// True if the reporter is muted: its reports start nothing. False if too many reporters are muted already.
-    pub set_aside: bool,
-    /// When Nova contradicted it.
-    pub since: Time,
-    /// The reason, for people.
-    pub why: String,
-    /// The number of its reports that were stored since then and started nothing.
-    pub kept: u64,
 }
 
 /// The notifications that no engine has started on.
@@ -524,18 +507,7 @@ impl From<&RegionSnapshot> for SituationView {
                 .filter(|line| !is_replaced(line, snapshot))
                 .map(|line| EngineView::at(snapshot.now, line))
                 .collect(),
-            reporters_set_aside: tables
-                .muted_reporters
-                .iter()
-                .map(|reporter| MutedReporterView {
-                    number: reporter.number,
-                    reporter: reporter.reporter.to_string(),
-                    set_aside: reporter.is_muted,
-                    since: Time(reporter.since),
-                    why: reporter.why.clone(),
-                    kept: reporter.ignored_reports,
-                })
-                .collect(),
+            reporters_set_aside: tables.muted_reporters.iter().map(ReporterView::from).collect(),
             queue: QueueView {
                 new: tables.backlog.new,
                 oldest_new: tables.backlog.oldest_new.map(Time),
