@@ -109,4 +109,10 @@ async fn slow_operator_explain_if_dies_tells_what_would_come_of_a_host_and_of_an
     );
     let (code, ..) = run(&harness, &["show", HOST, "--if-fails", "--at", "03:05"]);
     assert_eq!(code, 2);
+    let (code, _, stderr) = run(&harness, &["show", "nobody"]);
+    assert_eq!(code, 1, "{stderr}");
+    assert_eq!(
+        stderr.trim_end(),
+        "tachi: no host, instance or recovery named \"nobody\": see `tachi host list`, `tachi instance list` and `tachi recovery list --all`"
+    );
 }

@@ -16,7 +16,7 @@ use super::recovery;
 use super::status::findings::{mark, times};
 use super::status::host;
 use crate::arguments::ShowArgs;
-use crate::out::{self, answer};
+use crate::out::answer;
 use crate::source::{self, Controller, Source};
 
 /// Explains every host and instance of that name, else the recovery of that id.
@@ -49,8 +49,9 @@ pub async fn run(args: ShowArgs, controller: &dyn Controller) -> Result<u8, Fail
 
 /// Shows the recovery of that id, for a name of no host and no instance: its history is the explanation.
 async fn of_recovery(source: &dyn Source, args: &ShowArgs) -> Result<u8, Failure> {
-    let shown = recovery::show(source, &args.name, false, &args.shape).await;
-    let Err(error) = shown else { return shown };
+    if recovery::find(source, &args.name).await?.is_some() {
+        return recovery::show(source, &args.name, false, &args.shape).await;
+    }
     let situation = source.situation().await?;
     let name = args.name.trim();
     if situation.segments.iter().any(|segment| segment.name == name) {
@@ -62,8 +63,9 @@ async fn of_recovery(source: &dyn Source, args: &ShowArgs) -> Result<u8, Failure
         Some(_) => "",
         None => " (no engine has read Nova's instances yet)",
     };
-    out::note(format!("tachi: no host or instance named {name:?}{listed}"));
-    Err(error)
+    Err(Failure::from_text(format!(
+        "no host, instance or recovery named {name:?}{listed}: see `tachi host list`, `tachi instance list` and `tachi recovery list --all`"
+    )))
 }
 
 fn head(explanation: &ExplanationView) -> String {

@@ -13,6 +13,7 @@ use crate::out;
 use crate::source::{Controller, Source};
 
 pub(super) use act::{ABORT, act};
+pub(crate) use named::find;
 use named::named;
 pub(super) use show::show;
 use tachi_operator::Failure;

@@ -16,12 +16,23 @@ use crate::source::Source;
 /// Limit of the candidates that are shown if the name is ambiguous.
 const MAX_LISTED: usize = 6;
 
+/// Finds the recovery with this id or host, as [`find`] does. A name of none is an error.
+pub(super) async fn named(source: &dyn Source, requested: &str) -> Result<RecoveryId, Failure> {
+    find(source, requested).await?.ok_or_else(|| {
+        Failure::from_text(format!(
+            "no recovery matches {:?} by its host, its id (at least the first {MIN_ID_PREFIX_LENGTH} characters) or an instance: see `tachi \
+             recovery list --all`",
+            requested.trim()
+        ))
+    })
+}
+
 /// Finds the recovery with this id or host. Of several recoveries of a host it takes the host's own open one, then another open one, then
 /// the one that watches for the host's return, else the newest.
-pub(super) async fn named(source: &dyn Source, requested: &str) -> Result<RecoveryId, Failure> {
+pub(crate) async fn find(source: &dyn Source, requested: &str) -> Result<Option<RecoveryId>, Failure> {
     let requested = requested.trim();
     if let Ok(id) = requested.parse() {
-        return Ok(id);
+        return Ok(Some(id));
     }
     // Without a limit: recoveries of single instances would hide the host's own.
     let of_host = RecoveryFilter {
@@ -30,7 +41,7 @@ pub(super) async fn named(source: &dyn Source, requested: &str) -> Result<Recove
     };
     let unsettled = source.recoveries(&of_host).await?;
     if let Some(id) = only(requested, &foremost(unsettled))? {
-        return Ok(id);
+        return Ok(Some(id));
     }
     let closed = RecoveryFilter {
         closed: true,
@@ -38,7 +49,7 @@ pub(super) async fn named(source: &dyn Source, requested: &str) -> Result<Recove
         ..of_host
     };
     if let Some(newest) = source.recoveries(&closed).await?.first() {
-        return Ok(newest.recovery);
+        return Ok(Some(newest.recovery));
     }
     let is_id = requested.len() >= MIN_ID_PREFIX_LENGTH
         && requested.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
@@ -50,16 +61,10 @@ pub(super) async fn named(source: &dyn Source, requested: &str) -> Result<Recove
             ..RecoveryFilter::default()
         };
         if let Some(id) = only(requested, &source.recoveries(&begins).await?)? {
-            return Ok(id);
+            return Ok(Some(id));
         }
     }
-    if let Some(id) = of_instance(source, requested).await? {
-        return Ok(id);
-    }
-    Err(Failure::from_text(format!(
-        "no recovery matches {requested:?} by its host, its id (at least the first {MIN_ID_PREFIX_LENGTH} characters) or an instance: see `tachi \
-         recovery list --all`"
-    )))
+    of_instance(source, requested).await
 }
 
 /// Keeps the recoveries of the highest rank that is present.
