@@ -348,8 +348,8 @@ async fn inventory(
     })
 }
 
-/// Reads servers that have left the host. One that cannot be read is left out, because it must not hold up the others: it is read again
-/// for the next list.
+/// Reads servers that have left the host. One that cannot be read is left out, because it must not hold up the others; a recovery that
+/// lists the host again reads it again.
 async fn evacuated(context: &Context, servers: BTreeSet<ServerId>) -> Vec<Server> {
     let mut read = Vec::new();
     for server in servers {
